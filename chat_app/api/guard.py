@@ -1,0 +1,102 @@
+"""Who may talk to the app, as plain ASGI around everything it serves: the page, the websocket and the API.
+
+Reflex allows every origin by default, so any web page that a person visits could read the chats on their machine. Here
+a foreign `Origin` is refused, a `Host` that is not ours too (DNS rebinding), and a body is read up to a limit only.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chat_app.config import Settings
+from chat_app.errors import BodyTooLarge, ChatError, ForeignRequest
+
+# A character is at most two `\\uXXXX` escapes in JSON.
+BYTES_PER_CHAR = 12
+BODY_ALLOWANCE = 16_384
+DISCARD_S = 2.0
+EXPOSED = "X-Stream-Version, X-Turn-Id, X-Chat-Id, X-Message-Id, Retry-After"
+
+
+class Guard:
+    """Wraps the whole app."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        self.origins = set(settings.origins)
+        self.max_body = settings.max_message_chars * BYTES_PER_CHAR + BODY_ALLOWANCE
+        self.frame_ancestors = "frame-ancestors " + " ".join(["'self'", *settings.cors_allowed_origins])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        headers = Headers(scope=scope)
+        try:
+            self._check(headers)
+        except ChatError as error:
+            return await _refuse(error, scope, receive, self._with_headers(send, None))
+        if scope["type"] == "websocket":
+            return await self.app(scope, receive, send)
+        await self.app(scope, self._limited(receive), self._with_headers(send, headers.get("origin")))
+
+    def _check(self, headers: Headers) -> None:
+        host = headers.get("host", "")
+        if not self.settings.knows_host(host):
+            raise ForeignRequest(f"The host {host!r} is not served here. Add its name to ALLOWED_HOSTS to serve it.")
+        origin = headers.get("origin")
+        if origin and origin.partition("://")[2] != host and not self.origins & {origin, "*"}:
+            raise ForeignRequest(f"Pages of {origin} may not use this app. Add it to CORS_ALLOWED_ORIGINS to allow it.")
+        if int(length) > self.max_body if (length := headers.get("content-length", "")).isdigit() else False:
+            raise self._too_large()
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"The body is too large; at most {self.max_body:,} bytes are read. Shorten the message.")
+
+    def _limited(self, receive: Receive) -> Receive:
+        read = 0
+
+        async def limited() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self.max_body:
+                if message.get("more_body"):
+                    await _discard(receive)
+                raise self._too_large()
+            return message
+
+        return limited
+
+    def _with_headers(self, send: Send, origin: str | None) -> Send:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "same-origin"
+                headers["Content-Security-Policy"] = self.frame_ancestors
+                if origin in self.origins or "*" in self.origins:
+                    headers["Access-Control-Expose-Headers"] = EXPOSED
+            await send(message)
+
+        return with_headers
+
+
+async def _refuse(error: ChatError, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": error.code})
+        return
+    await _discard(receive)
+    await JSONResponse({"error": error.as_dict()}, error.status)(scope, receive, send)
+
+
+async def _discard(receive: Receive) -> None:
+    """Read on for a while and forget: a connection that is closed on a client still sending loses it the answer."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_S):
+            while (await receive()).get("more_body"):
+                pass

@@ -1,0 +1,52 @@
+"""`/messages/`: the whole reply as JSON, for clients that do not stream; works whatever FEATURE_STREAMING says."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import JSONResponse
+
+from chat_app.api.bodies import Ask, History, IdempotencyKey, MessageOut, documented, json_body, message_out
+from chat_app.api.problems import error_response
+from chat_app.api.stream import turn_headers
+from chat_app.errors import NotFound
+from chat_app.models import Status
+from chat_app.service import get_service
+
+router = APIRouter(prefix="/messages", tags=["messages"])
+
+
+@router.post("/", openapi_extra=documented(Ask), response_model=MessageOut)
+async def send(
+    ask: Annotated[Ask, Depends(json_body(Ask))],
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Send a message and wait for the whole reply. A failed one keeps its text, in `message` beside the error."""
+    service = get_service()
+    turn = await service.turns.start(ask.content, ask.chat_id, idempotency_key)
+    ended = await turn.end()
+    reply = await service.store.message(turn.id)
+    if reply is None:
+        raise NotFound("The chat was deleted while the reply was being written.")
+    message = message_out(reply).model_dump(mode="json")
+    if ended.status is Status.failed and ended.error:
+        return error_response(ended.error, message=message)
+    return JSONResponse(message, headers=turn_headers(turn))
+
+
+@router.get("/")
+async def history(
+    chat_id: str,
+    before: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> History:
+    """The messages of a chat, the newest page first, oldest message first within it."""
+    messages = await get_service().store.messages(chat_id)
+    end = next((i for i, message in enumerate(messages) if message.id == before), None) if before else len(messages)
+    if end is None:
+        raise NotFound("`before` is no message of this chat. Use the `next` of the page before.")
+    page = messages[max(end - limit, 0) : end]
+    return History(
+        chat_id=chat_id,
+        messages=[message_out(message) for message in page],
+        next=page[0].id if end > limit else None,
+    )

@@ -1,0 +1,121 @@
+"""`/stream/`: a turn as Server-Sent Events."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from chat_app.api import sse
+from chat_app.api.bodies import Ask, IdempotencyKey, documented, json_body, message_out
+from chat_app.errors import InvalidRequest, StreamingOff
+from chat_app.service import Service, get_service
+from chat_app.turns import Turn
+
+PING_S = 15.0
+# Of a number in `Last-Event-ID`; Python refuses to read some thousands of digits.
+MAX_DIGITS = 20
+SELFTEST_FRAMES = 5
+SELFTEST_PAUSE_S = 0.2
+
+EventStream = StreamingResponse
+
+
+def streaming_service(request: Request) -> Service:
+    """The service, where streaming is on for this session: `X-Session-Id`, or the client's address."""
+    service = get_service()
+    session = request.headers.get("x-session-id") or (request.client.host if request.client else "")
+    if not service.settings.streams(session):
+        raise StreamingOff
+    return service
+
+
+Streaming = Annotated[Service, Depends(streaming_service)]
+Include = Annotated[str, Query(description="`reasoning` adds the thoughts of models that think aloud.")]
+router = APIRouter(prefix="/stream", tags=["stream"])
+
+
+@router.post("/", openapi_extra=documented(Ask), response_class=EventStream)
+async def stream(
+    service: Streaming,
+    ask: Annotated[Ask, Depends(json_body(Ask))],
+    ids: bool = False,
+    include: Include = "",
+    idempotency_key: IdempotencyKey = None,
+) -> EventStream:
+    """Send a message; the reply comes as an event stream: the user's message first, `[DONE]` at the end."""
+    turn = await service.turns.start(ask.content, ask.chat_id, idempotency_key)
+    return _event_stream(turn, after=-1, ids=ids, include=include)
+
+
+@router.get("/selftest", response_class=EventStream)
+async def selftest(service: Streaming) -> EventStream:
+    """Five frames 200 ms apart, each with the server's clock: what comes in one lump was buffered on the way."""
+    return StreamingResponse(_selftest(), media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
+
+
+@router.get("/{turn_id}", response_class=EventStream, responses={204: {"description": "Nothing newer, and ended."}})
+async def resume(
+    service: Streaming,
+    turn_id: str,
+    after: int | None = None,
+    include: Include = "",
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Replay a turn after a number (`Last-Event-ID` or `?after=`), then follow it. Always with ids."""
+    turn = await service.turns.find(turn_id)
+    number = _number(turn, last_event_id) if after is None else after
+    if turn.ended_at is not None and number >= turn.ended_at:
+        return Response(status_code=204)
+    return _event_stream(turn, after=number, ids=True, include=include)
+
+
+@router.post("/{turn_id}/stop")
+async def stop(service: Streaming, turn_id: str) -> JSONResponse:
+    """End a turn; its text so far is kept. Ending one that has ended changes nothing."""
+    turn = await service.turns.stop(turn_id)
+    reply = await service.store.message(turn.id)
+    return JSONResponse(message_out(reply or turn.reply).model_dump(mode="json"))
+
+
+def turn_headers(turn: Turn) -> dict[str, str]:
+    return {"X-Turn-Id": turn.id, "X-Chat-Id": turn.chat_id, "X-Message-Id": turn.reply.id}
+
+
+def _event_stream(turn: Turn, *, after: int, ids: bool, include: str) -> EventStream:
+    body = _blocks(turn, after, turn.id if ids else None, "reasoning" in include.split(","))
+    return StreamingResponse(body, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS | turn_headers(turn))
+
+
+async def _blocks(turn: Turn, after: int, turn_id: str | None, reasoning: bool) -> AsyncIterator[bytes]:
+    if after < 0:
+        yield sse.user_block(turn.user.content, turn_id)
+    sent = time.monotonic()
+    async for batch in turn.batches(max(after, 0), idle=PING_S):
+        encoded = sse.blocks(batch, turn_id=turn_id, reasoning=reasoning)
+        # Thoughts that are left out are silence too: a model may think for minutes.
+        if not encoded and (not batch or time.monotonic() - sent >= PING_S):
+            encoded = sse.PING
+        if encoded:
+            yield encoded
+            sent = time.monotonic()
+
+
+def _number(turn: Turn, last_event_id: str | None) -> int:
+    """The number in an id `<turn>:<seq>`; without one, -1: from the very start, the user's message included."""
+    if not last_event_id:
+        return -1
+    turn_id, _, number = last_event_id.rpartition(":")
+    if turn_id != turn.id or not number.isdecimal() or len(number) > MAX_DIGITS:
+        raise InvalidRequest(f"Last-Event-ID {last_event_id!r} is not of this turn. It looks like {turn.id}:42.")
+    return int(number)
+
+
+async def _selftest() -> AsyncIterator[bytes]:
+    for number in range(SELFTEST_FRAMES):
+        if number:
+            await asyncio.sleep(SELFTEST_PAUSE_S)
+        yield sse.block(sse.dumps({"frame": number, "sent_ms": round(time.time() * 1000)}))
+    yield sse.block(sse.DONE)

@@ -1,0 +1,107 @@
+"""`WS /stream/ws`: the same objects as the event stream, each with its turn and its number.
+
+A client sends `{"content": …, "chat_id": …}`, `{"resume": {"turn_id": …, "after": …}}` or `{"stop": "<turn_id>"}`, as
+often as it likes; turns may run side by side.
+"""
+
+import asyncio
+import json
+from typing import Any
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from chat_app.api import sse
+from chat_app.api.problems import invalid
+from chat_app.errors import ChatError, InvalidRequest, StreamingOff
+from chat_app.log import Delta
+from chat_app.service import get_service
+from chat_app.turns import Turn
+
+router = APIRouter()
+
+
+class Resume(BaseModel):
+    turn_id: str
+    after: int = -1
+
+
+class Command(BaseModel):
+    """Exactly one of `content`, `resume` and `stop`."""
+
+    model_config = ConfigDict(strict=True)
+
+    content: str | None = None
+    chat_id: str | None = None
+    resume: Resume | None = None
+    stop: str | None = None
+
+
+@router.websocket("/stream/ws")
+async def websocket(socket: WebSocket) -> None:
+    await socket.accept()
+    session = socket.headers.get("x-session-id") or (socket.client.host if socket.client else "")
+    if not get_service().settings.streams(session):
+        await socket.send_text(sse.dumps({"error": StreamingOff().as_dict()}))
+        return await socket.close(1008)
+    followers: set[asyncio.Task[None]] = set()
+    try:
+        while True:
+            text = await _receive(socket)
+            try:
+                turn, after = await _obey(text)
+            except ChatError as error:
+                await socket.send_text(sse.dumps({"error": error.as_dict()}))
+                continue
+            if turn:
+                follower = asyncio.create_task(_follow(socket, turn, after))
+                followers.add(follower)
+                follower.add_done_callback(followers.discard)
+    except WebSocketDisconnect:
+        pass
+    finally:
+        for follower in followers:
+            follower.cancel()
+
+
+async def _receive(socket: WebSocket) -> str | bytes:
+    """The next message; JSON may come as a text or as a binary one."""
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message["code"])
+    return message.get("text") or message.get("bytes") or ""
+
+
+async def _obey(text: str | bytes) -> tuple[Turn | None, int]:
+    """Do what the client asks; returns the turn to follow and after which number."""
+    try:
+        command = Command.model_validate_json(text)
+    except ValidationError as error:
+        raise invalid(error) from None
+    if len(command.model_dump(include={"content", "resume", "stop"}, exclude_none=True)) != 1:
+        raise InvalidRequest("Send one of content, resume and stop.")
+    turns = get_service().turns
+    if command.content is not None:
+        return await turns.start(command.content, command.chat_id), -1
+    if command.resume:
+        return await turns.find(command.resume.turn_id), command.resume.after
+    await turns.stop(command.stop or "")
+    return None, 0
+
+
+async def _follow(socket: WebSocket, turn: Turn, after: int) -> None:
+    names = {"turn_id": turn.id, "chat_id": turn.chat_id}
+    if after < 0:
+        await _send(socket, sse.user_object(turn.user.content) | {"seq": 0} | names)
+    async for event in turn.events(max(after, 0)):
+        if isinstance(event, Delta) and event.kind == "reasoning":
+            continue
+        await _send(socket, sse.event_object(event) | {"seq": event.seq} | names)
+
+
+async def _send(socket: WebSocket, value: dict[str, Any]) -> None:
+    try:
+        await socket.send_text(json.dumps(value, ensure_ascii=True, separators=(",", ":")))
+    except (RuntimeError, WebSocketDisconnect):
+        # The reader left; the turn goes on.
+        raise asyncio.CancelledError from None

@@ -1,0 +1,44 @@
+"""The front door: the Reflex app with its pages, the API beside it, and what lives as long as the server. No logic."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import reflex as rx
+from starlette.types import ASGIApp
+
+from chat_app.api import create_api
+from chat_app.api.guard import Guard
+from chat_app.config import load_settings
+from chat_app.service import serving
+from chat_app.ui.pages import add_pages
+from chat_app.ui.theme import favicon
+
+settings = load_settings()
+
+
+def guarded(inner: ASGIApp) -> ASGIApp:
+    return Guard(inner, settings)
+
+
+@asynccontextmanager
+async def lifespan() -> AsyncIterator[None]:
+    async with serving(settings):
+        sys.stdout.write(f"Open {settings.url}\n")
+        sys.stdout.flush()
+        yield
+
+
+app = rx.App(
+    api_transformer=[create_api(), guarded],
+    stylesheets=["/chat.css"],
+    head_components=[favicon()],
+    toaster=rx.toast.provider(position="top-center", rich_colors=False, close_button=True),
+)
+# The page says itself, and more quietly, that the connection is lost.
+app.app_wraps.pop((5, "Overlay"), None)
+# The guard checks every origin, with the host that the request really names; this check knows a fixed list only.
+if app.sio is not None:
+    app.sio.eio.cors_allowed_origins = []
+app.register_lifespan_task(lifespan)
+add_pages(app)

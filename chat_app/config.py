@@ -1,0 +1,146 @@
+"""Settings: the only reader of the environment and of `.env`. A bad value stops the start with one sentence."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from chat_app.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _share(value: Any) -> float:
+    """`true` → 1.0, `false` → 0.0, `25%` → 0.25."""
+    words = {"true": 1.0, "1": 1.0, "on": 1.0, "yes": 1.0, "false": 0.0, "0": 0.0, "off": 0.0, "no": 0.0}
+    text = str(value).strip().lower()
+    if text in words:
+        return words[text]
+    try:
+        share = float(text.removesuffix("%")) / 100 if text.endswith("%") else -1.0
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ValueError("use true, false or a percentage such as 25%")
+    return share
+
+
+def _comma_list(value: Any) -> Any:
+    return (
+        tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        if isinstance(value, str)
+        else value
+    )
+
+
+CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
+
+
+class Settings(BaseModel):
+    """All settings, each optional; the field `port` is the variable `PORT`, and so on. Times are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    host: str = "127.0.0.1"
+    port: int = Field(3000, ge=1, le=65535)
+    allowed_hosts: CommaList = ()
+    cors_allowed_origins: CommaList = ()
+    database_url: str = f"sqlite:///{ROOT / 'data' / 'chat.db'}"
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+    openai_model: str | None = None
+    system_prompt: str = "You are a helpful assistant."
+    feature_streaming: Annotated[float, BeforeValidator(_share)] = 1.0
+    local_model_path: Path | None = None
+    max_message_chars: int = Field(32_000, ge=1)
+    first_token_timeout: float = Field(120, gt=0, allow_inf_nan=False)
+    next_token_timeout: float = Field(60, gt=0, allow_inf_nan=False)
+
+    @field_validator("openai_api_key")
+    @classmethod
+    def _header_value(cls, key: SecretStr | None) -> SecretStr | None:
+        value = key.get_secret_value() if key else "-"
+        if not value.isascii() or not value.isprintable() or " " in value:
+            raise ValueError("a key has only ASCII characters and no spaces; copy it again")
+        return key
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _http_url(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("use an address that starts with http:// or https://")
+        return url
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        if url.split("://")[0] not in ("sqlite", "postgresql", "postgres"):
+            raise ValueError("use sqlite:///path/to/file.db or postgresql://user:password@host/name")
+        return url
+
+    @field_validator("cors_allowed_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not origin.startswith(("http://", "https://")) or "/" in origin.split("://", 1)[1]:
+                raise ValueError(f"{origin!r} is no origin; use for example https://example.org")
+        return origins
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded model serves: there is neither a key nor a base URL."""
+        return self.openai_api_key is None and self.openai_base_url is None
+
+    @property
+    def url(self) -> str:
+        """Where a person on this machine opens the page."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Whose pages may use the app: our own (also from `make dev`, on another port than the API) and the allowed."""
+        own = {self.url, f"http://localhost:{self.port}", f"http://127.0.0.1:{self.port}"}
+        return (*sorted(own), *self.cors_allowed_origins)
+
+    def streams(self, session: str) -> bool:
+        """Whether this session gets streaming: a stable hash of it against the share of FEATURE_STREAMING."""
+        digest = hashlib.sha256(session.encode()).digest()
+        return int.from_bytes(digest[:8], "big") / 2**64 < self.feature_streaming
+
+    def knows_host(self, host: str) -> bool:
+        """Whether a `Host` header is ours. Addresses in digits are: DNS rebinding needs a name."""
+        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+        name = name.strip("[]").lower()
+        if name == "localhost" or name in {known.lower() for known in (self.host, *self.allowed_hosts)}:
+            return True
+        try:
+            ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read `.env` and the environment (which wins); an empty value counts as unset.
+
+    Raises:
+        SettingsError: with one sentence that names the variable.
+    """
+    source = environ if environ is not None else {**dotenv_values(ROOT / ".env"), **os.environ}
+    # Stripped: a key that was read from a file often ends in a line feed, and no request can be sent with it.
+    stripped = {name: (source.get(name.upper()) or "").strip() for name in Settings.model_fields}
+    values = {name: value for name, value in stripped.items() if value}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper()
+        reason = first["msg"].removeprefix("Value error, ")
+        shown = "" if name.endswith(("KEY", "URL")) else f"={first['input']}"
+        raise SettingsError(f"The setting {name}{shown} cannot be used: {reason}.") from None

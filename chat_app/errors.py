@@ -1,0 +1,158 @@
+"""Every error that a user may see, each with its code, its HTTP status and a sentence that says what to do."""
+
+from typing import Any
+
+
+class ChatError(Exception):
+    """Base of all; `str(error)` is the sentence shown to the user.
+
+    `code` is stable and machine-readable, `status` the HTTP status of `/messages/` and `/chats/`, `retryable` says
+    whether the same request may succeed later, `retry_after` (seconds) becomes the header of that name.
+    """
+
+    code = "internal_error"
+    status = 500
+    retryable = False
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+
+    def as_dict(self) -> dict[str, Any]:
+        """`{"code": str, "message": str, "retryable": bool}`, and `retry_after` (seconds) where it is known."""
+        known = {"code": self.code, "message": self.message, "retryable": self.retryable}
+        return known | ({"retry_after": self.retry_after} if self.retry_after else {})
+
+
+class InternalError(ChatError):
+    """A fault of ours; the details are in the server's log only."""
+
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong on the server. Try again; the server's log has the details.")
+
+
+class SettingsError(ChatError):
+    """A setting that cannot be used; it stops the start."""
+
+    code = "bad_setting"
+
+
+class InvalidRequest(ChatError):
+    """Malformed, empty or over-long input."""
+
+    code = "invalid_request"
+    status = 422
+
+
+class NotFound(ChatError):
+    """A chat, message or turn that does not exist."""
+
+    code = "not_found"
+    status = 404
+
+
+class StreamingOff(NotFound):
+    """`FEATURE_STREAMING` leaves this session out."""
+
+    code = "streaming_off"
+
+    def __init__(self) -> None:
+        super().__init__("Streaming is turned off for this session. Use POST /messages/, which gives the whole reply.")
+
+
+class TurnRunning(ChatError):
+    """A second turn in a chat whose answer still grows."""
+
+    code = "turn_running"
+    status = 409
+    retryable = True
+
+    def __init__(self, turn_id: str) -> None:
+        super().__init__("An answer is still being written in this chat. Wait for it, or stop it first.")
+        self.turn_id = turn_id
+
+    def as_dict(self) -> dict[str, Any]:
+        return super().as_dict() | {"turn_id": self.turn_id}
+
+
+class BodyTooLarge(ChatError):
+    """A request body over the limit."""
+
+    code = "body_too_large"
+    status = 413
+
+
+class ForeignRequest(ChatError):
+    """A page of another origin, or a Host that is not ours."""
+
+    code = "forbidden"
+    status = 403
+
+
+class ProviderError(ChatError):
+    """The model's server failed or could not be reached."""
+
+    code = "provider_error"
+    status = 502
+    retryable = True
+
+
+class ProviderRefused(ProviderError):
+    """The provider will not serve this request as it is configured (key, model, address)."""
+
+    code = "provider_refused"
+    retryable = False
+
+
+class ProviderBusy(ProviderError):
+    """The provider said 429."""
+
+    code = "provider_busy"
+    status = 503
+
+
+class ProviderSilent(ProviderError):
+    """The provider sent nothing for too long."""
+
+    code = "provider_silent"
+    status = 504
+
+
+class ContextTooLong(ProviderError):
+    """The messages do not fit the model's context."""
+
+    code = "context_too_long"
+    retryable = False
+
+
+class ModelMissing(ChatError):
+    """The embedded model cannot be started."""
+
+    code = "model_missing"
+    status = 503
+    retryable = True
+
+
+class Interrupted(ChatError):
+    """The server ended while the answer grew."""
+
+    code = "interrupted"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("The server ended while this answer was being written. Its text so far is kept; try again.")
+
+
+def http_status(code: str) -> int:
+    """The HTTP status of an error's code, also of one that was read back from the database."""
+    return _STATUS.get(code, InternalError.status)
+
+
+def _kinds(kind: type[ChatError]) -> list[type[ChatError]]:
+    return [kind, *(deeper for child in kind.__subclasses__() for deeper in _kinds(child))]
+
+
+_STATUS = {kind.code: kind.status for kind in _kinds(ChatError)}

@@ -1,0 +1,128 @@
+"""The numbered log of a turn: `Delta` …, then exactly one `Ended`; any reader replays it after a number and follows.
+
+An event's number is the count of characters up to its end, so that a reader can also go on from the stored text, when
+the log is long gone. This module holds the protocol and its home in memory; nothing else knows where a log lives.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+from chat_app.models import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of the reply; `seq` is the number of characters (code points) of the turn up to its end."""
+
+    seq: int
+    text: str
+    kind: Literal["text", "reasoning"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of the turn, one number after the last character; `error` is a `ChatError.as_dict()`."""
+
+    seq: int
+    status: Status
+    finish_reason: str
+    usage: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+
+
+Event = Delta | Ended
+
+
+class Log(Protocol):
+    """Where the events of running turns live."""
+
+    async def create(self, turn_id: str) -> None:
+        """Begin an empty log."""
+        ...
+
+    async def append(self, turn_id: str, event: Event) -> None:
+        """Add the next event."""
+        ...
+
+    def follow(self, turn_id: str, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
+        """Yield all that is newer than `after` as one list, then each further batch, until `Ended` was among them.
+
+        A slow reader gets longer lists, never a queue of its own. After `idle` seconds with nothing new it gets an
+        empty list. Raises KeyError for a log that is not there.
+        """
+        ...
+
+    async def drop(self, turn_id: str) -> None:
+        """Forget the log; readers under way are not cut off."""
+        ...
+
+
+def newer(events: Sequence[Event], after: int) -> list[Event]:
+    """The events with text or an end beyond the number `after`; a delta that straddles it is cut."""
+    batch = list(events[bisect_right(events, after, key=lambda event: event.seq) :])
+    if batch and isinstance(first := batch[0], Delta) and first.seq - len(first.text) < after:
+        batch[0] = replace(first, text=first.text[after - first.seq :])
+    return batch
+
+
+class _Entry:
+    """The events of one turn and the bell that rings when there are more."""
+
+    __slots__ = ("bell", "events")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.bell = asyncio.Event()
+
+    def append(self, event: Event) -> None:
+        self.events.append(event)
+        self.bell.set()
+        self.bell = asyncio.Event()
+
+
+class MemoryLog:
+    """The default home: nothing to install, gone with the process (the text is also in the database)."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+
+    async def create(self, turn_id: str) -> None:
+        self._entries[turn_id] = _Entry()
+
+    async def append(self, turn_id: str, event: Event) -> None:
+        self._entries[turn_id].append(event)
+
+    def follow(self, turn_id: str, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
+        return _follow(self._entries[turn_id], after, idle)
+
+    async def drop(self, turn_id: str) -> None:
+        self._entries.pop(turn_id, None)
+
+
+async def _follow(entry: _Entry, after: int, idle: float | None) -> AsyncIterator[list[Event]]:
+    batch = newer(entry.events, after)
+    done = len(entry.events)
+    while True:
+        # Taken before the look at the events, so that none that comes in between is missed.
+        bell = entry.bell
+        batch += entry.events[done:]
+        done = len(entry.events)
+        if batch:
+            yield batch
+            batch = []
+        elif entry.events and isinstance(entry.events[-1], Ended):
+            return
+        elif not await _rings(bell, idle):
+            yield []
+
+
+async def _rings(bell: asyncio.Event, within: float | None) -> bool:
+    try:
+        async with asyncio.timeout(within):
+            await bell.wait()
+    except TimeoutError:
+        return False
+    return True

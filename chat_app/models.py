@@ -1,0 +1,89 @@
+"""The tables. A chat is a tree of messages: a new version of a message is a sibling, nothing is overwritten."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, Index, TypeDecorator, text
+from sqlmodel import Field, SQLModel
+from uuid_utils import uuid7
+
+
+class Role(StrEnum):
+    user = "user"
+    assistant = "assistant"
+
+
+class Status(StrEnum):
+    """`streaming` while the turn runs, then exactly one of the end states."""
+
+    streaming = "streaming"
+    complete = "complete"
+    stopped = "stopped"
+    failed = "failed"
+    interrupted = "interrupted"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware datetimes in and out: SQLite has none, and a naive one is a bug waiting in a comparison."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value else None
+
+
+def new_id() -> str:
+    """A UUIDv7: sorts by time of creation, cannot be guessed."""
+    return str(uuid7())
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Chat(SQLModel, table=True):
+    id: str = Field(default_factory=new_id, primary_key=True)
+    title: str
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+
+
+class Message(SQLModel, table=True):
+    """One message; an assistant's is also its turn: `id` is the turn's id.
+
+    `first_token_ms` and `duration_ms` are milliseconds from the start of the turn to the first token and to the end.
+    `usage` is the provider's (`prompt_tokens`, `completion_tokens`, …), `error` a `ChatError.as_dict()`.
+    """
+
+    __table_args__ = (
+        # One running turn a chat, also with several workers: the database refuses the second.
+        Index(
+            "one_running_turn",
+            "chat_id",
+            unique=True,
+            sqlite_where=text("status = 'streaming'"),
+            postgresql_where=text("status = 'streaming'"),
+        ),
+        Index("message_by_chat", "chat_id", "id"),
+    )
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    chat_id: str = Field(foreign_key="chat.id", ondelete="CASCADE")
+    parent_id: str | None = Field(default=None, foreign_key="message.id", ondelete="CASCADE", index=True)
+    role: str
+    content: str = ""
+    reasoning: str = ""
+    status: str = Status.complete
+    finish_reason: str | None = None
+    model: str | None = None
+    usage: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    error: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+    idempotency_key: str | None = Field(default=None, unique=True)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

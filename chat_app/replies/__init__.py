@@ -1,0 +1,1 @@
+"""Where text comes from: reply sources for `turns.Reply`."""

@@ -1,0 +1,405 @@
+"""The core: a turn is one user message and the reply to it, run by one task that no reader can end by leaving.
+
+`start` saves both messages and begins; the task copies the reply source into the turn's log and the database; every
+reader replays the log and follows it. Stopping is an explicit act. What is not here: where text comes from (a `Reply`
+is handed in), SQL (`store`), and how readers encode what they read (`api`, `ui`).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from chat_app.errors import ChatError, InternalError, InvalidRequest, NotFound, ProviderSilent, TurnRunning
+from chat_app.log import Delta, Ended, Event, Log, newer
+from chat_app.models import Message, Role, Status
+from chat_app.store import Store
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_S = 1.0
+CHECKPOINT_CHARS = 2_000
+FINAL_WRITE_RETRIES_S = (0.1, 0.2, 0.5, 1, 2, 4, 8, 15)
+LINGER_S = 60.0
+INTERRUPTED = {"status": Status.interrupted, "finish_reason": Status.interrupted.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a reply source yields: some text, some reasoning, or what it knows at the end."""
+
+    text: str = ""
+    reasoning: str = ""
+    finish_reason: str | None = None
+    usage: dict[str, Any] | None = None
+    model: str | None = None
+
+
+ChatMessage = dict[str, str]
+"""`{"role": "user" | "assistant" | "system", "content": str}`"""
+
+Reply = Callable[[Sequence[ChatMessage]], AsyncGenerator[Piece | str, None]]
+"""The reply seam: messages in, oldest first, an async generator of pieces out. A plain string is a piece of text."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """A running turn as its task sees it."""
+
+    user: Message
+    reply: Message
+    began: float = field(default_factory=time.monotonic)
+    seq: int = 0
+    deltas: int = 0
+    text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    unsaved: int = 0
+    many_unsaved: asyncio.Event = field(default_factory=asyncio.Event)
+    saving: asyncio.Task[bool] | None = None
+    first_token_ms: int | None = None
+    finish_reason: str | None = None
+    usage: dict[str, Any] | None = None
+    model: str | None = None
+    generation: asyncio.Task[None] = field(init=False)
+    task: asyncio.Task[None] = field(init=False)
+    over: bool = False
+
+    def elapsed_ms(self) -> int:
+        return round((time.monotonic() - self.began) * 1000)
+
+    def note(self, piece: Piece) -> None:
+        self.finish_reason = piece.finish_reason or self.finish_reason
+        self.usage = piece.usage or self.usage
+        self.model = piece.model or self.model
+
+    def delta(self, text: str, reasoning: bool) -> Delta:
+        if self.first_token_ms is None:
+            self.first_token_ms = self.elapsed_ms()
+        text = _storable(text)
+        (self.reasoning if reasoning else self.text).append(text)
+        self.seq += len(text)
+        self.deltas += 1
+        self.unsaved += len(text)
+        if self.unsaved >= CHECKPOINT_CHARS:
+            self.many_unsaved.set()
+        return Delta(self.seq, text, "reasoning" if reasoning else "text")
+
+    def content(self) -> dict[str, str]:
+        return {"content": "".join(self.text), "reasoning": "".join(self.reasoning)}
+
+    def ended(self, status: Status, error: ChatError | None) -> Ended:
+        usage = self.usage
+        if usage is None and self.deltas:
+            # A stopped or broken answer has no bill from the provider; a delta is about a token.
+            usage = {"completion_tokens": self.deltas, "estimated": True}
+        reason = self.finish_reason or "stop" if status is Status.complete else status.value
+        return Ended(self.seq + 1, status, reason, usage, error.as_dict() if error else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn as its readers see it: the two messages as they were when it was looked up, and its events."""
+
+    user: Message
+    reply: Message
+    ended_at: int | None
+    """The number of the end, where the turn had ended when it was looked up."""
+    _follow: Callable[[int, float | None], AsyncIterator[list[Event]]]
+
+    @property
+    def id(self) -> str:
+        return self.reply.id
+
+    @property
+    def chat_id(self) -> str:
+        return self.reply.chat_id
+
+    def batches(self, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
+        """All that is newer than the number `after` at once, then what comes, in lists; a slow reader gets longer ones.
+
+        After `idle` seconds of silence comes an empty list.
+        """
+        return self._follow(after, idle)
+
+    async def events(self, after: int = 0) -> AsyncIterator[Event]:
+        """The same, one by one; the last is always an `Ended`, unless that was not newer either."""
+        async for batch in self.batches(after):
+            for event in batch:
+                yield event
+
+    async def end(self) -> Ended:
+        """Wait for the end."""
+        async for event in self.events():
+            if isinstance(event, Ended):
+                return event
+        raise AssertionError("a log always ends with Ended")
+
+
+class Turns:
+    """All turns of this process. Times are in seconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        log: Log,
+        reply: Reply,
+        *,
+        max_message_chars: int = 32_000,
+        first_token_timeout: float = 120,
+        next_token_timeout: float = 60,
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._reply = reply
+        self._max_message_chars = max_message_chars
+        self._first_token_timeout = first_token_timeout
+        self._next_token_timeout = next_token_timeout
+        self._runs: dict[str, _Run] = {}
+        self._beginning: set[asyncio.Task[str]] = set()
+        self._bell = asyncio.Event()
+        self.version = 0
+
+    async def start(self, content: str, chat_id: str | None = None, key: str | None = None) -> Turn:
+        """Save the user's message and begin the reply; no chat id makes a new chat, a known key gives its turn again.
+
+        Raises:
+            InvalidRequest: the content is empty, too long, or holds what cannot be stored.
+            NotFound: there is no such chat.
+            TurnRunning: the chat has a running turn.
+        """
+        self._check(content)
+        if key is not None and (known := await self._store.message_by_key(key)):
+            return await self.find(known.id)
+        # A task of its own: a caller that is cancelled meanwhile must not leave saved messages that nobody answers.
+        beginning = asyncio.create_task(self._begin(content, chat_id, key))
+        self._beginning.add(beginning)
+        beginning.add_done_callback(self._beginning.discard)
+        return await self.find(await asyncio.shield(beginning))
+
+    async def find(self, turn_id: str) -> Turn:
+        """A running turn, or an ended one from its stored message. Raises NotFound."""
+        if run := self._runs.get(turn_id):
+            return self._turn(run)
+        reply = await self._store.message(turn_id)
+        if reply is None or reply.role != Role.assistant or reply.parent_id is None:
+            raise NotFound("There is no such turn. Its chat may have been deleted.")
+        if reply.status == Status.streaming and self._beginning:
+            # Saved a moment ago by a start that has not come to run it.
+            await asyncio.wait(self._beginning)
+        if run := self._runs.get(turn_id):
+            return self._turn(run)
+        user = await self._store.message(reply.parent_id)
+        if user is None:
+            raise NotFound("The message that this turn answers was deleted.")
+        end = len(reply.reasoning) + len(reply.content) + 1
+        return Turn(user, reply, end, lambda after, _: _replay(reply, after))
+
+    def running(self, chat_id: str) -> Turn | None:
+        """The turn that runs in the chat, if one does."""
+        of_chat = (run for run in self._runs.values() if run.reply.chat_id == chat_id)
+        return next((self._turn(run) for run in of_chat if not run.over), None)
+
+    def next(self, chat_id: str, after: str) -> Turn | None:
+        """The first turn of the chat that is newer than the message `after` and in memory: running, or just ended."""
+        newer_ones = (run for run in self._runs.values() if run.reply.chat_id == chat_id and run.reply.id > after)
+        run = min(newer_ones, key=lambda run: run.reply.id, default=None)
+        return self._turn(run) if run else None
+
+    async def stop(self, turn_id: str) -> Turn:
+        """End a turn and wait until its text is saved; one that has ended stays as it is. Raises NotFound."""
+        if run := self._runs.get(turn_id):
+            await self._stop(run)
+        return await self.find(turn_id)
+
+    async def recover(self) -> int:
+        """Mark what a dead server left running as interrupted; returns how many turns."""
+        return await self._store.interrupt_orphans()
+
+    async def changed(self, since: int) -> int:
+        """Wait until `version` is another than `since`: a turn started or ended, or a chat changed. Returns it."""
+        while self.version == since:
+            await self._bell.wait()
+        return self.version
+
+    def announce(self) -> None:
+        """Wake those who wait in `changed`."""
+        self.version += 1
+        self._bell.set()
+        self._bell = asyncio.Event()
+
+    async def close(self, grace: float = 0) -> None:
+        """Let running turns end within `grace` seconds, then stop and save the rest."""
+        if self._beginning:
+            await asyncio.wait(self._beginning)
+        tasks = {run.task for run in self._runs.values() if not run.task.done()}
+        if tasks and grace:
+            await asyncio.wait(tasks, timeout=grace)
+        await asyncio.gather(*(self._stop(run) for run in list(self._runs.values())))
+
+    def _check(self, content: str) -> None:
+        if not content.strip():
+            raise InvalidRequest("The message is empty. Write something first.")
+        if len(content) > self._max_message_chars:
+            raise InvalidRequest(
+                f"The message has {len(content):,} characters; at most {self._max_message_chars:,} are allowed. "
+                "Shorten it."
+            )
+        if "\0" in content or any("\ud800" <= char <= "\udfff" for char in content):
+            raise InvalidRequest("The message holds characters that are no text (NUL or half a surrogate pair).")
+
+    async def _begin(self, content: str, chat_id: str | None, key: str | None) -> str:
+        try:
+            user, reply, new = await self._store.begin_turn(content, chat_id, key)
+        except TurnRunning as busy:
+            if busy.turn_id in self._runs:
+                raise
+            # Its end could never be saved, and nobody runs it any more: it must not block its chat for ever.
+            await self._store.end_turn(busy.turn_id, INTERRUPTED)
+            user, reply, new = await self._store.begin_turn(content, chat_id, key)
+        if new:
+            await self._log.create(reply.id)
+            run = self._runs[reply.id] = _Run(user, reply)
+            run.generation = asyncio.create_task(self._generate(run), name=f"generation {reply.id}")
+            run.task = asyncio.create_task(self._live(run), name=f"turn {reply.id}")
+            self.announce()
+        return reply.id
+
+    def _turn(self, run: _Run) -> Turn:
+        ended_at = run.seq + 1 if run.over else None
+        return Turn(run.user, run.reply, ended_at, lambda after, idle: self._log.follow(run.reply.id, after, idle))
+
+    async def _live(self, run: _Run) -> None:
+        """The whole life of a turn. Nobody cancels this task: `stop` cancels the generation inside it."""
+        status, error = Status.failed, None
+        saver = asyncio.create_task(self._keep_saved(run))
+        try:
+            await run.generation
+            status = Status.complete
+        except asyncio.CancelledError:
+            status = Status.stopped
+        except ChatError as problem:
+            error = problem
+        except Exception:
+            logger.exception("turn %s failed", run.reply.id)
+            error = InternalError()
+        finally:
+            saver.cancel()
+            await self._end(run, status, error)
+
+    async def _generate(self, run: _Run) -> None:
+        history = [_chat_message(message) for message in await self._store.context(run.reply.id)]
+        try:
+            async with asyncio.timeout(self._first_token_timeout) as limit, aclosing(self._reply(history)) as pieces:
+                async for piece in pieces:
+                    await self._append(run, Piece(piece) if isinstance(piece, str) else piece)
+                    # A piece without text, such as the role alone, is no first token.
+                    if run.deltas:
+                        limit.reschedule(asyncio.get_running_loop().time() + self._next_token_timeout)
+        except TimeoutError:
+            raise ProviderSilent("The model was silent for too long. Try again, or choose a faster model.") from None
+
+    async def _append(self, run: _Run, piece: Piece) -> None:
+        run.note(piece)
+        if piece.reasoning:
+            await self._log.append(run.reply.id, run.delta(piece.reasoning, reasoning=True))
+        if piece.text:
+            await self._log.append(run.reply.id, run.delta(piece.text, reasoning=False))
+
+    async def _keep_saved(self, run: _Run) -> None:
+        """Checkpoint the growing text, beside the generation: a slow database must not slow a token down."""
+        while True:
+            # Not `wait_for`: Python 3.11's swallows a cancel that comes together with what is waited for.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CHECKPOINT_S):
+                    await run.many_unsaved.wait()
+            run.many_unsaved.clear()
+            if run.unsaved:
+                # Shielded: a cancelled statement costs its connection, and closing that may hang the end of the loop.
+                run.saving = asyncio.create_task(self._checkpoint(run))
+                if not await asyncio.shield(run.saving):
+                    await asyncio.sleep(CHECKPOINT_S)
+
+    async def _checkpoint(self, run: _Run) -> bool:
+        unsaved, run.unsaved = run.unsaved, 0
+        try:
+            await self._store.checkpoint(run.reply.id, **run.content())
+        except Exception:
+            logger.warning("checkpoint of turn %s failed, will try again", run.reply.id, exc_info=True)
+            run.unsaved += unsaved
+            return False
+        return True
+
+    async def _end(self, run: _Run, status: Status, error: ChatError | None) -> None:
+        ended = run.ended(status, error)
+        try:
+            if run.saving:
+                await asyncio.wait({run.saving})
+            await self._save_end(run, ended)
+        except BaseException as problem:
+            # What was not saved must not be called complete.
+            logger.exception("the end of turn %s could not be saved", run.reply.id)
+            ended = run.ended(Status.failed, InternalError())
+            if not isinstance(problem, Exception):
+                raise
+        finally:
+            run.over = True
+            await self._log.append(run.reply.id, ended)
+            asyncio.get_running_loop().call_later(LINGER_S, self._forget, run.reply.id)
+            self.announce()
+
+    async def _save_end(self, run: _Run, ended: Ended) -> None:
+        values = run.content() | {
+            "status": ended.status,
+            "finish_reason": ended.finish_reason,
+            "usage": ended.usage,
+            "error": ended.error,
+            "model": run.model,
+            "first_token_ms": run.first_token_ms,
+            "duration_ms": run.elapsed_ms(),
+        }
+        for pause in FINAL_WRITE_RETRIES_S:
+            try:
+                return await self._store.end_turn(run.reply.id, values)
+            except Exception:
+                logger.warning("the end of turn %s is not saved yet", run.reply.id, exc_info=True)
+                await asyncio.sleep(pause)
+        await self._store.end_turn(run.reply.id, values)
+
+    async def _stop(self, run: _Run) -> None:
+        if run.task.done():
+            return
+        run.generation.cancel()
+        await asyncio.wait({run.task})
+
+    def _forget(self, turn_id: str) -> None:
+        if self._runs.pop(turn_id, None):
+            self._dropping = asyncio.ensure_future(self._log.drop(turn_id))
+
+
+def _storable(text: str) -> str:
+    """NUL and half a surrogate pair become U+FFFD: no database takes them, and the whole answer would stay unsaved."""
+    if not text.isascii():
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text.replace("\0", "\ufffd")
+
+
+def _chat_message(message: Message) -> ChatMessage:
+    return {"role": message.role, "content": message.content}
+
+
+async def _replay(reply: Message, after: int) -> AsyncIterator[list[Event]]:
+    """The events of an ended turn, from its row."""
+    events: list[Event] = []
+    if reply.reasoning:
+        events.append(Delta(len(reply.reasoning), reply.reasoning, "reasoning"))
+    end = len(reply.reasoning) + len(reply.content)
+    if reply.content:
+        events.append(Delta(end, reply.content))
+    # Nobody runs what is no longer in memory, whatever its row says.
+    status = Status.interrupted if reply.status == Status.streaming else Status(reply.status)
+    events.append(Ended(end + 1, status, reply.finish_reason or status.value, reply.usage, reply.error))
+    if batch := newer(events, after):
+        yield batch

@@ -1,0 +1,1 @@
+"""The page, in Reflex: small states beside the components that use them."""

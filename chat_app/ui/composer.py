@@ -1,0 +1,107 @@
+"""The message box at the foot of the page: send, and stop in the same place while an answer grows."""
+
+import json
+from typing import Any
+
+import reflex as rx
+from reflex.event import EventSpec
+
+from chat_app.errors import ChatError
+from chat_app.service import get_service
+from chat_app.ui.connection import connection_chip
+from chat_app.ui.elements import MessageBox
+from chat_app.ui.icons import icon
+from chat_app.ui.transcript import Transcript
+
+
+class Composer(rx.State):
+    model: str = ""
+    embedded: bool = False
+
+    @rx.event(background=True)
+    async def load(self) -> None:
+        service = get_service()
+        # Outside the state's lock: a provider that does not answer must not hold the page up.
+        model = await service.model_name()
+        async with self:
+            self.model = model
+            self.embedded = service.local_model is not None
+
+    @rx.event
+    async def send(self, form: dict[str, Any]) -> Any:
+        """Start a turn; `Live.watch` shows it. A refused message goes back into the box."""
+        return await self._send(str(form.get("message", "")))
+
+    @rx.event
+    async def suggest(self, content: str) -> Any:
+        return await self._send(content)
+
+    @rx.event
+    async def stop(self) -> None:
+        transcript = await self.get_state(Transcript)
+        if transcript.running:
+            await get_service().turns.stop(transcript.running)
+
+    async def _send(self, content: str) -> Any:
+        transcript = await self.get_state(Transcript)
+        try:
+            turn = await get_service().turns.start(content, transcript.open_chat or None)
+        except ChatError as error:
+            return [_restore(content), rx.toast.error(error.message)]
+        if not transcript.open_chat:
+            transcript.open_chat = turn.chat_id
+            return rx.redirect(f"/c/{turn.chat_id}")
+        return None
+
+
+def _restore(content: str) -> EventSpec:
+    event = f'new CustomEvent("chat:restore-draft", {{detail: {json.dumps(content)}}})'
+    return rx.call_script(f"window.dispatchEvent({event})")
+
+
+def composer() -> rx.Component:
+    return rx.el.form(
+        MessageBox.create(
+            name="message",
+            aria_label="Message",
+            placeholder="Ask anything",
+            busy=Transcript.running != "",
+        ),
+        rx.el.div(
+            rx.el.span(Composer.model, class_name="model"),
+            rx.cond(Transcript.running != "", stop_button(), send_button()),
+            class_name="box-foot",
+        ),
+        on_submit=Composer.send,
+        reset_on_submit=True,
+        class_name="box",
+    )
+
+
+def send_button() -> rx.Component:
+    return rx.el.button(icon("arrow-up"), type="submit", aria_label="Send message", class_name="round send", key="send")
+
+
+def stop_button() -> rx.Component:
+    return rx.el.button(
+        icon("square"),
+        type="button",
+        aria_label="Stop generating",
+        class_name="round stop",
+        on_click=Composer.stop,
+        key="stop",
+    )
+
+
+def notice() -> rx.Component:
+    """The one quiet line below the box."""
+    return rx.el.p(
+        connection_chip(),
+        rx.cond(
+            Composer.embedded,
+            "A small model on this machine answers: private, quick, and often wrong. "
+            "Set OPENAI_API_KEY or OPENAI_BASE_URL for a better one.",
+            "Answers may be wrong. Check what matters.",
+        ),
+        class_name="notice",
+    )

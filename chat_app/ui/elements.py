@@ -1,0 +1,69 @@
+"""The wrapped JavaScript components: where Python cannot reach, as thin as they can be."""
+
+from typing import Any
+
+import reflex as rx
+
+STREAMDOWN = ["streamdown@2.7.1", "@streamdown/code@2.0.0"]
+
+
+class LiveWindow(rx.Component):
+    """Takes the windows of the growing answer; `on_gap` asks for the whole text, with the window's id."""
+
+    library = rx.asset("answer.jsx", shared=True).importable_path
+    tag = "LiveWindow"
+    lib_dependencies: list[str] = STREAMDOWN
+
+    value: rx.Var[dict[str, Any]]
+    on_gap: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+
+
+class Answer(rx.Component):
+    """The text of an assistant's message as markdown: the live text where it is followed, else `stored`."""
+
+    library = rx.asset("answer.jsx", shared=True).importable_path
+    tag = "Answer"
+    lib_dependencies: list[str] = STREAMDOWN
+
+    message_id: rx.Var[str]
+    stored: rx.Var[str]
+    streaming: rx.Var[bool]
+
+
+class Scroller(rx.Component):
+    """Scrolls its children and follows them while they grow."""
+
+    library = rx.asset("scroller.jsx", shared=True).importable_path
+    tag = "Scroller"
+
+    chat_id: rx.Var[str]
+
+
+class MessageBox(rx.el.Textarea):
+    """The textarea of the message box; it submits the form around it."""
+
+    library = rx.asset("message_box.jsx", shared=True).importable_path
+    tag = "MessageBox"
+
+    busy: rx.Var[bool]
+
+
+class Fonts(rx.Fragment):
+    """Inter and JetBrains Mono, served by us."""
+
+    def add_imports(self) -> dict[str, str]:
+        return {
+            "": ["@fontsource-variable/inter/index.css", "@fontsource-variable/jetbrains-mono/index.css"],
+        }
+
+    lib_dependencies: list[str] = ["@fontsource-variable/inter@5.3.0", "@fontsource-variable/jetbrains-mono@5.3.0"]
+
+
+class Link(rx.Component):
+    """A link within the app, without a page load."""
+
+    library = "react-router"
+    tag = "Link"
+
+    to: rx.Var[str]
+    on_click: rx.EventHandler[rx.event.no_args_event_spec]

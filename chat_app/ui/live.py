@@ -1,0 +1,130 @@
+"""The growing answer: one background handler a tab follows the open chat's turns and sends what is new, only that."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any, TypedDict
+
+import reflex as rx
+
+from chat_app.log import Delta, Ended, Event
+from chat_app.models import Status
+from chat_app.service import get_service
+from chat_app.turns import Turn
+from chat_app.ui.elements import LiveWindow
+from chat_app.ui.session import Session
+from chat_app.ui.transcript import Transcript
+
+# One frame of a 60 Hz screen: a token that comes alone goes out at once, those that come faster go together. Of a
+# faster stream 40 updates a second are as smooth to the eye, and leave more of both machines to the rest.
+FLUSH_S = 0.016
+FAST_FLUSH_S = 0.025
+
+
+class Window(TypedDict):
+    """From `offset` on, the text of `id` is `text`; `offset` in UTF-16 units, as JavaScript counts."""
+
+    id: str
+    offset: int
+    text: str
+
+
+class Live(rx.State):
+    """Its own state class: each is a React context of its own, so nothing else renders when a window comes."""
+
+    window: Window = {"id": "", "offset": 0, "text": ""}
+    announcement: str = ""
+
+    @rx.event
+    async def open(self) -> Any:
+        """Show the chat that the address names, and follow it."""
+        transcript = await self.get_state(Transcript)
+        await transcript.load(self.router.url.path.strip("/").removeprefix("c/"))
+        # Not a second handler of the page's `on_load`: a background handler does not wait for those before it.
+        return Live.watch
+
+    @rx.event(background=True, supersedes=True)
+    async def watch(self) -> AsyncGenerator[Any, None]:
+        """Follow every turn of the open chat, whoever started it, for as long as the tab is there.
+
+        Reflex ends this handler with the tab's connection, and a new one starts with the next load.
+        """
+        turns = get_service().turns
+        last = ""
+        while True:
+            version = turns.version
+            async with self:
+                transcript = await self.get_state(Transcript)
+                chat_id = transcript.open_chat
+                last = last or _last_ended(transcript)
+            if chat_id and (turn := turns.next(chat_id, last)):
+                async for event in self._follow(turn):
+                    yield event
+                last = turn.id
+            else:
+                await turns.changed(version)
+
+    @rx.event
+    async def resend(self, window_id: str) -> None:
+        """The page saw a gap: give it the whole text so far."""
+        transcript = await self.get_state(Transcript)
+        if transcript.running and _short(transcript.running) == window_id:
+            turn = await get_service().turns.find(transcript.running)
+            async for batch in turn.batches():
+                self.window = {"id": window_id, "offset": 0, "text": _text(batch)}
+                return
+
+    async def _follow(self, turn: Turn) -> AsyncGenerator[Any, None]:
+        window_id, offset, ended = _short(turn.id), 0, None
+        async with self:
+            transcript = await self.get_state(Transcript)
+            transcript.begin(turn)
+            self.announcement = "Assistant is typing"
+            whole = (await self.get_state(Session)).whole_replies
+        held = ""
+        async for batch in turn.batches():
+            text = held + _text(batch)
+            ended = batch[-1] if isinstance(batch[-1], Ended) else None
+            if whole and not ended:
+                held = text
+                continue
+            async with self:
+                if text:
+                    self.window = {"id": window_id, "offset": offset, "text": text}
+                if ended:
+                    await self._end(turn, ended)
+            offset += _utf16_length(text)
+            if not ended:
+                await asyncio.sleep(FLUSH_S if len(batch) == 1 else FAST_FLUSH_S)
+        if ended and ended.status is Status.failed and ended.error:
+            yield rx.toast.error(ended.error["message"])
+
+    async def _end(self, turn: Turn, ended: Ended) -> None:
+        reply = await get_service().store.message(turn.id)
+        transcript = await self.get_state(Transcript)
+        transcript.end(reply or turn.reply, ended)
+        self.announcement = "Answer complete" if ended.status is Status.complete else "Answer ended"
+
+
+def _last_ended(transcript: Transcript) -> str:
+    """The newest message that needs no following; what is newer does."""
+    ended = [row["id"] for row in transcript.loaded if row["status"] != Status.streaming]
+    return max(ended, default="")
+
+
+def _short(turn_id: str) -> str:
+    return turn_id[-8:]
+
+
+def _text(batch: list[Event]) -> str:
+    return "".join(event.text for event in batch if isinstance(event, Delta) and event.kind == "text")
+
+
+def _utf16_length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
+
+
+def live() -> rx.Component:
+    return rx.fragment(
+        LiveWindow.create(value=Live.window, on_gap=Live.resend),
+        rx.el.div(Live.announcement, role="status", class_name="visually-hidden"),
+    )

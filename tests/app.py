@@ -1,0 +1,103 @@
+"""The app as a process of its own, real HTTP: `python -m chat_app` on a free port with a test's settings."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+
+from chat_app.config import ROOT, Settings
+
+START_S = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class App:
+    """Started on entry, ended on exit; its database is in `folder` and survives a restart.
+
+    Settings are given by field name (`feature_streaming="false"`); none leaks in from the environment or `.env`.
+    """
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.settings = settings
+        self.log = folder / "app.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "App":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            # A session of its own, so that a kill reaches the server's worker too.
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "chat_app"],
+                cwd=ROOT,
+                env=self._environment(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._wait_until_ready()
+
+    def stop(self, grace: float = 20.0) -> int:
+        """SIGTERM, as an operator does; returns the exit code."""
+        return self._end(signal.SIGTERM, grace)
+
+    def kill(self) -> None:
+        """SIGKILL to the server and its worker at once."""
+        if self.process:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def logged(self) -> str:
+        return self.log.read_text()
+
+    def _end(self, how: signal.Signals, grace: float) -> int:
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        process.send_signal(how)
+        try:
+            return process.wait(grace)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise AssertionError(f"the app did not end within {grace} s of {how.name}:\n{self.logged()}") from None
+
+    def _environment(self) -> dict[str, str]:
+        defaults = {name.upper(): "" for name in Settings.model_fields}
+        given = {name.upper(): value for name, value in self.settings.items()}
+        database = {"DATABASE_URL": f"sqlite:///{self.folder / 'chat.db'}", "PORT": str(self.port)}
+        return os.environ | defaults | database | given
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            if self.process is None or self.process.poll() is not None:
+                raise AssertionError(f"the app ended at start:\n{self.logged()}")
+            try:
+                if httpx.get(f"{self.url}/ping").is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError(f"the app was not up within {START_S} s:\n{self.logged()}")

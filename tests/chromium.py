@@ -1,0 +1,65 @@
+"""Where the real browser is: an installed Chromium or Chrome, else one is installed.
+
+`python -m tests.chromium` makes sure that there is one and says where.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
+PLACES = [
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+]
+PLAYWRIGHT_CACHES = [Path.home() / ".cache/ms-playwright", Path.home() / "Library/Caches/ms-playwright"]
+HELP = "No browser for the tests. Install Chromium or Chrome, or set CHROMIUM to the path of one, then run again."
+ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def find() -> str | None:
+    """The path of a browser that is there."""
+    named = [os.environ.get("CHROMIUM", ""), *(shutil.which(name) or "" for name in NAMES), *PLACES]
+    cached = [str(path) for cache in PLAYWRIGHT_CACHES for path in cache.glob("chromium-*/chrome-*/*hrom*")]
+    return next(
+        (path for path in [*named, *cached] if path and os.access(path, os.X_OK) and Path(path).is_file()), None
+    )
+
+
+def install() -> None:
+    """With apt-get where that works, else Playwright's own."""
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        print("Installing Chromium with apt-get …", flush=True)
+        if not _runs("apt-get", "update", "-qq"):
+            return
+        _runs("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium")
+    else:
+        print("Installing Chromium with Playwright …", flush=True)
+        _runs(sys.executable, "-m", "playwright", "install", "chromium")
+
+
+def _runs(*command: str) -> bool:
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    return subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def require() -> str:
+    """The path of a browser; installs one where there is none. Exits with a sentence where that fails."""
+    if find() is None:
+        install()
+    return find() or sys.exit(HELP)
+
+
+if __name__ == "__main__":
+    print(f"The tests use {require()}")

@@ -1,0 +1,40 @@
+"""Fixtures that every test may use."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from chat_app.__main__ import build_page
+from tests.app import App
+from tests.provider_client import Provider
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def page_built() -> None:
+    """The page is built once, before the first app starts."""
+    build_page()
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[Provider]:
+    """An OpenAI-compatible server in a process of its own; what it does is scripted by the messages it gets."""
+    with Provider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The whole app in a process of its own, with the scripted provider behind it."""
+    with App(
+        tmp_path_factory.mktemp("app"),
+        openai_base_url=provider.base_url,
+        openai_model="bench",
+        system_prompt="You are under test.",
+        max_message_chars="20000",
+    ) as app:
+        yield app

@@ -1,0 +1,62 @@
+"""The page as a person sees it: by role and accessible name."""
+
+import re
+from typing import Any
+
+import httpx
+from playwright.async_api import Locator, Page, expect
+
+from tests.app import App
+from tests.provider_client import script
+
+
+class ChatPage:
+    def __init__(self, page: Page, app: App) -> None:
+        self.page = page
+        self.app = app
+        self.box = page.get_by_role("textbox", name="Message")
+        self.send = page.get_by_role("button", name="Send message")
+        self.stop = page.get_by_role("button", name="Stop generating")
+        self.log = page.get_by_role("log", name="Conversation")
+        self.questions = page.get_by_role("article", name="You said")
+        self.answers = page.get_by_role("article", name="Assistant said")
+        self.status = page.get_by_role("status").filter(visible=None)
+        self.chats = page.get_by_role("navigation", name="Chats").get_by_role("link")
+        self.toasts = page.locator("[data-sonner-toast]")
+
+    async def open(self, path: str = "/") -> "ChatPage":
+        await self.page.goto(self.app.url + path)
+        # The page is drawn before it is connected; the model's name comes over the connection.
+        await expect(self.page.locator(".model")).not_to_be_empty()
+        return self
+
+    async def ask(self, content: str = "", **keys: Any) -> None:
+        await self.box.fill(content or script(**keys))
+        await self.box.press("Enter")
+
+    async def ended(self, nth: int = -1) -> Locator:
+        """The answer, once it has ended."""
+        answer = self.answers.nth(nth)
+        await expect(answer.locator(".figures:not(:empty), .problem")).not_to_have_count(0)
+        await expect(self.stop).to_have_count(0)
+        return answer
+
+    async def chat_id(self) -> str:
+        """Of the open chat; a new one has it a moment after its first message."""
+        await self.page.wait_for_url(re.compile("/c/"))
+        return self.page.url.partition("/c/")[2]
+
+    async def stored(self) -> list[dict[str, Any]]:
+        """The open chat's messages in the database."""
+        params = {"chat_id": await self.chat_id()}
+        reply = httpx.get(f"{self.app.url}/messages/", params=params).raise_for_status()
+        messages: list[dict[str, Any]] = reply.json()["messages"]
+        return messages
+
+    async def text(self, nth: int = -1) -> str:
+        """The text of an answer as it is on the page, white space folded."""
+        return fold(await self.answers.nth(nth).locator(".prose").inner_text())
+
+
+def fold(text: str) -> str:
+    return " ".join(text.split())

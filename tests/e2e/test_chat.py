@@ -1,0 +1,263 @@
+"""What a person does on the page, in real Chromium, with the scripted provider behind the app."""
+
+import re
+
+import pytest
+from playwright.async_api import BrowserContext, Page, expect
+
+from tests.app import App
+from tests.e2e.chat import ChatPage, fold
+from tests.provider_client import Provider, script
+
+pytestmark = pytest.mark.anyio
+
+BELOW = """() => {
+  const area = document.querySelector(".scroll-area");
+  return area.scrollHeight - area.scrollTop - area.clientHeight;
+}"""
+WORDS = " ".join(f"tok{n}" for n in range(40))
+
+
+async def test_an_answer_grows_and_stays(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=40, interval_ms=30)
+    await expect(chat.answers).to_have_count(1)
+    seen = set()
+    while (text := await page.get_by_role("article", name="Assistant said").inner_text()) is not None:
+        seen.add(text)
+        if "tok39" in text:
+            break
+    assert len(seen) >= 5
+    await chat.ended()
+    assert await chat.text() == WORDS
+    assert fold((await chat.stored())[-1]["content"]) == WORDS
+    await page.reload()
+    await expect(chat.answers.locator(".prose")).to_have_text(re.compile("tok39"))
+    assert await chat.text() == WORDS
+
+
+async def test_a_new_chat_has_an_address_and_a_place_in_the_list(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask("What is a rill?")
+    await page.wait_for_url(re.compile("/c/[0-9a-f-]{36}$"))
+    await chat.ended()
+    current = page.get_by_role("navigation", name="Chats").locator("[aria-current=page]")
+    await expect(current).to_have_text("What is a rill?")
+    await page.get_by_role("link", name="New chat").first.click()
+    await expect(page).to_have_url(app.url + "/")
+    await expect(chat.answers).to_have_count(0)
+    await chat.chats.filter(has_text="What is a rill?").first.click()
+    await expect(chat.questions).to_have_text("What is a rill?")
+
+
+async def test_the_context_goes_along(page: Page, app: App, provider: Provider) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask("First question")
+    await chat.ended()
+    provider.clear()
+    await chat.ask("Second question")
+    await expect(chat.answers).to_have_count(2)
+    await chat.ended()
+    asked = [request for request in provider.requests() if request["path"].endswith("/chat/completions")]
+    roles = [message["role"] for message in asked[-1]["body"]["messages"]]
+    assert roles == ["system", "user", "assistant", "user"]
+    assert asked[-1]["body"]["messages"][1]["content"] == "First question"
+
+
+async def test_it_says_that_the_assistant_is_typing_until_the_first_token(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=3, first_ms=1500)
+    await expect(chat.answers.get_by_text("Assistant is typing")).to_be_visible()
+    await expect(page.get_by_role("status").filter(has_text="Assistant is typing")).to_have_count(1)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok0")
+    await expect(chat.answers.get_by_text("Assistant is typing")).to_have_count(0)
+    await expect(page.get_by_role("status").filter(has_text="Answer complete")).to_have_count(1)
+
+
+async def test_stop_ends_the_providers_request_and_keeps_the_text(page: Page, app: App, provider: Provider) -> None:
+    provider.clear()
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=-1, interval_ms=20)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok5")
+    await chat.stop.click()
+    await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
+    await provider.until(lambda seen: any(request["closed_by_client"] for request in seen))
+    stored = (await chat.stored())[-1]
+    assert stored["status"] == "stopped"
+    assert await chat.text() == fold(stored["content"])
+    await expect(chat.send).to_be_visible()
+
+
+async def test_stop_before_the_first_token(page: Page, app: App, provider: Provider) -> None:
+    provider.clear()
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=5, first_ms=30_000)
+    await chat.stop.click()
+    await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
+    await provider.until(lambda seen: any(request["closed_by_client"] for request in seen))
+    await chat.ask("And now?")
+    await expect(chat.answers).to_have_count(2)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"status": 401}, "does not accept the key"),
+        ({"status": 429, "retry_after": 7}, "Try again in 7 seconds"),
+        ({"status": 500}, "has a problem"),
+        ({"tokens": 20, "reset_after": 6}, "broke off"),
+        ({"tokens": 20, "drop_after": 6}, "broke off"),
+    ],
+    ids=["401", "429", "500", "reset", "drop"],
+)
+async def test_a_failure_is_a_toast_with_the_reason_and_keeps_the_text(
+    page: Page, app: App, keys: dict[str, int], sentence: str
+) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(**keys)
+    await expect(chat.toasts).to_contain_text(sentence)
+    await expect(chat.answers.locator(".problem")).to_contain_text(sentence)
+    stored = (await chat.stored())[-1]
+    assert stored["status"] == "failed"
+    if "tokens" in keys:
+        assert await chat.text() == fold(stored["content"]) == "tok0 tok1 tok2 tok3 tok4 tok5"
+    await page.reload()
+    await expect(chat.answers.locator(".problem")).to_contain_text(sentence)
+
+
+async def test_shift_enter_breaks_the_line(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.box.fill("one")
+    await chat.box.press("Shift+Enter")
+    await chat.box.press_sequentially("two")
+    await chat.box.press("Enter")
+    await expect(chat.questions).to_have_text("one\ntwo")
+    await expect(chat.box).to_have_value("")
+    assert (await chat.stored())[0]["content"] == "one\ntwo"
+
+
+async def test_nothing_is_sent_from_an_empty_box_or_while_an_answer_grows(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.box.press("Enter")
+    await chat.ask(tokens=-1, interval_ms=50)
+    await expect(chat.stop).to_be_visible()
+    await chat.box.fill("too early")
+    await chat.box.press("Enter")
+    await chat.stop.click()
+    await expect(chat.send).to_be_visible()
+    await expect(chat.box).to_have_value("too early")
+    await expect(chat.questions).to_have_count(1)
+
+
+async def test_a_refused_message_comes_back_into_the_box(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    long = "x" * 20_001
+    await chat.box.fill(long)
+    await chat.box.press("Enter")
+    await expect(chat.toasts).to_contain_text("at most 20,000 are allowed")
+    await expect(chat.box).to_have_value(long)
+
+
+async def test_what_is_typed_right_after_the_first_message_is_kept(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=20, interval_ms=20)
+    await page.keyboard.type("the next question, while the address changes")
+    await chat.ended()
+    await expect(chat.box).to_have_value("the next question, while the address changes")
+    await expect(chat.box).to_be_focused()
+    await page.get_by_role("link", name="New chat").first.click()
+    await expect(chat.box).to_have_value("")
+
+
+async def test_the_draft_survives_a_reload(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.box.fill("half a thought")
+    await page.reload()
+    await expect(chat.box).to_have_value("half a thought")
+
+
+async def test_the_growing_answer_stays_in_view_until_the_reader_scrolls_up(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=4000, interval_ms=5, markdown=True)
+    await expect(chat.answers.locator(".prose")).to_contain_text("Section 6")
+    assert await page.evaluate(BELOW) < 60
+    await page.mouse.move(700, 400)
+    await page.mouse.wheel(0, -900)
+    jump = page.get_by_role("button", name="Jump to latest")
+    await expect(jump).to_be_visible()
+    top = "() => document.querySelector('.scroll-area').scrollTop"
+    held = await page.evaluate(top)
+    await expect(chat.answers.locator(".prose")).to_contain_text("Section 10")
+    assert await page.evaluate(top) == held
+    await jump.click()
+    await expect(jump).to_have_count(0)
+    await expect(chat.answers.locator(".prose")).to_contain_text("Section 13")
+    assert await page.evaluate(BELOW) < 60
+    await chat.stop.click()
+
+
+async def test_delete_removes_the_chat_and_leaves_the_page_usable(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask("Delete me now")
+    await chat.ended()
+    await page.get_by_role("link", name="Delete me now").hover()
+    await page.get_by_role("button", name="Delete chat Delete me now").click()
+    await expect(page).to_have_url(app.url + "/")
+    await expect(page.get_by_role("link", name="Delete me now")).to_have_count(0)
+    await chat.ask("Still there?")
+    await expect(chat.answers).to_have_count(1)
+
+
+async def test_an_unknown_chat_is_explained(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await page.goto(app.url + "/c/no-such-chat")
+    await expect(page.get_by_role("heading", name="This chat is not here")).to_be_visible()
+    await page.get_by_role("link", name="Begin a new chat").click()
+    await expect(chat.box).to_be_visible()
+
+
+async def test_a_second_tab_and_an_outside_program_see_the_same_answer_grow(
+    context: BrowserContext, page: Page, app: App
+) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask("Hello")
+    await chat.ended()
+    second = await ChatPage(await context.new_page(), app).open(f"/c/{await chat.chat_id()}")
+    body = {"chat_id": await chat.chat_id(), "content": script(tokens=30, interval_ms=30)}
+    await page.request.post(f"{app.url}/messages/", data=body)
+    for tab in (chat, second):
+        await expect(tab.answers.nth(1).locator(".prose")).to_contain_text("tok29")
+        await expect(tab.questions).to_have_count(2)
+    assert await chat.text() == await second.text() == fold((await chat.stored())[-1]["content"])
+
+
+async def test_a_reload_in_mid_answer_goes_on(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=120, interval_ms=25)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok20")
+    await page.reload()
+    await expect(chat.stop).to_be_visible()
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok119")
+    await chat.ended()
+    assert await chat.text() == fold((await chat.stored())[-1]["content"])
+
+
+async def test_a_phone_has_no_sideways_scroll_and_a_drawer(context: BrowserContext, page: Page, app: App) -> None:
+    await page.set_viewport_size({"width": 360, "height": 740})
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=200, interval_ms=1, markdown=True)
+    await chat.ended()
+    assert await page.evaluate("() => document.documentElement.scrollWidth") == 360
+    await expect(chat.chats.first).not_to_be_in_viewport()
+    await page.get_by_role("button", name="Show chats").click()
+    await expect(chat.chats.first).to_be_in_viewport()
+
+
+async def test_the_theme_follows_the_system_and_can_be_switched(page: Page, app: App) -> None:
+    await page.emulate_media(color_scheme="dark")
+    await ChatPage(page, app).open()
+    await expect(page.locator("html")).to_have_class(re.compile("dark"))
+    await page.get_by_role("button", name="Switch between light and dark").click()
+    await expect(page.locator("html")).to_have_class(re.compile("light"))
+    await page.reload()
+    await expect(page.locator("html")).to_have_class(re.compile("light"))

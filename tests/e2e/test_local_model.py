@@ -1,0 +1,62 @@
+"""No key, no internet: the embedded model answers through every door."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.app import App
+from tests.e2e.chat import ChatPage, fold
+
+pytestmark = pytest.mark.anyio
+ANSWER_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def app(page_built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with App(tmp_path_factory.mktemp("local")) as app:
+        yield app
+
+
+async def test_the_page(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await expect(page.get_by_text("A small model on this machine answers")).to_be_visible()
+    await chat.ask("Why is the sky blue?")
+    await expect(chat.answers.locator(".prose")).not_to_be_empty(timeout=ANSWER_MS)
+    seen = {await chat.text()}
+    while await chat.stop.count():
+        seen.add(await chat.text())
+    assert len(seen) >= 5
+    shown, stored = await chat.answers.locator(".prose").inner_text(), (await chat.stored())[-1]
+    assert stored["status"] == "complete"
+    assert letters(shown) == letters(stored["content"])
+    await page.reload()
+    await expect(chat.answers.locator(".prose")).to_be_visible()
+    assert letters(await chat.answers.locator(".prose").inner_text()) == letters(stored["content"])
+
+
+def test_curl(app: App) -> None:
+    body = json.dumps({"content": "Why is the sky blue?"})
+    curl = ["curl", "-sN", f"{app.url}/stream/", "-d", body]
+    blocks = subprocess.run(curl, capture_output=True, text=True, check=True, timeout=120).stdout.split("\n\n")
+    assert blocks[0] == 'data:{"role":"user","delta":"Why is the sky blue?"}'
+    assert blocks[-2:] == ["data:[DONE]", ""]
+    frames = [json.loads(block.removeprefix("data:")) for block in blocks[1:-2]]
+    assert frames[-1]["finish_reason"] in ("stop", "length")
+    assert len(frames) > 5
+    assert all(frame["role"] == "assistant" for frame in frames)
+
+
+def test_messages(app: App) -> None:
+    reply = httpx.post(f"{app.url}/messages/", json={"content": "Say hello."}, timeout=120)
+    assert reply.status_code == 200
+    assert reply.json()["status"] == "complete"
+    assert reply.json()["content"]
+
+
+def letters(text: str) -> str:
+    """Without marks and white space, which markdown turns into shapes."""
+    return "".join(char for char in fold(text) if char.isalnum())

@@ -1,0 +1,98 @@
+"""Starts the provider double from a test, and asks it what it received. The double itself is `tests.provider`."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def script(**keys: Any) -> str:
+    """The user's message that makes the double do `keys`: the fields of `tests.provider.Script`."""
+    return "SCRIPT " + json.dumps(keys)
+
+
+class Provider:
+    """A provider in its own process, for as long as the `with` block lasts.
+
+    `base_url` ends in `/v1`, as `OPENAI_BASE_URL` does. The double serves one model, "bench", and accepts any key.
+    """
+
+    base_url: str
+
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "tests.provider", "--port", str(self._port)]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            self._end()
+            raise RuntimeError(f"The provider double did not start; its error is above. Try it: {' '.join(command)}")
+        self.base_url = json.loads(line)["base_url"]
+        # No proxy from the environment: what is asked here is on this machine.
+        self._http = httpx.Client(base_url=self.base_url.removesuffix("/v1"), trust_env=False, timeout=30)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._http.close()
+        self._end()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def requests(self) -> list[dict[str, Any]]:
+        """All requests to /v1 since the last `clear`, oldest first.
+
+        Each has `id` (the chunks' id too), `method`, `path`, `headers` (names in lower case), `body`, `tokens_sent`,
+        and the unix times `started`, `finished`, `closed_by_client`. Of the last two one is set in the end.
+        """
+        seen: list[dict[str, Any]] = self._get("/_requests")
+        return seen
+
+    def clear(self) -> None:
+        self._http.delete("/_requests").raise_for_status()
+
+    def stamps(self, request_id: str) -> list[float]:
+        """The time of each token's write in unix milliseconds, token N at index N. Needs `stamp` in the script."""
+        times: list[float] = self._get(f"/_stamps/{request_id}")
+        return times
+
+    async def until(
+        self, condition: Callable[[list[dict[str, Any]]], object], timeout: float = 5.0
+    ) -> list[dict[str, Any]]:
+        """The requests as soon as `condition` holds for them; TimeoutError, with what there was, if it never does."""
+        deadline = time.monotonic() + timeout
+        while not condition(seen := self.requests()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Not so within {timeout} s: {seen}")
+            await asyncio.sleep(0.01)
+        return seen
+
+    def _get(self, path: str) -> Any:
+        return self._http.get(path).raise_for_status().json()
+
+    def _end(self) -> None:
+        """Closing its stdin ends it; the kill is for the case that it hangs."""
+        process = self._process
+        assert process.stdin and process.stdout
+        process.stdin.close()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()

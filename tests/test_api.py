@@ -1,0 +1,830 @@
+"""The HTTP door as its users know it, over real connections: the wire contract and what bad input gets."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+from httpx_sse import ServerSentEvent
+
+from tests.app import App
+from tests.provider_client import Provider, script
+from tests.sse_client import EventStream, streaming, text_of, value
+from tests.ws_client import Closed, Socket
+
+pytestmark = pytest.mark.anyio
+
+MAX_CHARS = 20_000
+"""What `tests.conftest` gives the app."""
+ENDLESS: dict[str, Any] = {"tokens": -1, "interval_ms": 5}
+STREAM_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache, no-transform",
+    "x-accel-buffering": "no",
+    "x-stream-version": "1",
+}
+
+
+@pytest.fixture
+async def client(app: App, provider: Provider) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app. Nothing that a client does may leave a traceback in the server's log."""
+    provider.clear()
+    tracebacks = app.logged().count("Traceback")
+    async with client_of(app) as client:
+        yield client
+    assert app.logged().count("Traceback") == tracebacks, app.logged()
+
+
+def client_of(app: App) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=app.url, timeout=30, trust_env=False)
+
+
+def numbered(count: int) -> str:
+    return "".join(f"tok{n} " for n in range(count))
+
+
+async def ask(client: httpx.AsyncClient, content: str, chat_id: str | None = None, **headers: str) -> dict[str, Any]:
+    """The whole reply."""
+    response = await client.post("/messages/", json={"content": content, "chat_id": chat_id}, headers=headers)
+    reply: dict[str, Any] = response.raise_for_status().json()
+    return reply
+
+
+async def history(client: httpx.AsyncClient, chat_id: str, **params: Any) -> list[dict[str, Any]]:
+    response = await client.get("/messages/", params={"chat_id": chat_id, **params})
+    messages: list[dict[str, Any]] = response.raise_for_status().json()["messages"]
+    return messages
+
+
+async def stop(client: httpx.AsyncClient, turn_id: str) -> dict[str, Any]:
+    message: dict[str, Any] = (await client.post(f"/stream/{turn_id}/stop")).raise_for_status().json()
+    return message
+
+
+@asynccontextmanager
+async def answering(client: httpx.AsyncClient, **body: Any) -> AsyncIterator[EventStream]:
+    """A stream whose answer is endless; it is stopped at the end."""
+    body = {"content": script(**ENDLESS)} | body
+    async with streaming(client, "POST", "/stream/?ids=1", json=body) as stream:
+        try:
+            yield stream
+        finally:
+            await client.post(f"/stream/{stream.turn_id}/stop")
+
+
+async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 10) -> Any:
+    """What `condition` gives, as soon as that is true."""
+    deadline = time.monotonic() + timeout
+    while not (found := await condition()):
+        assert time.monotonic() < deadline, f"not so within {timeout} s"
+        await asyncio.sleep(0.01)
+    return found
+
+
+def is_done(frame: ServerSentEvent) -> bool:
+    return frame.data == "[DONE]"
+
+
+def number(frame: ServerSentEvent) -> int:
+    return int(frame.id.rpartition(":")[2])
+
+
+def error_of(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The error in a response that must have this status and code, and a sentence."""
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/json"), response.text
+    error: dict[str, Any] = response.json()["error"]
+    assert error["code"] == code
+    assert isinstance(error["retryable"], bool)
+    assert error["message"].endswith(".") and " " in error["message"]
+    return error
+
+
+# The stream
+
+
+async def test_the_bytes_of_a_stream(client: httpx.AsyncClient) -> None:
+    response = await client.post("/stream/", json={"content": script(text="Hello you", no_usage=True)})
+    assert response.status_code == 200
+    assert STREAM_HEADERS.items() <= response.headers.items()
+    assert "content-encoding" not in response.headers
+    assert response.headers["x-turn-id"] == response.headers["x-message-id"]
+    end = json.dumps({"completion_tokens": 2, "estimated": True}, separators=(",", ":"))
+    user = json.dumps({"role": "user", "delta": script(text="Hello you", no_usage=True)}, separators=(",", ":"))
+    assert response.text == (
+        f"data:{user}\n\n"
+        'data:{"role":"assistant","delta":"Hello "}\n\n'
+        'data:{"role":"assistant","delta":"you"}\n\n'
+        f'data:{{"role":"assistant","delta":"","finish_reason":"stop","usage":{end}}}\n\n'
+        "data:[DONE]\n\n"
+    )
+
+
+async def test_the_stream_and_the_resumed_one_have_the_same_headers(client: httpx.AsyncClient) -> None:
+    async with answering(client) as stream, streaming(client, "GET", f"/stream/{stream.turn_id}") as again:
+        for name in (*STREAM_HEADERS, "x-turn-id", "x-chat-id", "x-message-id"):
+            assert stream.response.headers[name] == again.response.headers[name]
+        assert (await client.get("/chats/")).json()["chats"][0]["id"] == stream.chat_id
+
+
+async def test_text_comes_while_the_provider_is_still_writing(client: httpx.AsyncClient, provider: Provider) -> None:
+    async with answering(client) as stream:
+        assert value(await stream.next())["role"] == "user"
+        for n in range(5):
+            assert value(await stream.next())["delta"] == f"tok{n} "
+        [request] = provider.requests()
+        assert request["finished"] is request["closed_by_client"] is None
+
+
+async def test_the_user_frame_comes_before_the_provider_says_anything(client: httpx.AsyncClient) -> None:
+    async with answering(client, content=script(headers_ms=60_000)) as stream:
+        frame = await asyncio.wait_for(stream.next(), 5)
+        assert (value(frame)["role"], number(frame)) == ("user", 0)
+
+
+async def test_the_usage_of_the_provider_is_in_the_last_frame(client: httpx.AsyncClient) -> None:
+    async with streaming(client, "POST", "/stream/", json={"content": script(tokens=4)}) as stream:
+        end = value((await stream.rest())[-2])
+    assert end["usage"]["completion_tokens"] == 4
+    assert end["usage"]["total_tokens"] == end["usage"]["prompt_tokens"] + 4
+
+
+async def test_thoughts_come_where_they_are_asked_for(client: httpx.AsyncClient) -> None:
+    body = {"content": script(tokens=2, reasoning=["hm, ", "so"])}
+    async with streaming(client, "POST", "/stream/?include=reasoning&ids=1", json=body) as stream:
+        frames = await stream.rest()
+        turn_id = stream.turn_id
+    kinds = ["message", "reasoning", "reasoning", "message", "message", "message", "message"]
+    assert [one.event for one in frames] == kinds
+    assert "".join(value(one)["delta"] for one in frames[1:3]) == "hm, so"
+    assert text_of(frames) == numbered(2)
+    async with streaming(client, "GET", f"/stream/{turn_id}?include=reasoning") as stream:
+        again = await stream.rest()
+    assert [one.data for one in again if one.event == "reasoning"] == [
+        one.data for one in frames if one.event == "reasoning"
+    ]
+
+
+async def test_the_provider_gets_the_system_prompt_and_the_whole_history(
+    client: httpx.AsyncClient, provider: Provider
+) -> None:
+    first = await ask(client, script(text="First answer"))
+    chat_id = first["chat_id"]
+    async with streaming(client, "POST", "/stream/", json={"content": "Second?", "chat_id": chat_id}) as stream:
+        second = text_of(await stream.rest())
+        assert stream.chat_id == chat_id
+    await ask(client, "Third?", chat_id)
+    *_, request = provider.requests()
+    assert request["body"]["model"] == "bench"
+    assert request["body"]["messages"] == [
+        {"role": "system", "content": "You are under test."},
+        {"role": "user", "content": script(text="First answer")},
+        {"role": "assistant", "content": "First answer"},
+        {"role": "user", "content": "Second?"},
+        {"role": "assistant", "content": second},
+        {"role": "user", "content": "Third?"},
+    ]
+
+
+# Stop
+
+
+async def test_stop_ends_the_providers_request_and_keeps_the_text(
+    client: httpx.AsyncClient, provider: Provider
+) -> None:
+    async with answering(client) as stream:
+        frames = [await stream.next() for _ in range(6)]
+        stopped = await stop(client, stream.turn_id)
+        frames += await stream.rest()
+    assert (stopped["status"], stopped["content"]) == ("stopped", text_of(frames))
+    assert stopped["content"].startswith(numbered(5))
+    end = value(frames[-2])
+    assert end["finish_reason"] == "stopped"
+    assert end["usage"] == {"completion_tokens": len(stopped["content"].split()), "estimated": True}
+    assert is_done(frames[-1])
+    await provider.until(lambda seen: seen[0]["closed_by_client"])
+    assert (await history(client, stopped["chat_id"]))[-1] == stopped
+
+
+@pytest.mark.parametrize("silence", [{"first_ms": 60_000}, {"headers_ms": 60_000}], ids=str)
+async def test_stop_reaches_the_provider_before_the_first_token(
+    silence: dict[str, Any], client: httpx.AsyncClient, provider: Provider
+) -> None:
+    async with answering(client, content=script(**silence)) as stream:
+        await provider.until(lambda seen: len(seen) == 1)
+        stopped = await stop(client, stream.turn_id)
+        frames = await stream.rest()
+    assert (stopped["status"], stopped["content"]) == ("stopped", "")
+    assert [value(frames[-2])["finish_reason"], frames[-1].data] == ["stopped", "[DONE]"]
+    await provider.until(lambda seen: seen[0]["closed_by_client"])
+
+
+async def test_stop_right_after_the_start(client: httpx.AsyncClient) -> None:
+    async with answering(client, content=script(headers_ms=60_000)) as stream:
+        stopped = await stop(client, stream.turn_id)
+        frames = await stream.rest()
+    assert stopped["status"] == "stopped"
+    assert [value(frames[-2])["finish_reason"], frames[-1].data] == ["stopped", "[DONE]"]
+
+
+async def test_stopping_twice_or_too_late_changes_nothing(client: httpx.AsyncClient) -> None:
+    async with answering(client) as stream:
+        await stream.next()
+        once, twice = await asyncio.gather(stop(client, stream.turn_id), stop(client, stream.turn_id))
+        assert once == twice == await stop(client, stream.turn_id)
+    complete = await ask(client, script(tokens=3))
+    assert await stop(client, complete["id"]) == complete
+
+
+async def test_a_stopped_turn_ends_well_for_the_one_who_waits(client: httpx.AsyncClient) -> None:
+    chat = (await client.post("/chats/", json={})).json()
+    waiting = asyncio.create_task(ask(client, script(**ENDLESS), chat["id"]))
+
+    async def has_text() -> Any:
+        messages = await history(client, chat["id"])
+        return messages and messages[-1]["content"] and messages[-1]
+
+    growing = await until(has_text)
+    stopped = await stop(client, growing["id"])
+    assert await waiting == stopped
+    assert stopped["content"].startswith(growing["content"])
+
+
+async def test_the_text_that_was_kept_is_part_of_the_history(client: httpx.AsyncClient, provider: Provider) -> None:
+    async with answering(client) as stream:
+        await stream.until(lambda frame: value(frame)["delta"] == "tok2 ")
+        stopped = await stop(client, stream.turn_id)
+    await ask(client, "Go on", stopped["chat_id"])
+    *_, request = provider.requests()
+    assert request["body"]["messages"][-2] == {"role": "assistant", "content": stopped["content"]}
+
+
+# Leaving and coming back
+
+
+async def test_a_reader_that_leaves_stops_nothing(client: httpx.AsyncClient, provider: Provider) -> None:
+    content = script(tokens=100, interval_ms=2)
+    async with streaming(client, "POST", "/stream/", json={"content": content}) as stream:
+        await stream.next()
+        await stream.next()
+        chat_id = stream.chat_id
+
+    async def ended() -> Any:
+        answer = (await history(client, chat_id))[-1]
+        return answer["status"] != "streaming" and answer
+
+    answer = await until(ended)
+    assert (answer["status"], answer["content"]) == ("complete", numbered(100))
+    [request] = await provider.until(lambda seen: seen[0]["finished"] or seen[0]["closed_by_client"])
+    assert request["closed_by_client"] is None
+
+
+async def test_one_who_waits_for_the_whole_reply_and_leaves_stops_nothing(client: httpx.AsyncClient) -> None:
+    chat_id = (await client.post("/chats/", json={})).json()["id"]
+    body = {"content": script(tokens=20, interval_ms=20), "chat_id": chat_id}
+    with pytest.raises(httpx.ReadTimeout):
+        await client.post("/messages/", json=body, timeout=0.2)
+
+    async def ended() -> Any:
+        answer = (await history(client, chat_id))[-1]
+        return answer["status"] != "streaming" and answer
+
+    answer = await until(ended)
+    assert (answer["status"], answer["content"]) == ("complete", numbered(20))
+
+
+async def test_several_readers_see_the_same_and_a_late_one_catches_up(client: httpx.AsyncClient) -> None:
+    async with answering(client, content=script(tokens=60, interval_ms=5)) as stream:
+        early = await stream.until(lambda frame: value(frame)["delta"] == "tok9 ")
+        async with streaming(client, "GET", f"/stream/{stream.turn_id}") as late:
+            rest, whole = await asyncio.gather(stream.rest(), late.rest())
+    assert [(one.id, one.data) for one in whole] == [(one.id, one.data) for one in early + rest]
+    assert text_of(whole) == numbered(60)
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["running", "ended"])
+async def test_resuming_after_a_number(ended: bool, client: httpx.AsyncClient) -> None:
+    content = script(tokens=6) if ended else script(**ENDLESS)
+    async with answering(client, content=content) as stream:
+        frames = await stream.until(is_done) if ended else [await stream.next() for _ in range(7)]
+        url = f"/stream/{stream.turn_id}"
+        whole = numbered(6)
+
+        async def text_after(after: int, **request: Any) -> tuple[str, bool]:
+            """The six tokens' text after a number, and whether the user's frame came first."""
+            text, user = "", False
+            async with streaming(client, "GET", url, **request) as again:
+                while len(text) < len(whole) - max(after, 0):
+                    frame = value(await again.next())
+                    user = user or frame["role"] == "user"
+                    text += frame["delta"] if frame["role"] == "assistant" else ""
+            return text[: len(whole) - max(after, 0)], user
+
+        assert await text_after(-1) == (whole, True)
+        assert await text_after(0, params={"after": 0}) == (whole, False)
+        for frame in frames[1:4]:
+            after = number(frame)
+            expected = (whole[after:], False)
+            assert await text_after(after, headers={"Last-Event-ID": frame.id}) == expected
+            assert await text_after(after, params={"after": after}) == expected
+        # In the middle of a delta, and `after` wins over a header.
+        assert await text_after(7, params={"after": 7}, headers={"Last-Event-ID": frames[1].id}) == (whole[7:], False)
+
+
+async def test_nothing_newer_than_the_end_is_204(client: httpx.AsyncClient) -> None:
+    async with streaming(client, "POST", "/stream/?ids=1", json={"content": script(tokens=3)}) as stream:
+        *_, last, end, done = await stream.rest()
+        url = f"/stream/{stream.turn_id}"
+    assert end.id == done.id
+    for after in (number(end), number(end) + 1, 10**15):
+        response = await client.get(url, params={"after": after})
+        assert (response.status_code, response.content) == (204, b"")
+    assert (await client.get(url, headers={"Last-Event-ID": done.id})).status_code == 204
+    async with streaming(client, "GET", url, headers={"Last-Event-ID": last.id}) as again:
+        assert [(one.id, one.data) for one in await again.rest()] == [(one.id, one.data) for one in (end, done)]
+
+
+async def test_an_unknown_turn_is_404(client: httpx.AsyncClient) -> None:
+    reply = await ask(client, script(tokens=1))
+    for turn_id in ("nothing", reply["chat_id"], reply["parent_id"], "%00", "%ED%A0%80"):
+        error_of(await client.get(f"/stream/{turn_id}"), 404, "not_found")
+        error_of(await client.post(f"/stream/{turn_id}/stop"), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "number", ["", ":", "x", "1", ":1", "other:1", "{}:", "{}:x", "{}:-1", "{}:1.5", "{}:" + "9" * 5000]
+)
+async def test_a_last_event_id_that_is_none_of_ours(number: str, client: httpx.AsyncClient) -> None:
+    turn_id = (await ask(client, script(tokens=1)))["id"]
+    response = await client.get(f"/stream/{turn_id}", headers={"Last-Event-ID": number.replace("{}", turn_id)})
+    if number:
+        error_of(response, 422, "invalid_request")
+    else:
+        # `EventSource` sends none at first; an empty one is the same.
+        assert response.text.startswith(f'id:{turn_id}:0\ndata:{{"role":"user"')
+
+
+# The same request again, and two at once
+
+
+async def test_a_key_gives_the_same_turn_through_both_doors(client: httpx.AsyncClient, provider: Provider) -> None:
+    key = {"Idempotency-Key": "key of both doors"}
+    body = {"content": script(tokens=30, interval_ms=2)}
+    async with streaming(client, "POST", "/stream/", json=body, headers=key) as first:
+        await first.next()
+        async with streaming(client, "POST", "/stream/", json=body, headers=key) as second:
+            frames = await second.rest()
+            assert second.turn_id == first.turn_id
+        assert text_of(await first.rest()) == text_of(frames) == numbered(30)
+    reply = await ask(client, body["content"], **key)
+    assert (reply["id"], reply["content"]) == (first.turn_id, numbered(30))
+    assert len(provider.requests()) == 1
+    assert len(await history(client, first.chat_id)) == 2
+
+
+async def test_a_key_that_comes_many_times_at_once(client: httpx.AsyncClient, provider: Provider) -> None:
+    asked = [ask(client, script(tokens=3), **{"Idempotency-Key": "all at once"}) for _ in range(10)]
+    replies = await asyncio.gather(*asked)
+    assert replies == [replies[0]] * 10
+    assert len(provider.requests()) == 1
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201])
+@pytest.mark.parametrize("path", ["/stream/", "/messages/"])
+async def test_a_key_that_is_empty_or_too_long(path: str, key: str, client: httpx.AsyncClient) -> None:
+    response = await client.post(path, json={"content": "Hi"}, headers={"Idempotency-Key": key})
+    assert "idempotency-key" in error_of(response, 422, "invalid_request")["message"]
+
+
+async def test_a_second_turn_in_a_chat_is_409(client: httpx.AsyncClient, app: App) -> None:
+    async with answering(client) as stream:
+        body = {"content": "And?", "chat_id": stream.chat_id}
+        for path in ("/stream/", "/messages/"):
+            error = error_of(await client.post(path, json=body), 409, "turn_running")
+            assert (error["turn_id"], error["retryable"]) == (stream.turn_id, True)
+        async with Socket(ws_url(app)) as socket:
+            await socket.send(body)
+            error = (await socket.receive())["error"]
+            assert (error["code"], error["turn_id"]) == ("turn_running", stream.turn_id)
+        await stop(client, stream.turn_id)
+        assert (await ask(client, "And now?", stream.chat_id))["status"] == "complete"
+        assert len(await history(client, stream.chat_id)) == 4
+
+
+async def test_two_turns_at_the_same_moment_are_one(client: httpx.AsyncClient) -> None:
+    chat_id = (await client.post("/chats/", json={})).json()["id"]
+    body = {"content": script(tokens=3, first_ms=200), "chat_id": chat_id}
+    responses = await asyncio.gather(*(client.post("/messages/", json=body) for _ in range(8)))
+    assert sorted(one.status_code for one in responses) == [200] + [409] * 7
+    assert len(await history(client, chat_id)) == 2
+
+
+# Chats and their messages
+
+
+async def test_the_life_of_a_chat(client: httpx.AsyncClient) -> None:
+    response = await client.post("/chats/", json={"title": " Plans "})
+    assert response.status_code == 201
+    chat = response.json()
+    assert chat.keys() == {"id", "title", "created_at", "updated_at"}
+    assert chat["title"] == "Plans"
+    assert (await client.get(f"/chats/{chat['id']}")).json() == chat
+    renamed = (await client.patch(f"/chats/{chat['id']}", json={"title": "Ideas"})).raise_for_status().json()
+    assert renamed["title"] == "Ideas"
+    assert (await client.get(f"/chats/{chat['id']}")).json() == renamed
+    reply = await ask(client, script(tokens=1), chat["id"])
+    assert reply["chat_id"] == chat["id"]
+    response = await client.delete(f"/chats/{chat['id']}")
+    assert (response.status_code, response.content) == (204, b"")
+    error_of(await client.get(f"/chats/{chat['id']}"), 404, "not_found")
+    error_of(await client.get("/messages/", params={"chat_id": chat["id"]}), 404, "not_found")
+
+
+async def test_a_chat_is_named_after_its_first_message(client: httpx.AsyncClient) -> None:
+    reply = await ask(client, "What is a delta?\nAnd why?")
+    chat = (await client.get(f"/chats/{reply['chat_id']}")).json()
+    assert chat["title"] == "What is a delta?"
+    assert (await client.post("/chats/")).json()["title"] == "New chat"
+
+
+async def test_chats_come_in_pages_the_last_used_first(client: httpx.AsyncClient) -> None:
+    ids = [(await client.post("/chats/", json={"title": f"Chat {n}"})).json()["id"] for n in range(5)]
+    await ask(client, script(tokens=1), ids[0])
+    expected = [ids[0], *ids[:0:-1]]
+    first = (await client.get("/chats/", params={"limit": 2})).json()
+    second = (await client.get("/chats/", params={"limit": 2, "before": first["next"]})).json()
+    third = (await client.get("/chats/", params={"limit": 1, "before": second["next"]})).json()
+    assert [chat["id"] for page in (first, second, third) for chat in page["chats"]] == expected
+
+
+async def test_the_last_page_of_chats_says_so(client: httpx.AsyncClient) -> None:
+    for n in range(4):
+        await client.post("/chats/", json={"title": f"Chat {n}"})
+    chats: list[dict[str, Any]] = []
+    params: dict[str, Any] = {"limit": 500}
+    while params.get("before", "first"):
+        page = (await client.get("/chats/", params=params)).json()
+        chats += page["chats"]
+        params["before"] = page["next"]
+    assert len({chat["id"] for chat in chats}) == len(chats) >= 4
+    times = [chat["updated_at"] for chat in chats]
+    assert times == sorted(times, reverse=True)
+    # Exactly two are left.
+    page = (await client.get("/chats/", params={"limit": 2, "before": times[-3]})).json()
+    assert (page["chats"], page["next"]) == (chats[-2:], None)
+
+
+async def test_deleting_a_chat_whose_answer_still_grows_stops_it(client: httpx.AsyncClient, provider: Provider) -> None:
+    async with answering(client) as stream:
+        await stream.until(lambda frame: value(frame)["delta"] == "tok2 ")
+        assert (await client.delete(f"/chats/{stream.chat_id}")).status_code == 204
+        frames = await stream.rest()
+    assert [value(frames[-2])["finish_reason"], frames[-1].data] == ["stopped", "[DONE]"]
+    await provider.until(lambda seen: seen[0]["closed_by_client"])
+    error_of(await client.get(f"/chats/{stream.chat_id}"), 404, "not_found")
+
+
+async def test_one_who_waits_in_a_chat_that_is_deleted(client: httpx.AsyncClient) -> None:
+    chat_id = (await client.post("/chats/", json={})).json()["id"]
+    waiting = asyncio.create_task(client.post("/messages/", json={"content": script(**ENDLESS), "chat_id": chat_id}))
+    await until(lambda: history(client, chat_id))
+    assert (await client.delete(f"/chats/{chat_id}")).status_code == 204
+    response = await waiting
+    # The stop comes first and the deletion after it: the reply may still have been there.
+    if response.is_success:
+        assert response.json()["status"] == "stopped"
+    else:
+        error_of(response, 404, "not_found")
+
+
+async def test_the_history_comes_in_pages_the_newest_first(client: httpx.AsyncClient) -> None:
+    chat_id = (await ask(client, script(text="1")))["chat_id"]
+    for n in range(2, 4):
+        await ask(client, script(text=str(n)), chat_id)
+    everything = await history(client, chat_id)
+    assert [one["role"] for one in everything] == ["user", "assistant"] * 3
+    assert [one["content"] for one in everything[1::2]] == ["1", "2", "3"]
+    pages, params = [], {"chat_id": chat_id, "limit": 4}
+    while True:
+        page = (await client.get("/messages/", params=params)).json()
+        assert page["chat_id"] == chat_id
+        pages.append(page["messages"])
+        if page["next"] is None:
+            break
+        params["before"] = page["next"]
+    assert pages == [everything[2:], everything[:2]]
+    whole = (await client.get("/messages/", params={"chat_id": chat_id, "limit": len(everything)})).json()
+    assert (whole["messages"], whole["next"]) == (everything, None)
+    params["before"] = "nothing"
+    error_of(await client.get("/messages/", params=params), 404, "not_found")
+
+
+async def test_an_unknown_chat_is_404_at_every_door(client: httpx.AsyncClient, app: App) -> None:
+    body = {"content": "Hi", "chat_id": "nothing"}
+    async with Socket(ws_url(app)) as socket:
+        await socket.send(body)
+        assert (await socket.receive())["error"]["code"] == "not_found"
+    for response in (
+        await client.post("/stream/", json=body),
+        await client.post("/messages/", json=body),
+        await client.get("/messages/", params={"chat_id": "nothing"}),
+        await client.get("/chats/nothing"),
+        await client.patch("/chats/nothing", json={"title": "x"}),
+        await client.delete("/chats/nothing"),
+    ):
+        error_of(response, 404, "not_found")
+
+
+# What clients do wrong
+
+BAD_BODIES: dict[str, bytes] = {
+    "nothing": b"",
+    "no JSON": b"Hello",
+    "half of it": b'{"content": "Hel',
+    "an array": b"[]",
+    "null": b"null",
+    "a string": b'"Hi"',
+    "no content": b"{}",
+    "null content": b'{"content": null}',
+    "a number": b'{"content": 5}',
+    "a list": b'{"content": ["Hi"]}',
+    "an infinite number": b'{"content": 1e400}',
+    "a huge number": b'{"content": ' + b"9" * 5000 + b"}",
+    "NaN": b'{"content": NaN}',
+    "a chat id that is a number": b'{"content": "Hi", "chat_id": 7}',
+    "empty": b'{"content": ""}',
+    "only spaces": b'{"content": " \\n\\t "}',
+    "NUL": b'{"content": "a\\u0000b"}',
+    "a lone surrogate": b'{"content": "a\\ud800b"}',
+    "a lone low surrogate": b'{"content": "\\udc00"}',
+    "a surrogate as bytes": b'{"content": "\xed\xa0\x80"}',
+    "no UTF-8": b'{"content": "\xff\xfe"}',
+    "UTF-16": '{"content": "Hi"}'.encode("utf-16"),
+    "too long": json.dumps({"content": "x" * (MAX_CHARS + 1)}).encode(),
+    "deep": b'{"content": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    "deep objects": b'{"content": "Hi", "more": ' + b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"}",
+}
+
+
+@pytest.mark.parametrize("path", ["/stream/", "/messages/"])
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
+async def test_a_bad_body_is_422(path: str, body: bytes, client: httpx.AsyncClient, provider: Provider) -> None:
+    response = await client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert error_of(response, 422, "invalid_request")["retryable"] is False
+    assert provider.requests() == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"x",
+        b"[]",
+        b'{"title": ""}',
+        b'{"title": "  "}',
+        b'{"title": 5}',
+        b'{"title": null}',
+        b'{"title": "a\\u0000"}',
+        b'{"title": "\\ud800"}',
+        json.dumps({"title": "x" * 201}).encode(),
+    ],
+    ids=lambda body: body[:20],
+)
+async def test_a_bad_title_is_422(body: bytes, client: httpx.AsyncClient) -> None:
+    chat = (await client.post("/chats/", json={})).json()
+    for response in (
+        await client.post("/chats/", content=body),
+        await client.patch(f"/chats/{chat['id']}", content=body),
+    ):
+        error_of(response, 422, "invalid_request")
+    assert (await client.get(f"/chats/{chat['id']}")).json() == chat
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "/chats/?limit=0",
+        "/chats/?limit=501",
+        "/chats/?limit=x",
+        "/chats/?limit=" + "9" * 5000,
+        "/chats/?before=yesterday",
+        "/chats/?before=2026-01-01T00:00:00",
+        "/chats/?before=0001-01-01T00:00:00%2B14:00",
+        "/chats/?before=9999-12-31T23:59:59-14:00",
+        "/messages/",
+        "/messages/?chat_id={chat}&limit=0",
+        "/messages/?chat_id={chat}&limit=1e3",
+        "/stream/{turn}?after=x",
+        "/stream/{turn}?after=" + "9" * 5000,
+    ],
+)
+async def test_a_bad_query_is_422(query: str, client: httpx.AsyncClient) -> None:
+    reply = await ask(client, script(tokens=1))
+    url = query.replace("{chat}", reply["chat_id"]).replace("{turn}", reply["id"])
+    error_of(await client.get(url), 422, "invalid_request")
+
+
+async def test_the_longest_message_fits_in_the_longest_form(client: httpx.AsyncClient) -> None:
+    # A character outside the basic plane is twelve bytes in ASCII JSON.
+    content = "👋" * MAX_CHARS
+    response = await client.post("/messages/", content=json.dumps({"content": content}))
+    assert response.status_code == 200
+    assert (await history(client, response.json()["chat_id"]))[0]["content"] == content
+
+
+@pytest.mark.parametrize("path", ["/stream/", "/messages/", "/chats/"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["Content-Length", "chunked"])
+async def test_a_body_that_is_too_large_is_413(path: str, chunked: bool, client: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(64):
+            yield b"x" * 16_384
+
+    content: Any = chunks() if chunked else b"x" * 2**20
+    error_of(await client.post(path, content=content), 413, "body_too_large")
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "application/json", None])
+async def test_the_content_type_does_not_matter(kind: str | None, client: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    response = await client.post("/messages/", content=b'{"content": "Hi"}', headers=headers)
+    assert response.json()["content"] == "This is a short answer to: Hi"
+
+
+async def test_the_trailing_slash_may_be_left_out(client: httpx.AsyncClient) -> None:
+    async with streaming(client, "POST", "/stream?ids=1", json={"content": script(tokens=2)}) as stream:
+        frames = await stream.rest()
+    assert text_of(frames) == numbered(2)
+    assert frames[0].id == f"{stream.turn_id}:0"
+    assert (await client.post("/messages", json={"content": script(tokens=2)})).json()["content"] == numbered(2)
+    assert len((await client.get("/messages", params={"chat_id": stream.chat_id})).json()["messages"]) == 2
+    assert (await client.post("/chats", json={"title": "x"})).status_code == 201
+    assert (await client.get("/chats?limit=1")).json()["chats"][0]["title"] == "x"
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    assert {"/stream/", "/messages/", "/chats/"} <= paths.keys()
+    assert not {"/stream", "/messages", "/chats"} & paths.keys()
+
+
+async def test_what_is_not_there_is_a_json_error_and_not_the_page(client: httpx.AsyncClient) -> None:
+    for path in ("/stream/x/y", "/stream/x/y/z", "/messages/x", "/chats/x/y", "/chats/x/"):
+        error_of(await client.get(path), 404, "not_found")
+        error_of(await client.post(path, json={}), 404, "not_found")
+    for method, path, allowed in (
+        ("GET", "/stream/", "POST"),
+        ("POST", "/stream/x", "GET"),
+        ("GET", "/stream/x/stop", "POST"),
+        ("PUT", "/messages/", "GET, POST"),
+        ("DELETE", "/chats", "GET, POST"),
+        ("POST", "/chats/x", "DELETE, GET, PATCH"),
+    ):
+        response = await client.request(method, path)
+        error_of(response, 405, "http_error")
+        assert response.headers["allow"] == allowed
+
+
+# The websocket
+
+
+def ws_url(app: App) -> str:
+    return app.url.replace("http", "ws", 1) + "/stream/ws"
+
+
+async def test_a_socket_resumes_a_turn(client: httpx.AsyncClient, app: App) -> None:
+    async with answering(client) as stream:
+        frames = [await stream.next() for _ in range(5)]
+        async with Socket(ws_url(app)) as socket:
+            await socket.send({"resume": {"turn_id": stream.turn_id, "after": number(frames[2])}})
+            received = [await socket.receive(), await socket.receive()]
+            for one, frame in zip(received, frames[3:], strict=True):
+                assert one == value(frame) | {
+                    "seq": number(frame),
+                    "turn_id": stream.turn_id,
+                    "chat_id": stream.chat_id,
+                }
+            await socket.send({"resume": {"turn_id": stream.turn_id}})
+            everything = [await socket.receive()]
+            while everything[-1]["role"] != "user":
+                everything.append(await socket.receive())
+            assert everything[-1]["seq"] == 0
+
+
+async def test_a_socket_stops_a_turn(client: httpx.AsyncClient, app: App, provider: Provider) -> None:
+    async with Socket(ws_url(app)) as socket:
+        await socket.send({"content": script(**ENDLESS)})
+        user, *_ = [await socket.receive() for _ in range(4)]
+        await socket.send({"stop": user["turn_id"]})
+        end = (await socket.until("finish_reason"))[-1]
+        await socket.send({"stop": user["turn_id"]})
+        assert end["finish_reason"] == "stopped"
+    await provider.until(lambda seen: seen[0]["closed_by_client"])
+    assert (await history(client, user["chat_id"]))[-1]["status"] == "stopped"
+
+
+async def test_a_socket_that_closes_stops_nothing(client: httpx.AsyncClient, app: App) -> None:
+    async with Socket(ws_url(app)) as socket:
+        await socket.send({"content": script(tokens=60, interval_ms=2)})
+        user, _ = [await socket.receive(), await socket.receive()]
+    async with streaming(client, "GET", f"/stream/{user['turn_id']}") as stream:
+        frames = await stream.rest()
+    assert (text_of(frames), value(frames[-2])["finish_reason"]) == (numbered(60), "stop")
+
+
+async def test_two_turns_side_by_side_on_one_socket(app: App) -> None:
+    async with Socket(ws_url(app)) as socket:
+        for _ in range(2):
+            await socket.send({"content": script(tokens=20)})
+        received: list[dict[str, Any]] = []
+        while sum("finish_reason" in one for one in received) < 2:
+            received.append(await socket.receive())
+    for turn_id in {one["turn_id"] for one in received}:
+        mine = [one for one in received if one["turn_id"] == turn_id]
+        assert all(one["seq"] < other["seq"] for one, other in pairwise(mine))
+        assert "".join(one["delta"] for one in mine[1:]) == numbered(20)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        *(body for name, body in BAD_BODIES.items() if name != "UTF-16"),
+        b'{"stop": "x", "content": "Hi"}',
+        b'{"resume": "x"}',
+        b'{"resume": {}}',
+        b'{"resume": {"turn_id": "x", "after": "y"}}',
+        b'{"stop": 5}',
+    ],
+    ids=lambda body: body[:20],
+)
+async def test_a_socket_answers_bad_input_and_goes_on(message: bytes, app: App) -> None:
+    async with Socket(ws_url(app)) as socket:
+        for sent in (message, message.decode("utf-8", "ignore")):
+            await socket.send(sent)
+            first = await socket.receive()
+            assert first["error"].keys() >= {"code", "message", "retryable"}
+            assert first["error"]["code"] == "invalid_request"
+        for unknown in ({"stop": "nothing"}, {"resume": {"turn_id": "nothing"}}):
+            await socket.send(unknown)
+            assert (await socket.receive())["error"]["code"] == "not_found"
+        await socket.send(b'{"content": "Hi"}')
+        assert (await socket.until("finish_reason"))[0]["delta"] == "Hi"
+
+
+# Streaming on, off, and for some
+
+
+async def test_the_self_test_is_five_frames_apart(client: httpx.AsyncClient) -> None:
+    arrivals: list[float] = []
+    async with streaming(client, "GET", "/stream/selftest") as stream:
+        assert STREAM_HEADERS.items() <= stream.response.headers.items()
+        frames: list[ServerSentEvent] = []
+        while not frames or not is_done(frames[-1]):
+            frames.append(await stream.next())
+            arrivals.append(time.monotonic())
+    values = [value(frame) for frame in frames[:-1]]
+    assert [one["frame"] for one in values] == [0, 1, 2, 3, 4]
+    assert all(other["sent_ms"] - one["sent_ms"] > 100 for one, other in pairwise(values))
+    assert arrivals[4] - arrivals[0] > 0.4
+
+
+async def test_with_streaming_off_whole_replies_remain(
+    page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = {"openai_base_url": provider.base_url, "feature_streaming": "false"}
+    with App(tmp_path_factory.mktemp("off"), **settings) as app:
+        async with client_of(app) as client:
+            reply = await ask(client, script(tokens=3))
+            assert reply["content"] == numbered(3)
+            for response in (
+                await client.post("/stream/", json={"content": "Hi"}),
+                await client.post("/stream", json={"content": "Hi"}),
+                await client.post("/stream/", content=b"no JSON"),
+                await client.get(f"/stream/{reply['id']}"),
+                await client.post(f"/stream/{reply['id']}/stop"),
+                await client.get("/stream/selftest"),
+            ):
+                error = error_of(response, 404, "streaming_off")
+                assert "/messages/" in error["message"]
+            async with Socket(ws_url(app)) as socket:
+                assert (await socket.receive())["error"]["code"] == "streaming_off"
+                with pytest.raises(Closed):
+                    await socket.receive()
+            assert len((await client.get("/chats/")).json()["chats"]) == 1
+            assert len(await history(client, reply["chat_id"])) == 2
+
+
+async def test_a_share_of_the_sessions_streams_and_always_the_same(
+    page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = {"openai_base_url": provider.base_url, "feature_streaming": "50%"}
+    with App(tmp_path_factory.mktemp("half"), **settings) as app:
+        async with client_of(app) as client:
+
+            async def codes() -> list[str]:
+                asked = (client.get("/stream/nothing", headers={"X-Session-Id": f"session {n}"}) for n in range(200))
+                return [response.json()["error"]["code"] for response in await asyncio.gather(*asked)]
+
+            first = await codes()
+            assert set(first) == {"not_found", "streaming_off"}
+            assert 60 <= first.count("not_found") <= 140
+            assert await codes() == first

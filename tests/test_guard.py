@@ -1,0 +1,369 @@
+"""Who may talk to the app: nobody's page but its own, unless the operator says so. Over real connections, and in a
+real browser from a page of another origin."""
+
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Page, async_playwright
+
+from tests import chromium
+from tests.app import App
+from tests.provider_client import Provider, script
+from tests.ws_client import Refused, Socket
+
+pytestmark = pytest.mark.anyio
+
+FRIEND = "https://friend.example"
+EXPOSED = {"x-stream-version", "x-turn-id", "x-chat-id", "x-message-id", "retry-after"}
+FOREIGN_ORIGINS = [
+    FRIEND,
+    "null",
+    "http://127.0.0.1",
+    "http://127.0.0.1:1",
+    "http://localhost:1",
+    "http://{netloc}.evil.example",
+    "http://evil.example/{netloc}",
+    "http://{netloc}@evil.example",
+    "http://[",
+    "evil",
+]
+FOREIGN_HOSTS = [
+    "evil.example",
+    "evil.example:{port}",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+    "evil@",
+    "[",
+]
+REBOUND = "rebound.example"
+"""A name whose owner lets it point to this machine, once the page is there."""
+SOCKETS = ["/stream/ws", "/_event/?EIO=4&transport=websocket"]
+"""Ours, and the one of Reflex that the page uses."""
+
+
+@pytest.fixture
+async def client(app: App, provider: Provider) -> AsyncIterator[httpx.AsyncClient]:
+    provider.clear()
+    async with client_of(app) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def open_app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app that lets a friend's pages in."""
+    settings = {"openai_base_url": provider.base_url, "cors_allowed_origins": FRIEND, "allowed_hosts": "chat.example"}
+    with App(tmp_path_factory.mktemp("open"), **settings) as app:
+        yield app
+
+
+@pytest.fixture
+async def friendly(open_app: App, provider: Provider) -> AsyncIterator[httpx.AsyncClient]:
+    provider.clear()
+    async with client_of(open_app) as client:
+        yield client
+
+
+def client_of(app: App) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=app.url, timeout=30, trust_env=False)
+
+
+def named(pattern: str, app: App) -> str:
+    return pattern.format(netloc=f"127.0.0.1:{app.port}", port=app.port)
+
+
+def refused(response: httpx.Response) -> None:
+    assert response.status_code == 403
+    error = response.json()["error"]
+    assert (error["code"], error["retryable"]) == ("forbidden", False)
+    assert "access-control-allow-origin" not in response.headers
+
+
+def secure(response: httpx.Response) -> bool:
+    """Whether the headers that browsers need are there."""
+    headers = response.headers
+    return (
+        headers["x-content-type-options"] == "nosniff"
+        and headers["referrer-policy"] == "same-origin"
+        and "frame-ancestors 'self'" in headers["content-security-policy"]
+    )
+
+
+async def opens(app: App, path: str, *, host: str | None = None, **headers: str) -> bool:
+    """Whether a websocket opens there; it must be refused with 403 if it does not."""
+    try:
+        async with Socket(app.url.replace("http", "ws", 1) + path, host=host, **headers):
+            return True
+    except Refused as refusal:
+        assert refusal.status == 403
+        return False
+
+
+def preflight(origin: str) -> dict[str, str]:
+    """The headers of a browser's question before it sends JSON with a key."""
+    return {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type,idempotency-key",
+    }
+
+
+# Origins
+
+
+@pytest.mark.parametrize("pattern", FOREIGN_ORIGINS)
+async def test_a_foreign_origin_is_refused(
+    pattern: str, client: httpx.AsyncClient, app: App, provider: Provider
+) -> None:
+    origin = {"Origin": named(pattern, app)}
+    for path in ("/", "/chats/", "/stream/selftest", "/openapi.json", "/ping"):
+        refused(await client.get(path, headers=origin))
+    for path in ("/messages/", "/stream/", "/stream", "/chats/"):
+        refused(await client.post(path, json={"content": "Hi"}, headers=origin))
+    # What a page may send without a preflight.
+    refused(
+        await client.post("/messages/", content=b'{"content": "Hi"}', headers=origin | {"Content-Type": "text/plain"})
+    )
+    assert provider.requests() == []
+    response = await client.options("/messages/", headers=preflight(named(pattern, app)))
+    assert not response.is_success
+    assert "access-control-allow-origin" not in response.headers
+    for path in SOCKETS:
+        assert not await opens(app, path, Origin=named(pattern, app))
+
+
+async def test_our_own_page_and_programs_are_let_in(client: httpx.AsyncClient, app: App) -> None:
+    own = {"Origin": app.url}
+    assert (await client.get("/", headers=own)).is_success
+    assert (await client.get("/chats/")).is_success
+    for headers in (own, {}):
+        reply = await client.post("/messages/", json={"content": script(tokens=1)}, headers=headers)
+        assert reply.json()["content"] == "tok0 "
+    for path in SOCKETS:
+        assert await opens(app, path, Origin=app.url)
+        assert await opens(app, path)
+
+
+async def test_the_page_under_another_of_its_names_is_let_in(client: httpx.AsyncClient, app: App) -> None:
+    for host in (f"localhost:{app.port}", f"192.168.7.7:{app.port}", f"[::1]:{app.port}"):
+        for scheme in ("http", "https"):  # a proxy in front may speak TLS
+            headers = {"Host": host, "Origin": f"{scheme}://{host}"}
+            assert (await client.get("/chats/", headers=headers)).is_success
+            for path in SOCKETS:
+                assert await opens(app, path, host=host, Origin=f"{scheme}://{host}")
+
+
+# Hosts
+
+
+@pytest.mark.parametrize("pattern", FOREIGN_HOSTS)
+async def test_a_foreign_host_is_refused(pattern: str, client: httpx.AsyncClient, app: App, provider: Provider) -> None:
+    host = named(pattern, app)
+    # A rebinding page is of the same origin as what it asks.
+    for headers in ({"Host": host}, {"Host": host, "Origin": f"http://{host}"}):
+        for path in ("/", "/chats/"):
+            refused(await client.get(path, headers=headers))
+        refused(await client.post("/messages/", json={"content": "Hi"}, headers=headers))
+    assert provider.requests() == []
+    for path in SOCKETS:
+        assert not await opens(app, path, host=host)
+        assert not await opens(app, path, host=host, Origin=f"http://{host}")
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "10.1.2.3:8000", "[::1]", "[2001:db8::1]:80", "localhost", "LOCALHOST:1"]
+)
+async def test_an_address_or_localhost_is_a_host_of_ours(host: str, client: httpx.AsyncClient, app: App) -> None:
+    assert (await client.get("/chats/", headers={"Host": host})).is_success
+    for path in SOCKETS:
+        assert await opens(app, path, host=host)
+
+
+async def test_a_host_that_was_allowed(friendly: httpx.AsyncClient, open_app: App) -> None:
+    headers = {"Host": "chat.example", "Origin": "https://chat.example"}
+    assert (await friendly.get("/chats/", headers=headers)).is_success
+    for path in SOCKETS:
+        assert await opens(open_app, path, host="chat.example", Origin="https://chat.example")
+    refused(await friendly.get("/chats/", headers={"Host": "other.example"}))
+
+
+# An origin that was allowed
+
+
+async def test_an_allowed_origin_may_use_the_api(friendly: httpx.AsyncClient, open_app: App) -> None:
+    body, origin = {"content": script(tokens=2)}, {"Origin": FRIEND}
+    for response in (
+        await friendly.post("/stream/", json=body, headers=origin),
+        await friendly.post("/messages/", json=body, headers=origin),
+        await friendly.get("/chats/", headers=origin),
+        await friendly.get("/stream/nothing", headers=origin),
+    ):
+        assert response.status_code in (200, 404)
+        assert response.headers["access-control-allow-origin"] == FRIEND
+        exposed = response.headers["access-control-expose-headers"].lower()
+        assert {name.strip() for name in exposed.split(",")} == EXPOSED
+        assert "origin" in response.headers["vary"].lower()
+        assert secure(response)
+        assert FRIEND in response.headers["content-security-policy"]
+    for path in SOCKETS:
+        assert await opens(open_app, path, Origin=FRIEND)
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+async def test_an_allowed_origin_gets_its_preflight(method: str, friendly: httpx.AsyncClient) -> None:
+    asked = preflight(FRIEND) | {"Access-Control-Request-Method": method}
+    response = await friendly.options("/messages/", headers=asked)
+    assert response.is_success
+    assert response.headers["access-control-allow-origin"] == FRIEND
+    assert method in response.headers["access-control-allow-methods"]
+    allowed = response.headers["access-control-allow-headers"].lower()
+    assert {"content-type", "idempotency-key"} <= {name.strip() for name in allowed.split(",")}
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://friend.example.evil.example", "http://friend.example", "https://friend", "null"]
+)
+async def test_one_friend_opens_the_door_to_no_other(origin: str, friendly: httpx.AsyncClient, open_app: App) -> None:
+    refused(await friendly.get("/chats/", headers={"Origin": origin}))
+    refused(await friendly.post("/messages/", json={"content": "Hi"}, headers={"Origin": origin}))
+    response = await friendly.options("/messages/", headers=preflight(origin))
+    assert not response.is_success and "access-control-allow-origin" not in response.headers
+    for path in SOCKETS:
+        assert not await opens(open_app, path, Origin=origin)
+
+
+# Headers
+
+
+async def test_the_security_headers_are_everywhere(client: httpx.AsyncClient) -> None:
+    for response in (
+        await client.get("/"),
+        await client.get("/chats/"),
+        await client.get("/chats/nothing"),
+        await client.post("/stream/", json={"content": script(tokens=1)}),
+        await client.post("/messages/", content=b"x" * 2**20),
+        await client.get("/chats/", headers={"Origin": FRIEND}),
+        await client.get("/", headers={"Host": "evil.example"}),
+    ):
+        assert secure(response)
+        assert FRIEND not in response.headers["content-security-policy"]
+
+
+# A real browser
+
+
+class EmptyPage(BaseHTTPRequestHandler):
+    """A page with nothing on it; what it tries is put in by the test."""
+
+    def do_GET(self) -> None:
+        body = b"<!doctype html><title>Somewhere else</title>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """The address of a page of another origin."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), EmptyPage) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Page]:
+    path = chromium.find()
+    assert path, chromium.HELP
+    async with async_playwright() as playwright:
+        args = [*chromium.ARGS, f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
+        browser = await playwright.chromium.launch(executable_path=path, args=args)
+        yield await browser.new_page()
+        await browser.close()
+
+
+ATTEMPTS = """
+async ([app, sockets]) => {
+  const tried = promise => promise.then(() => "done", () => "failed");
+  const json = JSON.stringify({content: "Hi"});
+  const asked = (path, options) => tried(fetch(app + path, options).then(response => response.text()));
+  const opened = path => new Promise((done, failed) => {
+    const socket = new WebSocket(app.replace("http", "ws") + path);
+    socket.onopen = () => {
+      if (path === "/stream/ws") socket.send(json);
+      socket.onmessage = done;
+    };
+    socket.onerror = failed;
+  });
+  return {
+    read: await asked("/chats/"),
+    credentials: await asked("/chats/", {credentials: "include"}),
+    simple: await asked("/messages/", {method: "POST", body: json}),
+    json: await asked("/messages/", {method: "POST", body: json, headers: {"Content-Type": "application/json"}}),
+    stream: await asked("/stream/", {method: "POST", body: json}),
+    sockets: await Promise.all(sockets.map(path => tried(opened(path)))),
+  };
+}
+"""
+
+
+async def attempts(page: Page, app: App) -> dict[str, Any]:
+    found: dict[str, Any] = await page.evaluate(ATTEMPTS, [app.url, SOCKETS])
+    return found
+
+
+async def test_a_page_of_another_origin_gets_nowhere(
+    page: Page, elsewhere: str, client: httpx.AsyncClient, app: App, provider: Provider
+) -> None:
+    before = (await client.get("/chats/")).json()["chats"]
+    await page.goto(elsewhere)
+    outcome = await attempts(page, app)
+    # Nobody reads the answer to this one, so that it counts what it does.
+    await page.evaluate(
+        "url => fetch(url, {method: 'POST', mode: 'no-cors', body: JSON.stringify({content: 'Hi'})})",
+        app.url + "/messages/",
+    )
+    assert outcome == dict.fromkeys(["read", "credentials", "simple", "json", "stream"], "failed") | {
+        "sockets": ["failed", "failed"]
+    }
+    assert provider.requests() == []
+    assert (await client.get("/chats/")).json()["chats"] == before
+
+
+async def test_a_page_of_our_own_origin_gets_everywhere(page: Page, app: App) -> None:
+    """The same attempts, so that the test above fails for the right reason."""
+    await page.goto(app.url + "/ping")
+    outcome = await attempts(page, app)
+    assert outcome == dict.fromkeys(["read", "credentials", "simple", "json", "stream"], "done") | {
+        "sockets": ["done", "done"]
+    }
+
+
+async def test_a_name_that_was_rebound_gets_nowhere(
+    page: Page, client: httpx.AsyncClient, app: App, provider: Provider
+) -> None:
+    response = await page.goto(f"http://{REBOUND}:{app.port}/chats/")
+    assert response and response.status == 403
+    asked = "() => fetch('/messages/', {method: 'POST', body: JSON.stringify({content: 'Hi'})}).then(got => got.status)"
+    assert await page.evaluate(asked) == 403
+    assert provider.requests() == []
+
+
+async def test_a_page_of_another_origin_cannot_frame_the_app(page: Page, elsewhere: str, app: App) -> None:
+    await page.goto(elsewhere)
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    async with page.expect_event("console"):
+        await page.evaluate("url => { document.body.innerHTML = `<iframe src='${url}'></iframe>`; }", app.url)
+    assert any("frame-ancestors" in text for text in errors), json.dumps(errors)

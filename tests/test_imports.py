@@ -1,0 +1,130 @@
+"""Imports run one way, so that the core can be used and tested without the page. Read from the source, and tried."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+
+from chat_app.config import ROOT
+
+LAYERS = [
+    ["errors", "models"],
+    ["config", "log"],
+    ["store"],
+    ["turns"],
+    ["replies"],
+    ["service"],
+    ["api", "ui"],
+    ["chat_app", "__main__"],
+]
+"""Each part imports only from the layers above it here, and from itself."""
+PACKAGE = ROOT / "chat_app"
+FOLDERS = {"api", "ui", "replies"}
+
+
+def part(module: str) -> str:
+    """`chat_app.api.stream` → `api`."""
+    return module.split(".")[1] if "." in module else ""
+
+
+@cache
+def imports() -> dict[str, set[str]]:
+    """What each module of the app imports, wherever in its text: absolute names of modules and of what is in them."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if "migrations" in path.parts:
+            continue
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        names = found.setdefault(module, set())
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{module} has a relative import, which this test does not read"
+                names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def imported_by(module_or_part: str) -> set[str]:
+    """All that a module, or every module of a folder, imports."""
+    inside = f"chat_app.{module_or_part}"
+    return {
+        name
+        for module, names in imports().items()
+        if module == inside or module.startswith(f"{inside}.")
+        for name in names
+    }
+
+
+def parts_imported_by(module_or_part: str) -> set[str]:
+    own = {name for name in imported_by(module_or_part) if name.startswith("chat_app.")}
+    return {part(name) for name in own} - {module_or_part}
+
+
+def test_every_part_has_its_layer() -> None:
+    parts = {part(module) for module in imports()} - {""}
+    assert parts == {name for layer in LAYERS for name in layer}
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    """Or `import chat_app.turns` would load it all."""
+    assert imports()["chat_app"] == imports()["chat_app.replies"] == set()
+
+
+@pytest.mark.parametrize("name", [name for layer in LAYERS for name in layer])
+def test_imports_run_one_way(name: str) -> None:
+    depth = next(i for i, layer in enumerate(LAYERS) if name in layer)
+    allowed = {other for layer in LAYERS[:depth] for other in layer}
+    assert parts_imported_by(name) <= allowed
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("errors", set()),
+        ("models", set()),
+        ("config", {"errors"}),
+        ("log", {"models"}),
+        ("store", {"errors", "models"}),
+    ],
+)
+def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> None:
+    assert parts_imported_by(name) <= expected
+
+
+def test_the_core_does_not_know_where_text_comes_from() -> None:
+    assert parts_imported_by("turns") == {"errors", "log", "models", "store"}
+
+
+@pytest.mark.parametrize("name", ["errors", "config", "models", "log", "store", "turns", "replies", "service", "api"])
+def test_only_the_page_knows_reflex(name: str) -> None:
+    assert not {imported for imported in imported_by(name) if imported.split(".")[0] == "reflex"}
+
+
+def test_the_api_never_imports_the_page() -> None:
+    assert "ui" not in parts_imported_by("api")
+
+
+def test_the_page_reaches_text_and_tables_through_the_service_only() -> None:
+    assert not {"store", "replies", "api", "config"} & parts_imported_by("ui")
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """The modules that Python has loaded after these imports, in a process of its own."""
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+def test_core_service_and_api_run_without_reflex() -> None:
+    loaded = loaded_by("chat_app.turns", "chat_app.service", "chat_app.api", "chat_app.replies.openai_service")
+    assert "chat_app.api.stream" in loaded
+    assert "reflex" not in loaded
+
+
+def test_the_core_loads_neither_a_web_framework_nor_a_provider() -> None:
+    loaded = loaded_by("chat_app.turns")
+    assert "chat_app.store" in loaded
+    assert not {"fastapi", "starlette", "openai", "xllamacpp", "chat_app.replies", "chat_app.config"} & loaded

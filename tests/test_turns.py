@@ -1,0 +1,1071 @@
+"""The core on a real SQLite store: a turn lives on whoever leaves, keeps its text, and always ends exactly once."""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat_app.errors import InternalError, InvalidRequest, NotFound, ProviderBusy, TurnRunning
+from chat_app.log import Delta, Ended, Event, MemoryLog
+from chat_app.models import Message, Status
+from chat_app.store import Store
+from chat_app.turns import CHECKPOINT_CHARS, ChatMessage, Piece, Turn, Turns
+
+pytestmark = pytest.mark.anyio
+
+HANG = object()
+"""A step of a script: the source is silent from here on."""
+
+
+class ScriptedReply:
+    """A reply source: each turn takes the next script and does its steps. Text and pieces are yielded, errors raised,
+    events waited for. `histories` is what it was asked, `closed` how many of its generators have ended."""
+
+    def __init__(self) -> None:
+        self.histories: list[list[ChatMessage]] = []
+        self.closed = 0
+        self._scripts: deque[tuple[object, ...]] = deque()
+
+    def enqueue(self, *steps: object) -> None:
+        self._scripts.append(steps)
+
+    async def __call__(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[Piece | str, None]:
+        self.histories.append(list(messages))
+        try:
+            for step in self._scripts.popleft():
+                if isinstance(step, str | Piece):
+                    yield step
+                elif isinstance(step, Exception):
+                    raise step
+                else:
+                    await (step if isinstance(step, asyncio.Event) else asyncio.Event()).wait()
+        finally:
+            self.closed += 1
+
+
+MakeTurns = Callable[..., Turns]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "chat.db"
+
+
+@pytest.fixture
+async def store(file: Path) -> AsyncIterator[Store]:
+    store = Store(f"sqlite:///{file}")
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def reply() -> ScriptedReply:
+    return ScriptedReply()
+
+
+@pytest.fixture
+async def turns(store: Store, reply: ScriptedReply) -> AsyncIterator[Turns]:
+    turns = Turns(store, MemoryLog(), reply, max_message_chars=100)
+    yield turns
+    await turns.close()
+
+
+@pytest.fixture
+def hasty_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The final write is tried again, but soon."""
+    monkeypatch.setattr("chat_app.turns.FINAL_WRITE_RETRIES_S", (0.01, 0.01))
+
+
+@pytest.fixture
+def often_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chat_app.turns.CHECKPOINT_S", 0.02)
+
+
+@pytest.fixture
+def soon_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chat_app.turns.LINGER_S", 0)
+
+
+class SlowBegin:
+    """`begin_turn` saves, sets `saved`, and returns only when `go_on` is set."""
+
+    def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.saved, self.go_on = asyncio.Event(), asyncio.Event()
+        self._begin_turn = store.begin_turn
+        monkeypatch.setattr(store, "begin_turn", self)
+
+    async def __call__(self, *args: Any) -> tuple[Message, Message, bool]:
+        begun = await self._begin_turn(*args)
+        self.saved.set()
+        await self.go_on.wait()
+        return begun
+
+
+@pytest.fixture
+def slow_begin(store: Store, monkeypatch: pytest.MonkeyPatch) -> SlowBegin:
+    return SlowBegin(store, monkeypatch)
+
+
+def text(events: list[Event], kind: str = "text") -> str:
+    return "".join(event.text for event in events if isinstance(event, Delta) and event.kind == kind)
+
+
+async def read(turn: Turn, after: int = 0) -> list[Event]:
+    """All events to the end; a reader that hangs is an error."""
+    async with asyncio.timeout(30):
+        return [event async for event in turn.events(after)]
+
+
+async def end(turn: Turn) -> Ended:
+    async with asyncio.timeout(30):
+        return await turn.end()
+
+
+async def first(turn: Turn) -> list[Event]:
+    """Wait for the first batch."""
+    async with asyncio.timeout(5):
+        return await anext(turn.batches())
+
+
+async def saved(store: Store, turn: Turn) -> Message:
+    message = await store.message(turn.id)
+    assert message is not None
+    return message
+
+
+async def until(condition: Callable[[], Awaitable[object]], timeout: float = 5) -> None:
+    async with asyncio.timeout(timeout):
+        while not await condition():
+            await asyncio.sleep(0.005)
+
+
+async def forgotten(turns: Turns, turn: Turn) -> None:
+    """Wait until the turn is no longer in memory."""
+
+    async def gone() -> bool:
+        return turns.next(turn.chat_id, "") is None
+
+    await until(gone)
+    await asyncio.sleep(0)
+
+
+def task_of(turn: Turn) -> "asyncio.Task[Any]":
+    [task] = [task for task in asyncio.all_tasks() if task.get_name() == f"turn {turn.id}"]
+    return task
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Another program writes to the database for as long as the block lasts."""
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+# A turn that goes well
+
+
+async def test_a_turn_streams_and_is_saved(turns: Turns, store: Store, reply: ScriptedReply) -> None:
+    reply.enqueue("Hel", "lo", Piece(finish_reason="stop", usage={"completion_tokens": 2}, model="m"))
+    turn = await turns.start("Say hello")
+    assert await read(turn) == [
+        Delta(3, "Hel"),
+        Delta(5, "lo"),
+        Ended(6, Status.complete, "stop", {"completion_tokens": 2}),
+    ]
+    user, answer = await store.messages(turn.chat_id)
+    assert (user.id, user.content) == (turn.user.id, "Say hello")
+    assert (answer.id, answer.content, answer.status) == (turn.id, "Hello", Status.complete)
+    assert (answer.finish_reason, answer.model, answer.usage) == ("stop", "m", {"completion_tokens": 2})
+    assert answer.error is None
+
+
+async def test_both_messages_are_saved_before_the_first_token(turns: Turns, store: Store, reply: ScriptedReply) -> None:
+    reply.enqueue(HANG)
+    turn = await turns.start("Say hello")
+    user, answer = await store.messages(turn.chat_id)
+    assert (user.content, answer.content, answer.status) == ("Say hello", "", Status.streaming)
+
+
+async def test_the_source_gets_the_conversation_oldest_first(turns: Turns, reply: ScriptedReply) -> None:
+    reply.enqueue("1")
+    reply.enqueue("2")
+    first_turn = await turns.start("one")
+    await end(first_turn)
+    await end(await turns.start("two", first_turn.chat_id))
+    assert reply.histories == [
+        [{"role": "user", "content": "one"}],
+        [
+            {"role": "user", "content": "one"},
+            {"role": "assistant", "content": "1"},
+            {"role": "user", "content": "two"},
+        ],
+    ]
+
+
+async def test_numbers_count_characters_also_of_emoji_and_of_reasoning(turns: Turns, reply: ScriptedReply) -> None:
+    reply.enqueue(Piece(reasoning="hm 🤔"), "👋🏽", "é", Piece(text="x", reasoning="!"))
+    events = await read(await turns.start("hello"))
+    assert [event.seq for event in events] == [4, 6, 7, 8, 9, 10]
+    assert (text(events), text(events, "reasoning")) == ("👋🏽éx", "hm 🤔!")
+
+
+async def test_reasoning_is_saved_apart(turns: Turns, store: Store, reply: ScriptedReply) -> None:
+    reply.enqueue(Piece(reasoning="let me think"), "42")
+    turn = await turns.start("hello")
+    await end(turn)
+    answer = await saved(store, turn)
+    assert (answer.content, answer.reasoning) == ("42", "let me think")
+
+
+async def test_pieces_without_text_are_no_events(turns: Turns, reply: ScriptedReply) -> None:
+    reply.enqueue("", Piece(), "a", Piece(), Piece(finish_reason="length"))
+    ended = Ended(2, Status.complete, "length", {"completion_tokens": 1, "estimated": True})
+    assert await read(await turns.start("hello")) == [Delta(1, "a"), ended]
+
+
+async def test_an_empty_answer_is_complete(turns: Turns, reply: ScriptedReply) -> None:
+    reply.enqueue()
+    assert await read(await turns.start("hello")) == [Ended(1, Status.complete, "stop")]
+
+
+async def test_times_are_measured_from_the_start(turns: Turns, store: Store, reply: ScriptedReply) -> None:
+    go_on = asyncio.Event()
+    reply.enqueue("a", go_on, "b")
+    turn = await turns.start("hello")
+    await first(turn)
+    await asyncio.sleep(0.05)
+    go_on.set()
+    await end(turn)
+    answer = await saved(store, turn)
+    assert answer.first_token_ms is not None
+    assert answer.duration_ms is not None
+    assert 0 <= answer.first_token_ms <= answer.duration_ms - 45
+
+
+async def test_without_a_token_there_is_no_first_token_time(turns: Turns, store: Store, reply: ScriptedReply) -> None:
+    reply.enqueue(Piece(finish_reason="stop"))
+    turn = await turns.start("hello")
+    await end(turn)
+    answer = await saved(store, turn)
+    assert answer.first_token_ms is None
+    assert answer.duration_ms is not None
+
+
+# Readers
+
+
+async def test_a_reader_that_leaves_changes_nothing(turns: Turns, store: Store, reply: ScriptedReply) -> None:
+    go_on = asyncio.Event()
+    reply.enqueue("be", go_on, "fore and after")
+    turn = await turns.start("hello")
+    reader = asyncio.ensure_future(read(turn))
+    await first(turn)
+    reader.cancel()
+    await asyncio.wait({reader})
+    go_on.set()
+    assert text(await read(turn)) == "before and after"
+    assert (await saved(store, turn)).content == "before and after"
+
+
+async def test_without_any_reader_a_turn_ends_all_the_same(turns: Turns, store: Store, reply: ScriptedReply) -> None:
+    reply.enqueue("nobody ", "listens")
+    turn = await turns.start("hello")
+
+    async def complete() -> bool:
+        return (await saved(store, turn)).status == Status.complete
+
+    await until(complete)
+    assert (await saved(store, turn)).content == "nobody listens"
+
+
+async def test_readers_at_any_time_get_the_same_text(turns: Turns, reply: ScriptedReply) -> None:
+    middle = asyncio.Event()
+    reply.enqueue(*"first half, ", middle, *"second half")
+    turn = await turns.start("hello")
+    early = asyncio.ensure_future(read(turn))
+    await first(turn)
+    late = asyncio.ensure_future(read(await turns.find(turn.id)))
+    resuming = asyncio.ensure_future(read(await turns.find(turn.id), after=6))
+    await asyncio.sleep(0)
+    middle.set()
+    assert await early == await late == await read(await turns.find(turn.id))
+    assert text(await early) == "first half, second half"
+    assert text(await resuming) == "half, second half"
+
+
+async def test_a_late_reader_catches_up_in_one_batch(turns: Turns, reply: ScriptedReply) -> None:
+    reply.enqueue(*"abcdef", HANG)
+    turn = await turns.start("hello")
+
+    async def all_there() -> bool:
+        return text(await first(turn)) == "abcdef"
+
+    await until(all_there)
+
+
+async def test_silence_gives_readers_an_empty_batch(turns: Turns, reply: ScriptedReply) -> None:
+    reply.enqueue(HANG)
+    turn = await turns.start("hello")
+    async with asyncio.timeout(5):
+        assert await anext(turn.batches(idle=0.01)) == []
+
+
+async def test_a_turn_knows_its_end_once_it_has_one(turns: Turns, reply: ScriptedReply) -> None:
+    go_on = asyncio.Event()
+    reply.enqueue("abc", go_on)
+    turn = await turns.start("hello")
+    assert turn.ended_at is None
+    assert (await turns.find(turn.id)).ended_at is None
+    go_on.set()
+    await end(turn)
+    assert (await turns.find(turn.id)).ended_at == 4
+
+
+async def test_a_hundred_thousand_deltas_flat_out_arrive_whole(
+    turns: Turns, store: Store, reply: ScriptedReply
+) -> None:
+    words = [f"tok{n} " for n in range(100_000)]
+    reply.enqueue(*words)
+    turn = await turns.start("hello")
+    readers = await asyncio.gather(read(turn), read(turn))
+    assert text(readers[0]) == text(readers[1]) == "".join(words)
+    assert readers[0][-1].seq == len("".join(words)) + 1
+    assert (await saved(store, turn)).content == "".join(words)
+
+
+# Stopping
+
+
+async def test_stop_right_after_start_ends_the_turn(turns: Turns, store: Store, reply: ScriptedReply) -> None:
+    reply.enqueue(HANG)
+    turn = await turns.start("hello")
+    async with asyncio.timeout(5):
+        stopped = await turns.stop(turn.id)
+    assert await read(turn) == [Ended(1, Status.stopped, "stopped")]
+    assert stopped.ended_at == 1
+    answer = await saved(store, turn)
+    assert (answer.content, answer.status, answer.finish_reason) == ("", Status.stopped, "stopped")
+
+
+async def test_stop_before_the_first_token_closes_the_source(turns: Turns, reply: ScriptedReply) -> None:
+    reply.enqueue(HANG)
+    turn = await turns.start("hello")
+
+    async def asked() -> bool:
+        return bool(reply.histories)
+
+    await until(asked)
+    await turns.stop(turn.id)
+    assert reply.closed == 1
+    assert (await end(turn)).status is Status.stopped
+
+
+async def test_stop_in_the_middle_keeps_the_text_and_closes_the_source(
+    turns: Turns, store: Store, reply: ScriptedReply
+) -> None:
+    reply.enqueue("some ", "text", HANG)
+    turn = await turns.start("hello")
+
+    async def spoken() -> bool:
+        return text(await first(turn)) == "some text"
+
+    await until(spoken)
+    await turns.stop(turn.id)
+    assert reply.closed == 1
+    answer = await saved(store, turn)
+    assert (answer.content, answer.status) == ("some text", Status.stopped)
+    events = await read(turn)
+    assert text(events) == "some text"
+    # No bill came from the provider: a delta is about a token.
+    assert events[-1] == Ended(10, Status.stopped, "stopped", {"completion_tokens": 2, "estimated": True})
+    assert answer.usage == {"completion_tokens": 2, "estimated": True}
+
+
+async def test_stopping_twice_also_at_once_is_the_same_as_once(
+    turns: Turns, store: Store, reply: ScriptedReply
+) -> None:
+    reply.enqueue("text", HANG)
+    turn = await turns.start("hello")
+    await first(turn)
+    await asyncio.gather(*(turns.stop(turn.id) for _ in range(5)))
+    await turns.stop(turn.id)
+    assert [type(event) for event in await read(turn)] == [Delta, Ended]
+    assert (await saved(store, turn)).status == Status.stopped
+
+
+async def test_stopping_what_is_complete_changes_nothing(turns: Turns, store: Store, reply: ScriptedReply) -> None:
+    reply.enqueue("text")
+    turn = await turns.start("hello")
+    await end(turn)
+    await turns.stop(turn.id)
+    assert (await end(turn)).status is Status.complete
+    assert (await saved(store, turn)).status == Status.complete
+
+
+async def test_stopping_during_the_final_write_waits_for_it(
+    turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, go_on, write = asyncio.Event(), asyncio.Event(), store.end_turn
+
+    async def slow(*args: Any) -> None:
+        writing.set()
+        await go_on.wait()
+        await write(*args)
+
+    monkeypatch.setattr(store, "end_turn", slow)
+    reply.enqueue("text")
+    turn = await turns.start("hello")
+    await writing.wait()
+    stopping = asyncio.ensure_future(turns.stop(turn.id))
+    await asyncio.sleep(0)
+    go_on.set()
+    await stopping
+    assert (await saved(store, turn)).status == Status.complete
+
+
+async def test_a_chat_can_go_on_after_a_stop(turns: Turns, reply: ScriptedReply) -> None:
+    reply.enqueue("half an ans", HANG)
+    reply.enqueue("2")
+    turn = await turns.start("one")
+    await first(turn)
+    await turns.stop(turn.id)
+    await end(await turns.start("two", turn.chat_id))
+    assert [message["content"] for message in reply.histories[1]] == ["one", "half an ans", "two"]
+
+
+async def test_stopping_an_unknown_turn_is_not_found(turns: Turns) -> None:
+    with pytest.raises(NotFound):
+        await turns.stop("no-such-turn")
+
+
+# Failing
+
+
+async def test_a_bug_in_the_source_is_failed_never_complete_and_keeps_the_text(
+    turns: Turns, store: Store, reply: ScriptedReply, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply.enqueue("so far", ZeroDivisionError("secret detail"))
+    turn = await turns.start("hello")
+    ended = await end(turn)
+    assert (ended.status, ended.error) == (Status.failed, InternalError().as_dict())
+    answer = await saved(store, turn)
+    assert (answer.content, answer.status, answer.error) == ("so far", Status.failed, InternalError().as_dict())
+    assert "secret detail" in caplog.text
+
+
+async def test_an_error_of_ours_from_the_source_reaches_the_reader(
+    turns: Turns, store: Store, reply: ScriptedReply
+) -> None:
+    busy = ProviderBusy("Busy. Wait 7 seconds.", retry_after=7)
+    reply.enqueue("so far", busy)
+    turn = await turns.start("hello")
+    events = await read(turn)
+    assert text(events) == "so far"
+    usage = {"completion_tokens": 1, "estimated": True}
+    assert events[-1] == Ended(7, Status.failed, "failed", usage, busy.as_dict())
+    answer = await saved(store, turn)
+    assert (answer.content, answer.status, answer.error) == ("so far", Status.failed, busy.as_dict())
+
+
+async def test_a_source_that_is_called_wrongly_is_a_bug_too(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(messages: Sequence[ChatMessage]) -> AsyncGenerator[Piece | str, None]:
+        raise TypeError("no such source")
+
+    turns = Turns(store, MemoryLog(), broken)
+    assert (await end(await turns.start("hello"))).status is Status.failed
+    await turns.close()
+
+
+async def test_the_source_is_closed_also_when_the_fault_is_not_its_own(store: Store, reply: ScriptedReply) -> None:
+    class FullLog(MemoryLog):
+        async def append(self, turn_id: str, event: Event) -> None:
+            if isinstance(event, Delta):
+                raise OSError("the log is full")
+            await super().append(turn_id, event)
+
+    turns = Turns(store, FullLog(), reply)
+    reply.enqueue("text", HANG)
+    turn = await turns.start("hello")
+    assert (await end(turn)).status is Status.failed
+    assert reply.closed == 1
+    assert (await saved(store, turn)).content == "text"
+    await turns.close()
+
+
+async def test_silence_before_the_first_token_is_provider_silent(store: Store, reply: ScriptedReply) -> None:
+    turns = Turns(store, MemoryLog(), reply, first_token_timeout=0.05, next_token_timeout=60)
+    reply.enqueue(HANG)
+    ended = await end(await turns.start("hello"))
+    assert ended.status is Status.failed
+    assert ended.error
+    assert ended.error["code"] == "provider_silent"
+    assert reply.closed == 1
+    await turns.close()
+
+
+async def test_silence_after_a_token_is_provider_silent_and_keeps_the_text(store: Store, reply: ScriptedReply) -> None:
+    turns = Turns(store, MemoryLog(), reply, first_token_timeout=60, next_token_timeout=0.05)
+    reply.enqueue("so far", HANG)
+    turn = await turns.start("hello")
+    ended = await end(turn)
+    assert ended.error
+    assert ended.error["code"] == "provider_silent"
+    assert (await saved(store, turn)).content == "so far"
+    await turns.close()
+
+
+async def test_the_limit_of_the_first_token_holds_until_there_is_one(store: Store, reply: ScriptedReply) -> None:
+    """Many providers send a chunk with only the role at once, and think after it."""
+    turns = Turns(store, MemoryLog(), reply, first_token_timeout=60, next_token_timeout=0.05)
+    thinking = asyncio.Event()
+    reply.enqueue(Piece(model="m"), thinking, "text")
+    turn = await turns.start("hello")
+    asyncio.get_running_loop().call_later(0.2, thinking.set)
+    assert (await end(turn)).status is Status.complete
+    await turns.close()
+
+
+async def test_tokens_that_keep_coming_are_no_silence(store: Store) -> None:
+    async def slow(messages: Sequence[ChatMessage]) -> AsyncGenerator[Piece | str, None]:
+        for word in ["much", "longer", "than", "either", "limit"]:
+            await asyncio.sleep(0.5)
+            yield word
+
+    turns = Turns(store, MemoryLog(), slow, first_token_timeout=2, next_token_timeout=2)
+    assert (await end(await turns.start("hello"))).status is Status.complete
+    await turns.close()
+
+
+@pytest.mark.parametrize("broken", ["half \ud83d", "\ude00 half", "a\0b"])
+@pytest.mark.parametrize("kind", ["text", "reasoning"])
+async def test_characters_that_cannot_be_stored_do_not_lose_the_rest(
+    turns: Turns, store: Store, reply: ScriptedReply, hasty_database: None, kind: str, broken: str
+) -> None:
+    reply.enqueue(Piece(**{kind: "before "}), Piece(**{kind: broken}), Piece(**{kind: " after 👋"}))
+    turn = await turns.start("hello")
+    events = await read(turn)
+    ended = events[-1]
+    assert isinstance(ended, Ended)
+    assert ended.status is Status.complete
+    answer = await saved(store, turn)
+    kept = answer.content if kind == "text" else answer.reasoning
+    assert (
+        kept
+        == text(events, kind)
+        == f"before {broken} after 👋".translate(dict.fromkeys([0, 0xD83D, 0xDE00], "\ufffd"))
+    )
+
+
+# The database while a turn runs
+
+
+async def test_the_text_is_saved_while_it_grows(
+    turns: Turns, store: Store, reply: ScriptedReply, often_saved: None
+) -> None:
+    go_on = asyncio.Event()
+    reply.enqueue(Piece(reasoning="hm"), "so ", "far", go_on, " and on", HANG)
+    turn = await turns.start("hello")
+
+    async def has(content: str) -> bool:
+        answer = await saved(store, turn)
+        assert answer.status == Status.streaming
+        return (answer.content, answer.reasoning) == (content, "hm")
+
+    await until(lambda: has("so far"))
+    go_on.set()
+    await until(lambda: has("so far and on"))
+
+
+async def test_much_text_is_saved_before_its_time(
+    turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chat_app.turns.CHECKPOINT_S", 3_600)
+    much = "x" * CHECKPOINT_CHARS
+    reply.enqueue(much, HANG)
+    turn = await turns.start("hello")
+
+    async def has() -> bool:
+        return (await saved(store, turn)).content == much
+
+    await until(has)
+
+
+async def test_a_checkpoint_that_fails_is_made_again(
+    turns: Turns, store: Store, reply: ScriptedReply, often_saved: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures, write = [OSError("disk"), OSError("disk")], store.checkpoint
+
+    async def flaky(*args: Any, **values: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await write(*args, **values)
+
+    monkeypatch.setattr(store, "checkpoint", flaky)
+    reply.enqueue("so far", HANG)
+    turn = await turns.start("hello")
+
+    async def has() -> bool:
+        return (await saved(store, turn)).content == "so far"
+
+    await until(has)
+
+
+async def test_the_final_write_waits_for_a_checkpoint_under_way_and_never_cuts_it_off(
+    turns: Turns, store: Store, reply: ScriptedReply, often_saved: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saving, go_on, order = asyncio.Event(), asyncio.Event(), []
+    checkpoint, end_turn = store.checkpoint, store.end_turn
+
+    async def slow_checkpoint(*args: Any, **values: Any) -> None:
+        saving.set()
+        await go_on.wait()
+        await checkpoint(*args, **values)
+        order.append("checkpoint")
+
+    async def noted_end(*args: Any) -> None:
+        await end_turn(*args)
+        order.append("end")
+
+    monkeypatch.setattr(store, "checkpoint", slow_checkpoint)
+    monkeypatch.setattr(store, "end_turn", noted_end)
+    reply.enqueue("text", saving)
+    turn = await turns.start("hello")
+    ending = asyncio.ensure_future(end(turn))
+    await saving.wait()
+    await asyncio.sleep(0.05)
+    go_on.set()
+    assert (await ending).status is Status.complete
+    assert order == ["checkpoint", "end"]
+
+
+async def test_nothing_is_left_running_after_a_turn(turns: Turns, reply: ScriptedReply) -> None:
+    """The end comes in the very moment in which much text is to be saved."""
+    before = asyncio.all_tasks()
+    reply.enqueue("x" * CHECKPOINT_CHARS)
+    await end(await turns.start("hello"))
+
+    async def none_left() -> bool:
+        return asyncio.all_tasks() <= before
+
+    await until(none_left)
+
+
+@pytest.mark.parametrize("busy_timeout_ms", [50, 5_000], ids=["fails", "waits"])
+async def test_a_database_that_is_locked_for_a_while_loses_nothing(
+    file: Path, reply: ScriptedReply, often_saved: None, monkeypatch: pytest.MonkeyPatch, busy_timeout_ms: int
+) -> None:
+    monkeypatch.setattr("chat_app.store.SQLITE_BUSY_TIMEOUT_MS", busy_timeout_ms)
+    store = Store(f"sqlite:///{file}")
+    await store.open()
+    turns = Turns(store, MemoryLog(), reply)
+    while_locked, unlocked = asyncio.Event(), asyncio.Event()
+    reply.enqueue("before, ", while_locked, "while locked, ", unlocked, "after")
+    turn = await turns.start("hello")
+    reader = turn.batches()
+    with locked(file):
+        while_locked.set()
+        async with asyncio.timeout(4):
+            # A reader gets its text, whatever the database does.
+            got = text(await anext(reader))
+            while got != "before, while locked, ":
+                got += text(await anext(reader))
+        await asyncio.sleep(2)
+    unlocked.set()
+    assert text(await read(turn)) == "before, while locked, after"
+    answer = await saved(store, turn)
+    assert (answer.content, answer.status) == ("before, while locked, after", Status.complete)
+    await turns.close()
+    await store.close()
+
+
+@pytest.mark.parametrize("stopping", [True, False])
+async def test_a_database_that_is_locked_at_the_end_delays_it_only(
+    file: Path, reply: ScriptedReply, often_saved: None, monkeypatch: pytest.MonkeyPatch, stopping: bool
+) -> None:
+    monkeypatch.setattr("chat_app.store.SQLITE_BUSY_TIMEOUT_MS", 50)
+    store = Store(f"sqlite:///{file}")
+    await store.open()
+    turns = Turns(store, MemoryLog(), reply)
+    go_on = asyncio.Event()
+    reply.enqueue("text", go_on)
+    turn = await turns.start("hello")
+    await first(turn)
+    with locked(file):
+        if not stopping:
+            go_on.set()
+        ending = asyncio.ensure_future(turns.stop(turn.id) if stopping else end(turn))
+        await asyncio.sleep(1)
+        assert not ending.done()
+    await ending
+    status = Status.stopped if stopping else Status.complete
+    assert (await end(turn)).status is status
+    answer = await saved(store, turn)
+    assert (answer.content, answer.status) == ("text", status)
+    await turns.close()
+    await store.close()
+
+
+async def test_a_final_write_that_fails_is_tried_again(
+    turns: Turns, store: Store, reply: ScriptedReply, hasty_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures, write = [OSError("disk"), OSError("disk")], store.end_turn
+
+    async def flaky(*args: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await write(*args)
+
+    monkeypatch.setattr(store, "end_turn", flaky)
+    reply.enqueue("text")
+    turn = await turns.start("hello")
+    assert (await end(turn)).status is Status.complete
+    assert (await saved(store, turn)).content == "text"
+
+
+async def test_readers_are_not_told_complete_when_the_final_write_fails_for_good(
+    turns: Turns, store: Store, reply: ScriptedReply, hasty_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*args: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(store, "end_turn", broken)
+    reply.enqueue("text")
+    events = await read(await turns.start("hello"))
+    assert text(events) == "text"
+    usage = {"completion_tokens": 1, "estimated": True}
+    assert events[-1] == Ended(5, Status.failed, "failed", usage, InternalError().as_dict())
+
+
+async def test_a_second_cancel_during_the_final_write_still_gives_readers_their_end(
+    turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing = asyncio.Event()
+
+    async def stuck(*args: Any) -> None:
+        writing.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(store, "end_turn", stuck)
+    reply.enqueue("text", HANG)
+    turn = await turns.start("hello")
+    reader = asyncio.ensure_future(read(turn))
+    await first(turn)
+    stopping = asyncio.ensure_future(turns.stop(turn.id))
+    await writing.wait()
+    task_of(turn).cancel()
+    events = await reader
+    ended = events[-1]
+    assert isinstance(ended, Ended)
+    assert ended.status is Status.failed
+    await asyncio.wait({stopping}, timeout=5)
+    assert stopping.done()
+
+
+async def test_a_start_that_is_cancelled_while_saving_leaves_no_turn_that_nobody_runs(
+    turns: Turns, store: Store, reply: ScriptedReply, slow_begin: SlowBegin
+) -> None:
+    reply.enqueue("text")
+    starting = asyncio.ensure_future(turns.start("hello", key="k"))
+    await slow_begin.saved.wait()
+    starting.cancel()
+    await asyncio.wait({starting})
+    slow_begin.go_on.set()
+
+    async def complete() -> bool:
+        answer = await store.message_by_key("k")
+        return answer is not None and answer.status == Status.complete
+
+    await until(complete)
+
+
+async def test_close_also_ends_what_is_just_being_started(
+    turns: Turns, store: Store, reply: ScriptedReply, slow_begin: SlowBegin
+) -> None:
+    reply.enqueue(HANG)
+    starting = asyncio.ensure_future(turns.start("hello"))
+    await slow_begin.saved.wait()
+    closing = asyncio.ensure_future(turns.close())
+    await asyncio.sleep(0)
+    slow_begin.go_on.set()
+    await closing
+    assert (await saved(store, await starting)).status == Status.stopped
+
+
+# The end of the server, and the next start
+
+
+async def test_close_stops_and_saves_what_runs_and_readers_get_their_end(store: Store, reply: ScriptedReply) -> None:
+    turns = Turns(store, MemoryLog(), reply)
+    running = []
+    for n in range(5):
+        reply.enqueue(f"text {n}", HANG)
+        running.append(await turns.start("hello"))
+    readers = [asyncio.ensure_future(read(turn)) for turn in running]
+    for turn in running:
+        await first(turn)
+    async with asyncio.timeout(5):
+        await turns.close()
+    for turn, reader in zip(running, readers, strict=True):
+        events = await reader
+        ended = events[-1]
+        assert isinstance(ended, Ended)
+        assert ended.status is Status.stopped
+        answer = await saved(store, turn)
+        assert (answer.content, answer.status) == (text(events), Status.stopped)
+        assert answer.content.startswith("text")
+    assert reply.closed == 5
+
+
+async def test_close_gives_what_runs_its_grace(store: Store, reply: ScriptedReply) -> None:
+    turns = Turns(store, MemoryLog(), reply)
+    nearly = asyncio.Event()
+    reply.enqueue("nearly ", nearly, "done")
+    reply.enqueue("endless", HANG)
+    ending = await turns.start("hello")
+    await first(ending)
+    endless = await turns.start("hello")
+    await first(endless)
+    closing = asyncio.ensure_future(turns.close(grace=0.5))
+    await asyncio.sleep(0)
+    nearly.set()
+    await closing
+    assert (await saved(store, ending)).status == Status.complete
+    assert (await saved(store, endless)).status == Status.stopped
+
+
+async def test_close_with_nothing_running_is_harmless(turns: Turns) -> None:
+    await turns.close()
+    await turns.close(grace=10)
+
+
+async def test_what_a_dead_server_left_is_interrupted_with_its_text(
+    file: Path, reply: ScriptedReply, store: Store
+) -> None:
+    _, orphan, _ = await store.begin_turn("hello")
+    await store.checkpoint(orphan.id, "so far", "")
+    turns = Turns(store, MemoryLog(), reply)
+    assert await turns.recover() == 1
+    turn = await turns.find(orphan.id)
+    assert turn.ended_at == 7
+    assert await read(turn) == [Delta(6, "so far"), Ended(7, Status.interrupted, "interrupted")]
+    reply.enqueue("2")
+    assert (await end(await turns.start("two", orphan.chat_id))).status is Status.complete
+    await turns.close()
+
+
+async def test_a_row_that_nobody_runs_never_reads_as_still_streaming(store: Store, turns: Turns) -> None:
+    _, orphan, _ = await store.begin_turn("hello")
+    await store.checkpoint(orphan.id, "so far", "")
+    ended = (await read(await turns.find(orphan.id)))[-1]
+    assert isinstance(ended, Ended)
+    assert (ended.status, ended.finish_reason) == (Status.interrupted, "interrupted")
+
+
+# After the log was forgotten
+
+
+async def test_a_late_reader_is_answered_from_the_row(
+    turns: Turns, store: Store, reply: ScriptedReply, soon_forgotten: None
+) -> None:
+    reply.enqueue(Piece(reasoning="hm"), "Hel", "lo 👋", Piece(finish_reason="length", usage={"completion_tokens": 9}))
+    turn = await turns.start("hello")
+    live = await read(turn)
+    await forgotten(turns, turn)
+    late = await turns.find(turn.id)
+    events = await read(late)
+    assert (text(events), text(events, "reasoning")) == (text(live), text(live, "reasoning")) == ("Hello 👋", "hm")
+    assert events[-1] == live[-1] == Ended(10, Status.complete, "length", {"completion_tokens": 9})
+    assert late.ended_at == 10
+    assert late.user.content == "hello"
+
+
+@pytest.mark.parametrize("after", range(11))
+async def test_a_reader_resumes_from_the_row_at_any_number(
+    turns: Turns, reply: ScriptedReply, soon_forgotten: None, after: int
+) -> None:
+    whole = "hmHello 👋"
+    reply.enqueue(Piece(reasoning="hm"), "Hel", "lo 👋")
+    turn = await turns.start("hello")
+    await end(turn)
+    await forgotten(turns, turn)
+    events = await read(await turns.find(turn.id), after)
+    assert text(events, "reasoning") + text(events) == whole[after:]
+    assert [event.seq for event in events if isinstance(event, Ended)] == ([10] if after < 10 else [])
+
+
+async def test_a_failure_is_read_from_the_row_too(turns: Turns, reply: ScriptedReply, soon_forgotten: None) -> None:
+    reply.enqueue("so far", ProviderBusy("Busy.", retry_after=7))
+    turn = await turns.start("hello")
+    live = await read(turn)
+    await forgotten(turns, turn)
+    assert (await read(await turns.find(turn.id)))[-1] == live[-1]
+
+
+async def test_stopping_a_forgotten_turn_changes_nothing(
+    turns: Turns, store: Store, reply: ScriptedReply, soon_forgotten: None
+) -> None:
+    reply.enqueue("text")
+    turn = await turns.start("hello")
+    await end(turn)
+    await forgotten(turns, turn)
+    assert (await end(await turns.stop(turn.id))).status is Status.complete
+
+
+async def test_a_question_is_no_turn(turns: Turns, reply: ScriptedReply) -> None:
+    reply.enqueue("text")
+    turn = await turns.start("hello")
+    with pytest.raises(NotFound):
+        await turns.find(turn.user.id)
+    with pytest.raises(NotFound):
+        await turns.find("no-such-turn")
+
+
+# What can be started
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "  \n\t ", "x" * 101, "a\0b", "half \ud83d", "\ude00 half"],
+    ids=["empty", "blank", "too long", "NUL", "high surrogate", "low surrogate"],
+)
+async def test_bad_content_is_refused_and_nothing_is_saved(turns: Turns, store: Store, content: str) -> None:
+    with pytest.raises(InvalidRequest):
+        await turns.start(content)
+    assert await store.chats() == []
+
+
+async def test_content_of_the_greatest_length_is_taken(turns: Turns, reply: ScriptedReply) -> None:
+    reply.enqueue("text")
+    assert (await end(await turns.start("👋" * 100))).status is Status.complete
+
+
+async def test_a_turn_in_an_unknown_chat_is_not_found(turns: Turns) -> None:
+    with pytest.raises(NotFound):
+        await turns.start("hello", "no-such-chat")
+
+
+async def test_a_second_turn_in_the_chat_is_refused_and_can_follow_the_first(
+    turns: Turns, reply: ScriptedReply
+) -> None:
+    chat_id = (await turns._store.create_chat()).id
+    go_on = asyncio.Event()
+    reply.enqueue("the one ", go_on, "answer")
+    outcomes = await asyncio.gather(*(turns.start("hello", chat_id) for _ in range(10)), return_exceptions=True)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, TurnRunning)]
+    [turn] = [outcome for outcome in outcomes if isinstance(outcome, Turn)]
+    assert [error.turn_id for error in refused] == [turn.id] * 9
+    assert len(reply.histories) <= 1
+    go_on.set()
+    assert text(await read(await turns.find(refused[0].turn_id))) == "the one answer"
+
+
+async def test_a_known_key_gives_its_turn_again(turns: Turns, reply: ScriptedReply, store: Store) -> None:
+    reply.enqueue("text")
+    turn = await turns.start("hello", key="k")
+    await end(turn)
+    again = await turns.start("hello", key="k")
+    assert again.id == turn.id
+    assert text(await read(again)) == "text"
+    assert len(reply.histories) == 1
+    assert len(await store.chats()) == 1
+
+
+async def test_the_same_key_at_once_gives_one_turn_and_all_its_text_to_each(turns: Turns, reply: ScriptedReply) -> None:
+    reply.enqueue("the ", "whole ", "text")
+
+    async def ask() -> tuple[str, list[Event]]:
+        turn = await turns.start("hello", key="k")
+        return turn.id, await read(turn)
+
+    answers = await asyncio.gather(*(ask() for _ in range(20)))
+    assert len({turn_id for turn_id, _ in answers}) == 1
+    assert {text(events) for _, events in answers} == {"the whole text"}
+    assert len(reply.histories) == 1
+
+
+async def test_a_turn_that_is_saved_but_does_not_run_yet_can_be_found_and_followed(
+    turns: Turns, store: Store, reply: ScriptedReply, slow_begin: SlowBegin
+) -> None:
+    reply.enqueue("the whole text")
+    starting = asyncio.ensure_future(turns.start("hello", key="k"))
+    await slow_begin.saved.wait()
+    same_key = asyncio.ensure_future(turns.start("hello", key="k"))
+    row = await store.message_by_key("k")
+    assert row is not None
+    finding = asyncio.ensure_future(turns.find(row.id))
+    # Long enough for both to see the row.
+    await asyncio.sleep(0.1)
+    slow_begin.go_on.set()
+    for waiting in (starting, same_key, finding):
+        assert text(await read(await waiting)) == "the whole text"
+
+
+# Who is told
+
+
+async def test_changed_wakes_at_the_start_and_at_the_end_of_a_turn(turns: Turns, reply: ScriptedReply) -> None:
+    go_on = asyncio.Event()
+    reply.enqueue(go_on)
+    waiting = asyncio.ensure_future(turns.changed(turns.version))
+    turn = await turns.start("hello")
+    async with asyncio.timeout(5):
+        started = await waiting
+        waiting = asyncio.ensure_future(turns.changed(started))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        assert turns.running(turn.chat_id)
+        go_on.set()
+        assert await waiting != started
+        assert turns.running(turn.chat_id) is None
+
+
+async def test_changed_returns_at_once_what_was_missed(turns: Turns) -> None:
+    before = turns.version
+    turns.announce()
+    async with asyncio.timeout(5):
+        assert await turns.changed(before) == turns.version != before
+
+
+async def test_announce_wakes_everyone(turns: Turns) -> None:
+    waiting = [asyncio.ensure_future(turns.changed(turns.version)) for _ in range(3)]
+    await asyncio.sleep(0)
+    turns.announce()
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*waiting) == [turns.version] * 3
+
+
+async def test_running_is_the_turn_that_runs_in_that_chat(turns: Turns, reply: ScriptedReply) -> None:
+    reply.enqueue(HANG)
+    turn = await turns.start("hello")
+    running = turns.running(turn.chat_id)
+    assert running
+    assert running.id == turn.id
+    assert turns.running("another chat") is None
+    await turns.stop(turn.id)
+    assert turns.running(turn.chat_id) is None
+
+
+async def test_next_gives_the_turns_of_a_chat_one_after_the_other(turns: Turns, reply: ScriptedReply) -> None:
+    for n in range(3):
+        reply.enqueue(str(n))
+    one = await turns.start("one")
+    await end(one)
+    await end(await turns.start("elsewhere"))
+    two = await turns.start("two", one.chat_id)
+    await end(two)
+    seen, last = [], ""
+    while turn := turns.next(one.chat_id, last):
+        seen.append(turn.id)
+        last = turn.id
+    assert seen == [one.id, two.id]
