@@ -56,7 +56,7 @@ class Service:
             with suppress(NotFound):
                 await self.turns.stop(turn.id)
         await self.store.delete_chat(chat_id)
-        self.turns.announce()
+        self.turns.forget(chat_id)
 
     async def open(self) -> None:
         await self.store.open()

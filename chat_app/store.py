@@ -76,6 +76,8 @@ class Store:
     # Messages
 
     async def message(self, message_id: str) -> Message | None:
+        if "\0" in message_id:
+            return None
         async with self._session() as session:
             return await session.get(Message, message_id)
 
@@ -202,6 +204,9 @@ def _no_chat() -> NotFound:
 
 
 async def _chat(session: AsyncSession, chat_id: str) -> Chat:
+    # PostgreSQL takes no NUL, not even in a question.
+    if "\0" in chat_id:
+        raise _no_chat()
     if (chat := await session.get(Chat, chat_id)) is None:
         raise _no_chat()
     return chat

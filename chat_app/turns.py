@@ -230,6 +230,12 @@ class Turns:
         self._bell.set()
         self._bell = asyncio.Event()
 
+    def forget(self, chat_id: str) -> None:
+        """Drop the logs of a deleted chat's turns now: nobody may read them any more."""
+        for turn_id in [run.reply.id for run in self._runs.values() if run.reply.chat_id == chat_id]:
+            self._forget(turn_id)
+        self.announce()
+
     async def close(self, grace: float = 0) -> None:
         """Let running turns end within `grace` seconds, then stop and save the rest."""
         if self._beginning:

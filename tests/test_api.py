@@ -442,6 +442,7 @@ async def test_the_life_of_a_chat(client: httpx.AsyncClient) -> None:
     assert (response.status_code, response.content) == (204, b"")
     error_of(await client.get(f"/chats/{chat['id']}"), 404, "not_found")
     error_of(await client.get("/messages/", params={"chat_id": chat["id"]}), 404, "not_found")
+    error_of(await client.get(f"/stream/{reply['id']}"), 404, "not_found")
 
 
 async def test_a_chat_is_named_after_its_first_message(client: httpx.AsyncClient) -> None:

@@ -48,9 +48,10 @@ class Guard:
         if not self.settings.knows_host(host):
             raise ForeignRequest(f"The host {host!r} is not served here. Add its name to ALLOWED_HOSTS to serve it.")
         origin = headers.get("origin")
-        if origin and origin.partition("://")[2] != host and not self.origins & {origin, "*"}:
+        if origin and origin.partition("://")[2] != host and origin not in self.origins:
             raise ForeignRequest(f"Pages of {origin} may not use this app. Add it to CORS_ALLOWED_ORIGINS to allow it.")
-        if int(length) > self.max_body if (length := headers.get("content-length", "")).isdigit() else False:
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self.max_body:
             raise self._too_large()
 
     def _too_large(self) -> BodyTooLarge:
@@ -78,7 +79,7 @@ class Guard:
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "same-origin"
                 headers["Content-Security-Policy"] = self.frame_ancestors
-                if origin in self.origins or "*" in self.origins:
+                if origin in self.origins:
                     headers["Access-Control-Expose-Headers"] = EXPOSED
             await send(message)
 
