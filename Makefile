@@ -5,7 +5,7 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run dev model test lint bench clean
+.PHONY: run dev model test lint bench soak screenshots clean
 
 run: $(VENV)/app $(VENV)/weights
 	@$(PY) -m chat_app
@@ -21,6 +21,13 @@ lint: $(VENV)/tests
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+screenshots: $(VENV)/tests
+	@$(PY) -m tests.chromium
+	@$(PY) -m tests.screenshots
+
+soak: $(VENV)/tests
+	@$(PY) -m tests.soak
 
 bench: $(VENV)/tests
 	@$(PY) -m tests.chromium

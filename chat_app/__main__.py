@@ -115,6 +115,8 @@ def serve(settings: Settings) -> None:
         # One process: the log of a running turn is in its memory.
         workers=1,
         log_level=LogLevels.warning,
+        # The last resort; the turns end long before (chat_app/shutdown.py).
+        workers_kill_timeout=round(settings.shutdown_grace) + 30,
     ).serve()
 
 

@@ -11,6 +11,8 @@ from chat_app.api import create_api
 from chat_app.api.guard import Guard
 from chat_app.config import load_settings
 from chat_app.service import serving
+from chat_app.shutdown import on_shutdown
+from chat_app.ui.connection import connection_watch
 from chat_app.ui.pages import add_pages
 from chat_app.ui.theme import favicon
 
@@ -23,16 +25,17 @@ def guarded(inner: ASGIApp) -> ASGIApp:
 
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
-    async with serving(settings):
+    async with serving(settings) as service:
         sys.stdout.write(f"Open {settings.url}\n")
         sys.stdout.flush()
-        yield
+        async with on_shutdown(service.end_turns):
+            yield
 
 
 app = rx.App(
     api_transformer=[create_api(), guarded],
     stylesheets=["/chat.css"],
-    head_components=[favicon()],
+    head_components=[favicon(), connection_watch()],
     toaster=rx.toast.provider(position="top-center", rich_colors=False, close_button=True),
 )
 # The page says itself, and more quietly, that the connection is lost.

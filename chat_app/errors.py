@@ -136,6 +136,17 @@ class ModelMissing(ChatError):
     retryable = True
 
 
+class ShuttingDown(ChatError):
+    """No new turns while the server ends."""
+
+    code = "shutting_down"
+    status = 503
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("The server is about to restart. Try again in a moment.", retry_after=5)
+
+
 class Interrupted(ChatError):
     """The server ended while the answer grew."""
 

@@ -65,6 +65,10 @@ class Service:
         if self.local_model:
             await self.local_model.start()
 
+    async def end_turns(self) -> None:
+        """Let running turns end for a while, then stop and save them."""
+        await self.turns.close(self.settings.shutdown_grace)
+
     async def close(self) -> None:
         await self.turns.close()
         await self.openai.close()

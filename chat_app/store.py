@@ -135,6 +135,34 @@ class Store:
             raise
         return user, reply, True
 
+    async def begin_reply(self, reply_id: str, content: str = "") -> tuple[Message, Message]:
+        """Begin another version of a reply, a sibling that starts with `content`.
+
+        Returns:
+            The user's message and the new reply.
+
+        Raises:
+            NotFound: there is no such reply.
+            TurnRunning: the chat has a running turn.
+        """
+        async with self._session.begin() as session:
+            old = await session.get(Message, reply_id)
+            user = await session.get(Message, old.parent_id) if old and old.parent_id else None
+            if old is None or user is None or old.role != Role.assistant:
+                raise NotFound("There is no such answer. Its chat may have been deleted.")
+            await _change_chat(session, old.chat_id, updated_at=now())
+            if running := await _running(session, old.chat_id):
+                raise TurnRunning(running)
+            reply = Message(
+                chat_id=old.chat_id,
+                parent_id=user.id,
+                role=Role.assistant,
+                status=Status.streaming,
+                content=content,
+            )
+            session.add(reply)
+        return user, reply
+
     async def context(self, turn_id: str) -> list[Message]:
         """The messages that the turn answers, oldest first; those without text (a failed answer) are left out."""
         async with self._session() as session:

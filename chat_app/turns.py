@@ -8,12 +8,20 @@ is handed in), SQL (`store`), and how readers encode what they read (`api`, `ui`
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from chat_app.errors import ChatError, InternalError, InvalidRequest, NotFound, ProviderSilent, TurnRunning
+from chat_app.errors import (
+    ChatError,
+    InternalError,
+    InvalidRequest,
+    NotFound,
+    ProviderSilent,
+    ShuttingDown,
+    TurnRunning,
+)
 from chat_app.log import Delta, Ended, Event, Log, newer
 from chat_app.models import Message, Role, Status
 from chat_app.store import Store
@@ -24,6 +32,7 @@ CHECKPOINT_S = 1.0
 CHECKPOINT_CHARS = 2_000
 FINAL_WRITE_RETRIES_S = (0.1, 0.2, 0.5, 1, 2, 4, 8, 15)
 LINGER_S = 60.0
+GO_ON = "Go on exactly where your answer stopped. Repeat nothing of it and add no introduction."
 INTERRUPTED = {"status": Status.interrupted, "finish_reason": Status.interrupted.value}
 
 
@@ -86,6 +95,12 @@ class _Run:
         if self.unsaved >= CHECKPOINT_CHARS:
             self.many_unsaved.set()
         return Delta(self.seq, text, "reasoning" if reasoning else "text")
+
+    def head(self, text: str) -> Delta:
+        """What a version that goes on begins with; it is no token of the model's."""
+        self.text.append(text)
+        self.seq = len(text)
+        return Delta(self.seq, text)
 
     def content(self) -> dict[str, str]:
         return {"content": "".join(self.text), "reasoning": "".join(self.reasoning)}
@@ -160,24 +175,37 @@ class Turns:
         self._runs: dict[str, _Run] = {}
         self._beginning: set[asyncio.Task[str]] = set()
         self._bell = asyncio.Event()
+        self._closing = False
         self.version = 0
 
     async def start(self, content: str, chat_id: str | None = None, key: str | None = None) -> Turn:
         """Save the user's message and begin the reply; no chat id makes a new chat, a known key gives its turn again.
 
         Raises:
+            ShuttingDown: the server is about to end.
             InvalidRequest: the content is empty, too long, or holds what cannot be stored.
             NotFound: there is no such chat.
             TurnRunning: the chat has a running turn.
         """
+        if self._closing:
+            raise ShuttingDown
         self._check(content)
         if key is not None and (known := await self._store.message_by_key(key)):
             return await self.find(known.id)
-        # A task of its own: a caller that is cancelled meanwhile must not leave saved messages that nobody answers.
-        beginning = asyncio.create_task(self._begin(content, chat_id, key))
-        self._beginning.add(beginning)
-        beginning.add_done_callback(self._beginning.discard)
-        return await self.find(await asyncio.shield(beginning))
+        return await self._shielded(self._begin(content, chat_id, key))
+
+    async def again(self, reply_id: str, *, go_on: bool = False) -> Turn:
+        """Answer a question once more: a new version of the reply, from the start, or going on where the old one ended.
+
+        Raises:
+            NotFound: there is no such reply.
+            TurnRunning: the chat has a running turn.
+        """
+        if self._closing:
+            raise ShuttingDown
+        old = await self._store.message(reply_id)
+        head = old.content if old and go_on else ""
+        return await self._shielded(self._begin_again(reply_id, head))
 
     async def find(self, turn_id: str) -> Turn:
         """A running turn, or an ended one from its stored message. Raises NotFound."""
@@ -237,7 +265,8 @@ class Turns:
         self.announce()
 
     async def close(self, grace: float = 0) -> None:
-        """Let running turns end within `grace` seconds, then stop and save the rest."""
+        """Start no more turns, let running ones end within `grace` seconds, then stop and save the rest."""
+        self._closing = True
         if self._beginning:
             await asyncio.wait(self._beginning)
         tasks = {run.task for run in self._runs.values() if not run.task.done()}
@@ -256,6 +285,13 @@ class Turns:
         if "\0" in content or any("\ud800" <= char <= "\udfff" for char in content):
             raise InvalidRequest("The message holds characters that are no text (NUL or half a surrogate pair).")
 
+    async def _shielded(self, begin: Coroutine[Any, Any, str]) -> Turn:
+        # A task of its own: a caller that is cancelled meanwhile must not leave saved messages that nobody answers.
+        beginning = asyncio.create_task(begin)
+        self._beginning.add(beginning)
+        beginning.add_done_callback(self._beginning.discard)
+        return await self.find(await asyncio.shield(beginning))
+
     async def _begin(self, content: str, chat_id: str | None, key: str | None) -> str:
         try:
             user, reply, new = await self._store.begin_turn(content, chat_id, key)
@@ -266,12 +302,22 @@ class Turns:
             await self._store.end_turn(busy.turn_id, INTERRUPTED)
             user, reply, new = await self._store.begin_turn(content, chat_id, key)
         if new:
-            await self._log.create(reply.id)
-            run = self._runs[reply.id] = _Run(user, reply)
-            run.generation = asyncio.create_task(self._generate(run), name=f"generation {reply.id}")
-            run.task = asyncio.create_task(self._live(run), name=f"turn {reply.id}")
-            self.announce()
+            await self._run(user, reply)
         return reply.id
+
+    async def _begin_again(self, reply_id: str, head: str) -> str:
+        user, reply = await self._store.begin_reply(reply_id, head)
+        await self._run(user, reply)
+        return reply.id
+
+    async def _run(self, user: Message, reply: Message) -> None:
+        await self._log.create(reply.id)
+        run = self._runs[reply.id] = _Run(user, reply)
+        if reply.content:
+            await self._log.append(reply.id, run.head(reply.content))
+        run.generation = asyncio.create_task(self._generate(run), name=f"generation {reply.id}")
+        run.task = asyncio.create_task(self._live(run), name=f"turn {reply.id}")
+        self.announce()
 
     def _turn(self, run: _Run) -> Turn:
         ended_at = run.seq + 1 if run.over else None
@@ -297,6 +343,8 @@ class Turns:
 
     async def _generate(self, run: _Run) -> None:
         history = [_chat_message(message) for message in await self._store.context(run.reply.id)]
+        if run.reply.content:
+            history += [_chat_message(run.reply), {"role": Role.user.value, "content": GO_ON}]
         try:
             async with asyncio.timeout(self._first_token_timeout) as limit, aclosing(self._reply(history)) as pieces:
                 async for piece in pieces:

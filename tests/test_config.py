@@ -53,6 +53,7 @@ def test_every_setting_can_be_set() -> None:
             "MAX_MESSAGE_CHARS": "10",
             "FIRST_TOKEN_TIMEOUT": "1.5",
             "NEXT_TOKEN_TIMEOUT": "2",
+            "SHUTDOWN_GRACE": "0.5",
         }
     )
     assert settings == Settings(
@@ -70,6 +71,7 @@ def test_every_setting_can_be_set() -> None:
         max_message_chars=10,
         first_token_timeout=1.5,
         next_token_timeout=2,
+        shutdown_grace=0.5,
     )
 
 

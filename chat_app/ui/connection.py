@@ -1,9 +1,53 @@
-"""The connection, as a chip: live, reconnecting, or whole replies."""
+"""The connection: a chip that says live, reconnecting, or whole replies, and what notices that a connection is dead.
+
+Reflex reconnects when the websocket closes, and loads the page's state anew. But a socket whose network went away, or
+whose machine slept, closes only minutes later by itself.
+"""
 
 import reflex as rx
 from reflex_components_core.core.banner import has_connection_errors
 
 from chat_app.ui.session import Session
+
+# In the head, before Reflex opens its socket, which it keeps to itself.
+WATCH = """
+(() => {
+  const AWAY_MS = 20000;
+  const sockets = new Set();
+  window.WebSocket = class extends WebSocket {
+    constructor(url, protocols) {
+      super(url, protocols);
+      if (!String(url).includes("/_event")) return;
+      sockets.add(this);
+      this.addEventListener("close", () => sockets.delete(this));
+    }
+  };
+  const renew = () => {
+    for (const socket of sockets) {
+      socket.close();
+      // At once: the handshake of a real close has nobody to answer it.
+      socket.dispatchEvent(new CloseEvent("close", { code: 1006 }));
+    }
+  };
+  let seen = Date.now();
+  const back = () => {
+    if (Date.now() - seen > AWAY_MS) renew();
+    seen = Date.now();
+  };
+  // Timers stand still while a machine sleeps, and nearly so in a hidden tab.
+  setInterval(() => document.visibilityState === "visible" && back(), 5000);
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible") back();
+    else seen = Date.now();
+  });
+  addEventListener("pageshow", (event) => event.persisted && renew());
+  addEventListener("offline", renew);
+})();
+"""
+
+
+def connection_watch() -> rx.Component:
+    return rx.el.script(WATCH)
 
 
 def connection_chip() -> rx.Component:

@@ -4,11 +4,11 @@ The state holds the messages as they were loaded, and apart from them those sinc
 loaded ones must not change while the chat goes on. The text of a message that was followed live is never sent again.
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import reflex as rx
 
-from chat_app.errors import Interrupted, NotFound
+from chat_app.errors import ChatError, Interrupted, NotFound
 from chat_app.log import Ended
 from chat_app.models import Message, Role, Status
 from chat_app.service import get_service
@@ -17,7 +17,10 @@ from chat_app.ui.elements import Answer
 
 
 class Row(TypedDict):
-    """A message as the page shows it; `problem` is a sentence where it did not end well, `figures` the small print."""
+    """A message as the page shows it; `figures` is its small print.
+
+    `problem` is a sentence where it did not end well, and `cut` whether there is text to go on from.
+    """
 
     id: str
     role: str
@@ -25,6 +28,7 @@ class Row(TypedDict):
     status: str
     problem: str
     figures: str
+    cut: bool
 
 
 class Transcript(rx.State):
@@ -33,6 +37,21 @@ class Transcript(rx.State):
     recent: list[Row] = []
     running: str = ""
     missing: bool = False
+
+    @rx.event
+    async def regenerate(self, reply_id: str) -> Any:
+        return await self._again(reply_id, go_on=False)
+
+    @rx.event
+    async def go_on(self, reply_id: str) -> Any:
+        return await self._again(reply_id, go_on=True)
+
+    async def _again(self, reply_id: str, go_on: bool) -> Any:
+        try:
+            await get_service().turns.again(reply_id, go_on=go_on)
+        except ChatError as error:
+            return rx.toast.error(error.message)
+        return None
 
     async def load(self, chat_id: str) -> None:
         """Show a chat as it is stored; what still runs counts as recent."""
@@ -51,14 +70,27 @@ class Transcript(rx.State):
     def begin(self, turn: Turn) -> None:
         """Show a turn that starts to be followed."""
         self.running = turn.id
-        shown = {row["id"] for row in [*self.loaded, *self.recent]}
-        self.recent += [message_row(message) for message in (turn.user, turn.reply) if message.id not in shown]
+        reply = message_row(turn.reply)
+        # A new version takes the place of the old one, and of all that came after it.
+        if (end := _end_of(self.recent, turn.user.id)) is not None:
+            self.recent = [*self.recent[:end], reply]
+        elif (end := _end_of(self.loaded, turn.user.id)) is not None:
+            if end < len(self.loaded):
+                self.loaded = self.loaded[:end]
+            self.recent = [reply]
+        else:
+            self.recent += [message_row(turn.user), reply]
 
     def end(self, reply: Message, ended: Ended) -> None:
         """Show how a followed turn ended; its text is on the page already."""
         self.running = ""
         row = Row(**message_row(reply) | {"content": ""})
         self.recent = [row if known["id"] == reply.id else known for known in self.recent]
+
+
+def _end_of(rows: list[Row], message_id: str) -> int | None:
+    """The index after the row of a message."""
+    return next((i + 1 for i, row in enumerate(rows) if row["id"] == message_id), None)
 
 
 def message_row(message: Message) -> Row:
@@ -69,6 +101,7 @@ def message_row(message: Message) -> Row:
         status=message.status,
         problem=_problem(message),
         figures=_figures(message),
+        cut=bool(message.content) and message.status != Status.complete,
     )
 
 
@@ -125,11 +158,25 @@ def question(row: rx.Var[Row]) -> rx.Component:
 def answer(row: rx.Var[Row]) -> rx.Component:
     return rx.el.article(
         Answer.create(message_id=row["id"], stored=row["content"], streaming=row["status"] == Status.streaming),
-        rx.cond(
-            row["problem"],
-            rx.el.p(row["problem"], class_name="problem", custom_attrs={"data-status": row["status"]}),
-        ),
+        rx.cond(row["problem"], problem(row)),
         rx.el.footer(row["figures"], class_name="figures"),
         aria_label="Assistant said",
         class_name="answer",
     )
+
+
+def problem(row: rx.Var[Row]) -> rx.Component:
+    """How it ended, and what can be done about it."""
+    return rx.el.div(
+        rx.el.p(row["problem"], class_name="problem", custom_attrs={"data-status": row["status"]}),
+        rx.el.span(
+            rx.cond(row["cut"], text_button("Continue", Transcript.go_on(row["id"]))),
+            text_button("Regenerate", Transcript.regenerate(row["id"])),
+            class_name="choices",
+        ),
+        class_name="after",
+    )
+
+
+def text_button(text: str, on_click: Any) -> rx.Component:
+    return rx.el.button(text, type="button", class_name="text-button", on_click=on_click)

@@ -1,0 +1,118 @@
+"""The page comes back by itself: lost network, restarted server, another tab; and what a cut answer offers."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from playwright.async_api import BrowserContext, Page, expect
+
+from tests.app import App
+from tests.e2e.chat import ChatPage, fold
+from tests.provider_client import Provider
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def own_app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """One that a test may kill."""
+    folder = tmp_path_factory.mktemp("own")
+    with App(folder, openai_base_url=provider.base_url, openai_model="bench", shutdown_grace="0") as app:
+        yield app
+
+
+async def test_offline_and_back(context: BrowserContext, page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=200, interval_ms=25)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok20")
+    await context.set_offline(True)
+    await expect(page.locator("[data-connection=reconnecting]")).to_be_visible()
+    held = await chat.text()
+    await context.set_offline(False)
+    await expect(page.locator("[data-connection=live]")).to_be_visible()
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok199")
+    await chat.ended()
+    assert "tok199" not in held
+    assert await chat.text() == fold((await chat.stored())[-1]["content"])
+
+
+async def test_the_server_dies_in_mid_answer_and_comes_back(page: Page, own_app: App) -> None:
+    chat = await ChatPage(page, own_app).open()
+    await chat.ask(tokens=-1, interval_ms=20)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok100")
+    own_app.kill()
+    await expect(page.locator("[data-connection=reconnecting]")).to_be_visible()
+    assert "tok100" in await chat.text()
+    await asyncio.to_thread(own_app.start)
+    await expect(chat.answers.locator(".problem")).to_contain_text("The server ended while this answer")
+    stored = (await chat.stored())[-1]
+    assert stored["status"] == "interrupted"
+    assert fold(stored["content"]).startswith("tok0 tok1 tok2")
+    await expect(page.locator("[data-connection=live]")).to_be_visible()
+    await chat.ask("Are you back?")
+    await expect(chat.answers.nth(1).locator(".prose")).to_contain_text("Are you back?")
+
+
+async def test_an_orderly_restart_stops_and_saves_the_answer(page: Page, own_app: App) -> None:
+    chat = await ChatPage(page, own_app).open()
+    await chat.ask(tokens=-1, interval_ms=20)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok50")
+    await asyncio.to_thread(own_app.stop)
+    await asyncio.to_thread(own_app.start)
+    await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
+    assert await chat.text() == fold((await chat.stored())[-1]["content"])
+
+
+async def test_stop_from_the_second_tab(context: BrowserContext, page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=-1, interval_ms=20)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok10")
+    second = await ChatPage(await context.new_page(), app).open(f"/c/{await chat.chat_id()}")
+    await expect(second.answers.locator(".prose")).to_contain_text("tok20")
+    await second.stop.click()
+    for tab in (chat, second):
+        await expect(tab.answers.locator(".problem")).to_have_text("Stopped")
+        await expect(tab.send).to_be_visible()
+    assert await chat.text() == await second.text() == fold((await chat.stored())[-1]["content"])
+
+
+async def test_continue_goes_on_where_the_answer_was_cut(page: Page, app: App, provider: Provider) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=20, interval_ms=1, drop_after=5)
+    await expect(chat.answers.locator(".problem")).to_contain_text("broke off")
+    provider.clear()
+    await page.get_by_role("button", name="Continue").click()
+    await chat.ended()
+    await expect(chat.answers.locator(".problem")).to_have_count(0)
+    await expect(chat.answers).to_have_count(1)
+    stored = (await chat.stored())[-1]
+    assert stored["status"] == "complete"
+    assert stored["content"].startswith("tok0 tok1 tok2 tok3 tok4 ")
+    assert len(stored["content"]) > len("tok0 tok1 tok2 tok3 tok4 ")
+    assert await chat.text() == fold(stored["content"])
+    asked = provider.requests()[-1]["body"]["messages"]
+    assert [message["role"] for message in asked] == ["system", "user", "assistant", "user"]
+    assert asked[2]["content"] == "tok0 tok1 tok2 tok3 tok4 "
+
+
+async def test_regenerate_writes_another_version_and_keeps_the_old_one(
+    page: Page, app: App, provider: Provider
+) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=-1, interval_ms=20)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok5")
+    await chat.stop.click()
+    old = (await chat.stored())[-1]
+    provider.clear()
+    await page.get_by_role("button", name="Regenerate").click()
+    await expect(chat.stop).to_be_visible()
+    await expect(chat.answers).to_have_count(1)
+    await chat.stop.click()
+    await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
+    new = (await chat.stored())[-1]
+    assert new["id"] != old["id"]
+    assert new["parent_id"] == old["parent_id"]
+    kept = await page.request.get(f"{app.url}/stream/{old['id']}?after=0")
+    assert "tok5" in await kept.text()
+    roles = [message["role"] for message in provider.requests()[-1]["body"]["messages"]]
+    assert roles == ["system", "user"]
