@@ -22,7 +22,8 @@ WIDTHS = {1280: 900, 768: 1024, 360: 740}
 ANSWER = '''## Why the sky is blue
 
 Sunlight is made of many colours. When it meets the **molecules of the air**, the short waves are scattered far more \
-than the long ones: this is *Rayleigh scattering*, and its strength goes with the inverse fourth power of the wavelength.
+than the long ones: this is *Rayleigh scattering*, and its strength goes with the inverse fourth power of the \
+wavelength.
 
 1. Blue light has a wavelength of about 450 nm.
 2. Red light has one of about 700 nm.
