@@ -10,7 +10,7 @@ import pytest
 from chat_app.config import ROOT
 
 LAYERS = [
-    ["errors", "models"],
+    ["errors", "models", "shutdown"],
     ["config", "log"],
     ["store"],
     ["turns"],
