@@ -55,6 +55,7 @@ class Settings(BaseModel):
     openai_base_url: str | None = None
     openai_model: str | None = None
     system_prompt: str = "You are a helpful assistant."
+    chat_titles: bool = True
     feature_streaming: Annotated[float, BeforeValidator(_share)] = 1.0
     local_model_path: Path | None = None
     max_message_chars: int = Field(32_000, ge=1)

@@ -24,7 +24,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end of the turn, one number after the last character; `error` is a `ChatError.as_dict()`."""
+    """The end of the turn, its number is beyond the last character's; `error` is a `ChatError.as_dict()`."""
 
     seq: int
     status: Status

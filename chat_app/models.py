@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, Index, TypeDecorator, text
+from sqlalchemy import JSON, DateTime, Dialect, Index, TypeDecorator, false, text
 from sqlmodel import Field, SQLModel
 from uuid_utils import uuid7
 
@@ -47,17 +47,32 @@ def now() -> datetime:
 
 
 class Chat(SQLModel, table=True):
+    """One chat. `model`, `system_prompt` and `temperature` are this chat's own; None is the app's default.
+
+    `named` says that a person or the model gave the title, `leaf_id` is the message that the shown path ends with
+    (None: the newest), `deleted_at` is set while the chat is in the trash.
+    """
+
     id: str = Field(default_factory=new_id, primary_key=True)
     title: str
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    pinned: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    named: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    # No foreign key: with the message's own to its chat it would be a circle. A leaf that is gone means the newest.
+    leaf_id: str | None = None
+    model: str | None = None
+    system_prompt: str | None = None
+    temperature: float | None = None
+    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Message(SQLModel, table=True):
     """One message; an assistant's is also its turn: `id` is the turn's id.
 
     `first_token_ms` and `duration_ms` are milliseconds from the start of the turn to the first token and to the end.
-    `usage` is the provider's (`prompt_tokens`, `completion_tokens`, …), `error` a `ChatError.as_dict()`.
+    `usage` is the provider's (`prompt_tokens`, `completion_tokens`, …), `error` a `ChatError.as_dict()`. `rating` is -1
+    (thumbs down), 0 or 1, with a remark.
     """
 
     __table_args__ = (
@@ -87,3 +102,5 @@ class Message(SQLModel, table=True):
     duration_ms: int | None = None
     idempotency_key: str | None = Field(default=None, unique=True)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    rating: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    remark: str = Field(default="", sa_column_kwargs={"server_default": text("''")})

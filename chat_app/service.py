@@ -4,15 +4,17 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import ChatError, NotFound
 from chat_app.log import MemoryLog
-from chat_app.models import Chat
+from chat_app.models import Chat, Message
 from chat_app.replies.openai_service import OpenAIService
 from chat_app.store import Store
+from chat_app.titles import Titles
 from chat_app.turns import Turns
 
 if TYPE_CHECKING:
@@ -20,16 +22,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TRASH_S = 300.0
+"""How long a deleted chat can be restored. The trash is emptied at every start too."""
+
 
 @dataclass(frozen=True)
 class Service:
-    """What the doors use. `model` is None unless the embedded model serves."""
+    """What the doors use. `local_model` is None unless the embedded model serves."""
 
     settings: Settings
     store: Store
     openai: OpenAIService
     turns: Turns
     local_model: "LocalModel | None"
+    titles: Titles | None
+    _emptying: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def model_name(self) -> str:
         """What serves, as the page shows it; empty while the provider cannot be asked."""
@@ -39,27 +46,83 @@ class Service:
             return await self.openai.model()
         return ""
 
-    async def create_chat(self, title: str) -> Chat:
+    async def create_chat(self, title: str | None = None) -> Chat:
+        """Without a title, the chat gets one from its first message."""
         chat = await self.store.create_chat(title)
+        self.turns.announce()
+        return chat
+
+    async def set_chat(self, chat_id: str, **values: Any) -> Chat:
+        """`store.set_chat`, announced. Raises NotFound."""
+        chat = await self.store.set_chat(chat_id, **values)
         self.turns.announce()
         return chat
 
     async def rename_chat(self, chat_id: str, title: str) -> Chat:
         """Raises NotFound."""
-        chat = await self.store.rename_chat(chat_id, title)
+        return await self.set_chat(chat_id, title=title)
+
+    async def choose(self, message_id: str) -> Chat:
+        """`store.choose`, announced. Raises NotFound."""
+        chat = await self.store.choose(message_id)
+        self.turns.announce()
+        return chat
+
+    async def rate(self, message_id: str, rating: int, remark: str = "") -> Message:
+        """`store.rate`, announced. Raises InvalidRequest, NotFound."""
+        message = await self.store.rate(message_id, rating, remark)
+        self.turns.announce()
+        return message
+
+    async def import_chat(self, data: Any) -> Chat:
+        """`store.import_chat`, announced. Raises InvalidRequest."""
+        chat = await self.store.import_chat(data)
         self.turns.announce()
         return chat
 
     async def delete_chat(self, chat_id: str) -> None:
-        """Stop what runs in the chat and delete it. Raises NotFound."""
-        while turn := self.turns.running(chat_id):
-            with suppress(NotFound):
-                await self.turns.stop(turn.id)
+        """Stop what runs in the chat and delete it for good. Raises NotFound."""
+        await self._stop_all(chat_id)
         await self.store.delete_chat(chat_id)
         self.turns.forget(chat_id)
 
+    async def trash_chat(self, chat_id: str) -> None:
+        """Stop what runs in the chat and delete it, so that `restore_chat` can bring it back for `TRASH_S` seconds.
+
+        Raises:
+            NotFound: there is no such chat.
+        """
+        await self._stop_all(chat_id)
+        await self.store.trash_chat(chat_id)
+        # A turn that began between the two.
+        await self._stop_all(chat_id)
+        self.turns.forget(chat_id)
+        task = asyncio.create_task(self._empty_trash_later(), name=f"trash {chat_id}")
+        self._emptying.add(task)
+        task.add_done_callback(self._emptying.discard)
+
+    async def restore_chat(self, chat_id: str) -> Chat:
+        """Raises NotFound: there is no such chat, also not in the trash."""
+        chat = await self.store.restore_chat(chat_id)
+        self.turns.announce()
+        return chat
+
+    async def _stop_all(self, chat_id: str) -> None:
+        while turn := self.turns.running(chat_id):
+            with suppress(NotFound):
+                await self.turns.stop(turn.id)
+
+    async def _empty_trash_later(self) -> None:
+        await asyncio.sleep(TRASH_S)
+        try:
+            await self.store.empty_trash(timedelta(seconds=TRASH_S))
+        except Exception:
+            # Nothing is lost: the next start empties it.
+            logger.warning("the trash could not be emptied", exc_info=True)
+
     async def open(self) -> None:
         await self.store.open()
+        await self.store.empty_trash()
         if orphans := await self.turns.recover():
             logger.warning("%d answers were cut off when the server last ended; their text is kept", orphans)
         if self.local_model:
@@ -70,11 +133,21 @@ class Service:
         await self.turns.close(self.settings.shutdown_grace)
 
     async def close(self) -> None:
+        await _cancel(self._emptying)
+        if self.titles:
+            await self.titles.close()
         await self.turns.close()
         await self.openai.close()
         if self.local_model:
             await self.local_model.close()
         await self.store.close()
+
+
+async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 def build(settings: Settings) -> Service:
@@ -106,7 +179,10 @@ def build(settings: Settings) -> Service:
         first_token_timeout=settings.first_token_timeout,
         next_token_timeout=settings.next_token_timeout,
     )
-    return Service(settings, store, openai, turns, local_model)
+    # Not by the embedded model: its titles are worse than the first line.
+    wanted = settings.chat_titles and not settings.embedded
+    titles = Titles(store, turns, openai.chat_completion) if wanted else None
+    return Service(settings, store, openai, turns, local_model, titles)
 
 
 _service: Service | None = None

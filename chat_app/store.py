@@ -1,25 +1,38 @@
-"""Every SQL statement. One short async session per call; rows come out detached, never to be written through."""
+"""Every SQL statement but those of `search`. One short async session per call; rows come out detached, never to be
+written through. A chat in the trash is not found by anything but `restore_chat` and `empty_trash`."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, delete, event, update
+from sqlalchemy import Connection, delete, event, tuple_, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from chat_app.errors import NotFound, TurnRunning
+from chat_app import chatfile, search, tree
+from chat_app.errors import InvalidRequest, NotFound, TurnRunning
 from chat_app.models import Chat, Message, Role, Status, now
+from chat_app.search import Hit
+from chat_app.tree import PathItem
 
 ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 SQLITE_BUSY_TIMEOUT_MS = 5_000
 TITLE_CHARS = 60
+NEW_CHAT = "New chat"
+SETTABLE = {"title", "named", "pinned", "model", "system_prompt", "temperature"}
+
+Place = tuple[bool, datetime, str]
+"""Where a chat stands in the list: pinned or not, when it was last used, its id."""
+
+
+def place(chat: Chat) -> Place:
+    return chat.pinned, chat.updated_at, chat.id
 
 
 class Store:
@@ -39,85 +52,202 @@ class Store:
 
     # Chats
 
-    async def chats(self, limit: int = 100, before: datetime | None = None) -> Sequence[Chat]:
-        """The most recently used first; `before` is the `updated_at` of the last one of the page before."""
-        query = select(Chat).order_by(col(Chat.updated_at).desc(), col(Chat.id).desc()).limit(limit)
+    async def chats(self, limit: int = 100, before: datetime | Place | None = None) -> Sequence[Chat]:
+        """The pinned first, then the most recently used.
+
+        `before` is the `place` of the last one of the page before, or a time: then those last used before it that are
+        not pinned.
+        """
+        order = col(Chat.pinned), col(Chat.updated_at), col(Chat.id)
+        query = select(Chat).where(col(Chat.deleted_at).is_(None)).order_by(*(part.desc() for part in order))
         if before is not None:
-            query = query.where(col(Chat.updated_at) < before)
+            query = query.where(tuple_(*order) < (before if isinstance(before, tuple) else (False, before, "")))
         async with self._session() as session:
-            return (await session.exec(query)).all()
+            return (await session.exec(query.limit(limit))).all()
 
     async def chat(self, chat_id: str) -> Chat:
         """Raises NotFound."""
         async with self._session() as session:
             return await _chat(session, chat_id)
 
-    async def create_chat(self, title: str = "New chat") -> Chat:
+    async def create_chat(self, title: str | None = None) -> Chat:
+        """Without a title, the chat gets one from its first message."""
         async with self._session.begin() as session:
-            chat = Chat(title=title)
+            chat = Chat(title=title or NEW_CHAT, named=title is not None)
             session.add(chat)
         return chat
 
-    async def rename_chat(self, chat_id: str, title: str) -> Chat:
-        """Raises NotFound."""
+    async def set_chat(self, chat_id: str, **values: Any) -> Chat:
+        """Set `title` (the chat is then `named`), `named`, `pinned`, `model`, `system_prompt` or `temperature`.
+
+        The chat keeps its place in the list. None and blank text give the last three back to the app's default.
+
+        Raises:
+            NotFound: there is no such chat.
+        """
+        if unknown := values.keys() - SETTABLE:
+            raise TypeError(f"a chat has no settable {', '.join(sorted(unknown))}")
+        if "title" in values:
+            values = {"named": True} | values
+        for name in values.keys() & {"model", "system_prompt"}:
+            values[name] = (values[name] or "").strip() or None
         async with self._session.begin() as session:
-            await _change_chat(session, chat_id, title=title)
+            if values:
+                await _change_chat(session, chat_id, **values)
             return await _chat(session, chat_id)
 
-    async def delete_chat(self, chat_id: str) -> None:
-        """The chat and its messages. Raises NotFound."""
+    async def rename_chat(self, chat_id: str, title: str) -> Chat:
+        """Raises NotFound."""
+        return await self.set_chat(chat_id, title=title)
+
+    async def name_chat(self, chat_id: str, title: str) -> bool:
+        """Give a title unless the chat is named (or gone) by now; returns whether it was given."""
+        query = update(Chat).where(col(Chat.id) == chat_id, col(Chat.deleted_at).is_(None), col(Chat.named).is_(False))
         async with self._session.begin() as session:
-            # Untied first: a cascade from message to message is as deep as the chat is long, and SQLite stops at 1,000.
-            await session.exec(update(Message).where(col(Message.chat_id) == chat_id).values(parent_id=None))
-            result = await session.exec(delete(Chat).where(col(Chat.id) == chat_id))
-            if not result.rowcount:
-                raise _no_chat()
+            return bool((await session.exec(query.values(title=title, named=True))).rowcount)
+
+    async def trash_chat(self, chat_id: str) -> None:
+        """Nothing finds the chat from now on, until `restore_chat`. Raises NotFound."""
+        async with self._session.begin() as session:
+            await _change_chat(session, chat_id, deleted_at=now())
+
+    async def restore_chat(self, chat_id: str) -> Chat:
+        """Take a chat back out of the trash; one that is not there stays as it is. Raises NotFound."""
+        if "\0" in chat_id:
+            raise _no_chat()
+        async with self._session.begin() as session:
+            await session.exec(update(Chat).where(col(Chat.id) == chat_id).values(deleted_at=None))
+            return await _chat(session, chat_id)
+
+    async def empty_trash(self, older_than: timedelta = timedelta()) -> int:
+        """Delete the chats that have been in the trash for so long; returns how many."""
+        query = select(Chat.id).where(col(Chat.deleted_at) <= now() - older_than)
+        async with self._session.begin() as session:
+            chat_ids = (await session.exec(query)).all()
+            for chat_id in chat_ids:
+                await _delete(session, chat_id)
+        return len(chat_ids)
+
+    async def delete_chat(self, chat_id: str) -> None:
+        """The chat and its messages, for good. Raises NotFound."""
+        async with self._session.begin() as session:
+            await _change_chat(session, chat_id, deleted_at=now())
+            await _delete(session, chat_id)
 
     # Messages
 
     async def message(self, message_id: str) -> Message | None:
-        if "\0" in message_id:
-            return None
         async with self._session() as session:
-            return await session.get(Message, message_id)
+            return await _message(session, message_id)
 
     async def message_by_key(self, key: str) -> Message | None:
-        """The assistant's message that an idempotency key started."""
+        """The assistant's message that an idempotency key started, also in a chat in the trash."""
         async with self._session() as session:
             return (await session.exec(select(Message).where(Message.idempotency_key == key))).first()
 
     async def messages(self, chat_id: str) -> list[Message]:
-        """The newest path through the chat's tree, oldest message first. Raises NotFound."""
+        """The shown path through the chat's tree, oldest message first. Raises NotFound."""
         async with self._session() as session:
-            await _chat(session, chat_id)
-            return await _newest_path(session, chat_id)
+            chat = await _chat(session, chat_id)
+            return tree.path(await _messages(session, chat_id), chat.leaf_id)
+
+    async def path(self, chat_id: str) -> list[PathItem]:
+        """The same with each message's place among its versions. Raises NotFound."""
+        async with self._session() as session:
+            chat = await _chat(session, chat_id)
+            return tree.path_items(await _messages(session, chat_id), chat.leaf_id)
+
+    async def choose(self, message_id: str) -> Chat:
+        """Show the version `message_id`, and what came after it: the path then ends with the newest leaf below it.
+
+        Raises:
+            NotFound: there is no such message.
+        """
+        async with self._session.begin() as session:
+            if (message := await _message(session, message_id)) is None:
+                raise _no_message()
+            query = select(Message.id, Message.parent_id).where(Message.chat_id == message.chat_id)
+            leaf = tree.newest_leaf(dict((await session.exec(query)).all()), message_id)
+            await _change_chat(session, message.chat_id, leaf_id=leaf)
+            return await _chat(session, message.chat_id)
+
+    async def rate(self, message_id: str, rating: int, remark: str = "") -> Message:
+        """Thumbs up (1), down (-1) or neither (0) for an answer, with a remark.
+
+        Raises:
+            InvalidRequest: the rating is another number.
+            NotFound: there is no such answer.
+        """
+        if rating not in (-1, 0, 1):
+            raise InvalidRequest("A rating is -1 (bad), 0 (none) or 1 (good).")
+        async with self._session.begin() as session:
+            message = await _message(session, message_id)
+            if message is None or message.role != Role.assistant:
+                raise _no_answer()
+            # A statement, not a change of the object: the chat may be deleted meanwhile.
+            query = update(Message).where(col(Message.id) == message_id)
+            result = await session.exec(query.values(rating=rating, remark=remark.strip()))
+            if not result.rowcount:
+                raise _no_answer()
+        return message
+
+    async def search(self, query: str, limit: int = 30) -> list[Hit]:
+        """Chats and messages with all the words of `query`, see `search`; for any text at all, never an error."""
+        async with self._session() as session:
+            return await search.search(session, search.parse(query), limit)
 
     async def running(self, chat_id: str) -> str | None:
         """The id of the turn that runs in the chat."""
         async with self._session() as session:
             return await _running(session, chat_id)
 
+    # Files
+
+    async def export_chat(self, chat_id: str) -> dict[str, Any]:
+        """The chat with all its versions, as `import_chat` takes it: plain JSON values. Raises NotFound."""
+        async with self._session() as session:
+            return chatfile.exported(await _chat(session, chat_id), await _messages(session, chat_id))
+
+    async def chat_markdown(self, chat_id: str) -> str:
+        """The title and the shown path. Raises NotFound."""
+        async with self._session() as session:
+            chat = await _chat(session, chat_id)
+            return chatfile.markdown(chat, tree.path(await _messages(session, chat_id), chat.leaf_id))
+
+    async def import_chat(self, data: Any) -> Chat:
+        """A new chat from what `export_chat` gave, as JSON or its text.
+
+        Raises:
+            InvalidRequest: it is something else, or too large.
+        """
+        chat, messages = chatfile.imported(data)
+        async with self._session.begin() as session:
+            session.add(chat)
+            await session.flush()
+            session.add_all(messages)
+        return chat
+
     # Turns
 
     async def begin_turn(
-        self, content: str, chat_id: str | None = None, key: str | None = None
+        self, content: str, chat_id: str | None = None, key: str | None = None, edit_of: str | None = None
     ) -> tuple[Message, Message, bool]:
         """Save the user's message and the empty reply in one transaction; no chat id makes a new chat.
+
+        The message continues the shown path; with `edit_of` it is another version of that user's message, in its chat.
 
         Returns:
             The user's message, the assistant's, whose id is the turn's, and whether they are new: an idempotency key
             that another request used at the same moment gives that request's messages.
 
         Raises:
-            NotFound: there is no such chat.
+            NotFound: there is no such chat, or no such message of the user's in it.
             TurnRunning: the chat has a running turn.
         """
         try:
             async with self._session.begin() as session:
-                chat_id, path = await _chat_and_path(session, content, chat_id)
-                user = Message(
-                    chat_id=chat_id, parent_id=path[-1].id if path else None, role=Role.user, content=content
-                )
+                chat_id, parent_id = await _chat_and_parent(session, content, chat_id, edit_of)
+                user = Message(chat_id=chat_id, parent_id=parent_id, role=Role.user, content=content)
                 reply = Message(
                     chat_id=chat_id,
                     parent_id=user.id,
@@ -129,6 +259,8 @@ class Store:
                 # Flushed in order, since a message names its parent.
                 await session.flush()
                 session.add(reply)
+                await session.flush()
+                await _change_chat(session, chat_id, leaf_id=reply.id)
         except (IntegrityError, TurnRunning):
             if key is not None and (known := await self.message_by_key(key)):
                 return await self._parent(known), known, False
@@ -146,10 +278,10 @@ class Store:
             TurnRunning: the chat has a running turn.
         """
         async with self._session.begin() as session:
-            old = await session.get(Message, reply_id)
+            old = await _message(session, reply_id)
             user = await session.get(Message, old.parent_id) if old and old.parent_id else None
             if old is None or user is None or old.role != Role.assistant:
-                raise NotFound("There is no such answer. Its chat may have been deleted.")
+                raise _no_answer()
             await _change_chat(session, old.chat_id, updated_at=now())
             if running := await _running(session, old.chat_id):
                 raise TurnRunning(running)
@@ -161,18 +293,16 @@ class Store:
                 content=content,
             )
             session.add(reply)
+            await session.flush()
+            await _change_chat(session, old.chat_id, leaf_id=reply.id)
         return user, reply
 
     async def context(self, turn_id: str) -> list[Message]:
         """The messages that the turn answers, oldest first; those without text (a failed answer) are left out."""
+        chat_id = select(Message.chat_id).where(Message.id == turn_id).scalar_subquery()
         async with self._session() as session:
-            path: list[Message] = []
-            message = await session.get(Message, turn_id)
-            while message is not None and message.parent_id is not None:
-                message = await session.get(Message, message.parent_id)
-                if message is not None and message.content:
-                    path.append(message)
-            return path[::-1]
+            messages = (await session.exec(select(Message).where(Message.chat_id == chat_id))).all()
+        return [message for message in tree.path(messages, turn_id)[:-1] if message.content]
 
     async def checkpoint(self, turn_id: str, content: str, reasoning: str) -> None:
         """Save the text of a running turn so far; one that comes after the final write changes nothing."""
@@ -231,44 +361,81 @@ def _no_chat() -> NotFound:
     return NotFound("There is no such chat. It may have been deleted; leave out chat_id to begin a new one.")
 
 
+def _no_message() -> NotFound:
+    return NotFound("There is no such message. Its chat may have been deleted.")
+
+
+def _no_answer() -> NotFound:
+    return NotFound("There is no such answer. Its chat may have been deleted.")
+
+
 async def _chat(session: AsyncSession, chat_id: str) -> Chat:
     # PostgreSQL takes no NUL, not even in a question.
-    if "\0" in chat_id:
-        raise _no_chat()
-    if (chat := await session.get(Chat, chat_id)) is None:
+    chat = None if "\0" in chat_id else await session.get(Chat, chat_id)
+    if chat is None or chat.deleted_at is not None:
         raise _no_chat()
     return chat
 
 
+async def _message(session: AsyncSession, message_id: str) -> Message | None:
+    if "\0" in message_id:
+        return None
+    query = select(Message).join(Chat).where(col(Message.id) == message_id, col(Chat.deleted_at).is_(None))
+    return (await session.exec(query)).first()
+
+
+async def _messages(session: AsyncSession, chat_id: str) -> Sequence[Message]:
+    """All of the chat's tree, oldest first."""
+    return (await session.exec(select(Message).where(Message.chat_id == chat_id).order_by(col(Message.id)))).all()
+
+
 async def _change_chat(session: AsyncSession, chat_id: str, **values: Any) -> None:
     """A statement, not a change of an object: of a chat that is deleted meanwhile that would be a foreign error."""
-    result = await session.exec(update(Chat).where(col(Chat.id) == chat_id).values(**values))
+    if "\0" in chat_id:
+        raise _no_chat()
+    query = update(Chat).where(col(Chat.id) == chat_id, col(Chat.deleted_at).is_(None))
+    result = await session.exec(query.values(**values))
     if not result.rowcount:
         raise _no_chat()
 
 
-async def _chat_and_path(session: AsyncSession, content: str, chat_id: str | None) -> tuple[str, list[Message]]:
+async def _delete(session: AsyncSession, chat_id: str) -> None:
+    # Untied first: a cascade from message to message is as deep as the chat is long, and SQLite stops at 1,000.
+    await session.exec(update(Message).where(col(Message.chat_id) == chat_id).values(parent_id=None))
+    await session.exec(delete(Chat).where(col(Chat.id) == chat_id))
+
+
+async def _chat_and_parent(
+    session: AsyncSession, content: str, chat_id: str | None, edit_of: str | None
+) -> tuple[str, str | None]:
+    """The chat of a new message of the user's, made if need be, and what it follows."""
+    edited = await _message(session, edit_of) if edit_of is not None else None
+    if edit_of is not None:
+        if edited is None or edited.role != Role.user or chat_id not in (None, edited.chat_id):
+            raise NotFound("There is no such question in this chat. It may have been deleted.")
+        chat_id = edited.chat_id
     if chat_id is None:
         chat = Chat(title=_title(content))
         session.add(chat)
         await session.flush()
-        return chat.id, []
+        return chat.id, None
     # Written before anything is read: that locks the chat, so that nobody deletes it or begins a turn in it meanwhile.
     await _change_chat(session, chat_id, updated_at=now())
     if turn_id := await _running(session, chat_id):
         raise TurnRunning(turn_id)
-    return chat_id, await _newest_path(session, chat_id)
+    if edited is not None:
+        return chat_id, edited.parent_id
+    return chat_id, await _leaf(session, chat_id, content)
 
 
-async def _newest_path(session: AsyncSession, chat_id: str) -> list[Message]:
-    rows = (await session.exec(select(Message).where(Message.chat_id == chat_id).order_by(col(Message.id)))).all()
-    newest_child = {row.parent_id: row for row in rows}
-    path: list[Message] = []
-    parent: str | None = None
-    while child := newest_child.get(parent):
-        path.append(child)
-        parent = child.id
-    return path
+async def _leaf(session: AsyncSession, chat_id: str, content: str) -> str | None:
+    """What the shown path ends with. A chat that is still empty gets its title from its first message."""
+    chat = await _chat(session, chat_id)
+    query = select(Message.id, Message.parent_id).where(Message.chat_id == chat_id)
+    parents = dict((await session.exec(query)).all())
+    if not parents and not chat.named:
+        await _change_chat(session, chat_id, title=_title(content))
+    return chat.leaf_id if chat.leaf_id in parents else tree.newest_leaf(parents)
 
 
 async def _running(session: AsyncSession, chat_id: str) -> str | None:
@@ -278,7 +445,7 @@ async def _running(session: AsyncSession, chat_id: str) -> str | None:
 
 def _title(content: str) -> str:
     """The first line of the first message, cut at a word."""
-    line = next((line.strip() for line in content.splitlines() if line.strip()), "New chat")
+    line = next((line.strip() for line in content.splitlines() if line.strip()), NEW_CHAT)
     if len(line) <= TITLE_CHARS:
         return line
     return line[:TITLE_CHARS].rsplit(" ", 1)[0].rstrip(",.;:") + "…"

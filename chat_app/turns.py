@@ -8,7 +8,7 @@ is handed in), SQL (`store`), and how readers encode what they read (`api`, `ui`
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +32,7 @@ CHECKPOINT_S = 1.0
 CHECKPOINT_CHARS = 2_000
 FINAL_WRITE_RETRIES_S = (0.1, 0.2, 0.5, 1, 2, 4, 8, 15)
 LINGER_S = 60.0
+END_OF_INTERRUPTED = 1_000_000_000
 GO_ON = "Go on exactly where your answer stopped. Repeat nothing of it and add no introduction."
 INTERRUPTED = {"status": Status.interrupted, "finish_reason": Status.interrupted.value}
 
@@ -50,8 +51,12 @@ class Piece:
 ChatMessage = dict[str, str]
 """`{"role": "user" | "assistant" | "system", "content": str}`"""
 
-Reply = Callable[[Sequence[ChatMessage]], AsyncGenerator[Piece | str, None]]
-"""The reply seam: messages in, oldest first, an async generator of pieces out. A plain string is a piece of text."""
+Reply = Callable[..., AsyncGenerator[Piece | str, None]]
+"""The reply seam: messages in, oldest first, an async generator of pieces out. A plain string is a piece of text.
+
+A chat's own system prompt is the first message; its `model` and `temperature` are keyword arguments, given only where
+they are set: `reply(messages, **options)`.
+"""
 
 
 @dataclass(slots=True)
@@ -176,15 +181,20 @@ class Turns:
         self._beginning: set[asyncio.Task[str]] = set()
         self._bell = asyncio.Event()
         self._closing = False
+        self._on_end: list[Callable[[Turn, Ended], None]] = []
         self.version = 0
 
-    async def start(self, content: str, chat_id: str | None = None, key: str | None = None) -> Turn:
+    async def start(
+        self, content: str, chat_id: str | None = None, key: str | None = None, edit_of: str | None = None
+    ) -> Turn:
         """Save the user's message and begin the reply; no chat id makes a new chat, a known key gives its turn again.
+
+        With `edit_of` the message is a new version of that question, in its chat.
 
         Raises:
             ShuttingDown: the server is about to end.
             InvalidRequest: the content is empty, too long, or holds what cannot be stored.
-            NotFound: there is no such chat.
+            NotFound: there is no such chat, or no such question in it.
             TurnRunning: the chat has a running turn.
         """
         if self._closing:
@@ -192,7 +202,7 @@ class Turns:
         self._check(content)
         if key is not None and (known := await self._store.message_by_key(key)):
             return await self.find(known.id)
-        return await self._shielded(self._begin(content, chat_id, key))
+        return await self._shielded(self._begin(content, chat_id, key, edit_of))
 
     async def again(self, reply_id: str, *, go_on: bool = False) -> Turn:
         """Answer a question once more: a new version of the reply, from the start, or going on where the old one ended.
@@ -222,8 +232,7 @@ class Turns:
         user = await self._store.message(reply.parent_id)
         if user is None:
             raise NotFound("The message that this turn answers was deleted.")
-        end = len(reply.reasoning) + len(reply.content) + 1
-        return Turn(user, reply, end, lambda after, _: _replay(reply, after))
+        return Turn(user, reply, _end_number(reply), lambda after, _: _replay(reply, after))
 
     def running(self, chat_id: str) -> Turn | None:
         """The turn that runs in the chat, if one does."""
@@ -257,6 +266,10 @@ class Turns:
         self.version += 1
         self._bell.set()
         self._bell = asyncio.Event()
+
+    def on_end(self, callback: Callable[[Turn, Ended], None]) -> None:
+        """Call this whenever a turn has ended and is saved. It must not wait: the page does, for what comes after."""
+        self._on_end.append(callback)
 
     def forget(self, chat_id: str) -> None:
         """Drop the logs of a deleted chat's turns now: nobody may read them any more."""
@@ -292,15 +305,15 @@ class Turns:
         beginning.add_done_callback(self._beginning.discard)
         return await self.find(await asyncio.shield(beginning))
 
-    async def _begin(self, content: str, chat_id: str | None, key: str | None) -> str:
+    async def _begin(self, content: str, chat_id: str | None, key: str | None, edit_of: str | None) -> str:
         try:
-            user, reply, new = await self._store.begin_turn(content, chat_id, key)
+            user, reply, new = await self._store.begin_turn(content, chat_id, key, edit_of)
         except TurnRunning as busy:
             if busy.turn_id in self._runs:
                 raise
             # Its end could never be saved, and nobody runs it any more: it must not block its chat for ever.
             await self._store.end_turn(busy.turn_id, INTERRUPTED)
-            user, reply, new = await self._store.begin_turn(content, chat_id, key)
+            user, reply, new = await self._store.begin_turn(content, chat_id, key, edit_of)
         if new:
             await self._run(user, reply)
         return reply.id
@@ -342,11 +355,18 @@ class Turns:
             await self._end(run, status, error)
 
     async def _generate(self, run: _Run) -> None:
-        history = [_chat_message(message) for message in await self._store.context(run.reply.id)]
+        chat = await self._store.chat(run.reply.chat_id)
+        options = {"model": chat.model, "temperature": chat.temperature}
+        options = {name: value for name, value in options.items() if value is not None}
+        history = [{"role": "system", "content": chat.system_prompt}] if chat.system_prompt else []
+        history += [_chat_message(message) for message in await self._store.context(run.reply.id)]
         if run.reply.content:
             history += [_chat_message(run.reply), {"role": Role.user.value, "content": GO_ON}]
         try:
-            async with asyncio.timeout(self._first_token_timeout) as limit, aclosing(self._reply(history)) as pieces:
+            async with (
+                asyncio.timeout(self._first_token_timeout) as limit,
+                aclosing(self._reply(history, **options)) as pieces,
+            ):
                 async for piece in pieces:
                     await self._append(run, Piece(piece) if isinstance(piece, str) else piece)
                     # A piece without text, such as the role alone, is no first token.
@@ -403,6 +423,14 @@ class Turns:
             await self._log.append(run.reply.id, ended)
             asyncio.get_running_loop().call_later(LINGER_S, self._forget, run.reply.id)
             self.announce()
+            self._tell(run, ended)
+
+    def _tell(self, run: _Run, ended: Ended) -> None:
+        for callback in self._on_end:
+            try:
+                callback(self._turn(run), ended)
+            except Exception:
+                logger.exception("a callback at the end of turn %s failed", run.reply.id)
 
     async def _save_end(self, run: _Run, ended: Ended) -> None:
         values = run.content() | {
@@ -444,16 +472,26 @@ def _chat_message(message: Message) -> ChatMessage:
     return {"role": message.role, "content": message.content}
 
 
+def _end_number(reply: Message) -> int:
+    """The number of the end of a turn that is not in memory.
+
+    Where the server died, a reader may have got text that was never saved: its number is beyond the stored text, and it
+    is to be told the end all the same.
+    """
+    if reply.status in (Status.streaming, Status.interrupted):
+        return END_OF_INTERRUPTED
+    return len(reply.reasoning) + len(reply.content) + 1
+
+
 async def _replay(reply: Message, after: int) -> AsyncIterator[list[Event]]:
     """The events of an ended turn, from its row."""
     events: list[Event] = []
     if reply.reasoning:
         events.append(Delta(len(reply.reasoning), reply.reasoning, "reasoning"))
-    end = len(reply.reasoning) + len(reply.content)
     if reply.content:
-        events.append(Delta(end, reply.content))
+        events.append(Delta(len(reply.reasoning) + len(reply.content), reply.content))
     # Nobody runs what is no longer in memory, whatever its row says.
     status = Status.interrupted if reply.status == Status.streaming else Status(reply.status)
-    events.append(Ended(end + 1, status, reply.finish_reason or status.value, reply.usage, reply.error))
+    events.append(Ended(_end_number(reply), status, reply.finish_reason or status.value, reply.usage, reply.error))
     if batch := newer(events, after):
         yield batch

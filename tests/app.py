@@ -49,7 +49,7 @@ class App:
         with self.log.open("ab") as log:
             # A session of its own, so that a kill reaches the server's worker too.
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "chat_app"],
+                [sys.executable, "-m", *self.command()],
                 cwd=ROOT,
                 env=self._environment(),
                 stdout=log,
@@ -69,6 +69,15 @@ class App:
             self.process.wait()
             self.process = None
 
+    def command(self) -> list[str]:
+        """What Python is to run."""
+        return ["chat_app"]
+
+    @property
+    def pid(self) -> int:
+        assert self.process
+        return self.process.pid
+
     def logged(self) -> str:
         return self.log.read_text()
 
@@ -86,6 +95,8 @@ class App:
 
     def _environment(self) -> dict[str, str]:
         defaults = {name.upper(): "" for name in Settings.model_fields}
+        # Or the provider's double would have a request on record that no test made.
+        defaults["CHAT_TITLES"] = "false"
         given = {name.upper(): value for name, value in self.settings.items()}
         database = {"DATABASE_URL": f"sqlite:///{self.folder / 'chat.db'}", "PORT": str(self.port)}
         return os.environ | defaults | database | given

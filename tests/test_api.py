@@ -417,7 +417,7 @@ async def test_a_second_turn_in_a_chat_is_409(client: httpx.AsyncClient, app: Ap
 
 async def test_two_turns_at_the_same_moment_are_one(client: httpx.AsyncClient) -> None:
     chat_id = (await client.post("/chats/", json={})).json()["id"]
-    body = {"content": script(tokens=3, first_ms=200), "chat_id": chat_id}
+    body = {"content": script(tokens=3, first_ms=1_000), "chat_id": chat_id}
     responses = await asyncio.gather(*(client.post("/messages/", json=body) for _ in range(8)))
     assert sorted(one.status_code for one in responses) == [200] + [409] * 7
     assert len(await history(client, chat_id)) == 2
@@ -430,8 +430,9 @@ async def test_the_life_of_a_chat(client: httpx.AsyncClient) -> None:
     response = await client.post("/chats/", json={"title": " Plans "})
     assert response.status_code == 201
     chat = response.json()
-    assert chat.keys() == {"id", "title", "created_at", "updated_at"}
-    assert chat["title"] == "Plans"
+    own = {"pinned": False, "named": True, "model": None, "system_prompt": None, "temperature": None, "leaf_id": None}
+    times = {name: chat[name] for name in ("created_at", "updated_at")}
+    assert chat == {"id": chat["id"], "title": "Plans"} | times | own
     assert (await client.get(f"/chats/{chat['id']}")).json() == chat
     renamed = (await client.patch(f"/chats/{chat['id']}", json={"title": "Ideas"})).raise_for_status().json()
     assert renamed["title"] == "Ideas"
@@ -477,6 +478,69 @@ async def test_the_last_page_of_chats_says_so(client: httpx.AsyncClient) -> None
     # Exactly two are left.
     page = (await client.get("/chats/", params={"limit": 2, "before": times[-3]})).json()
     assert (page["chats"], page["next"]) == (chats[-2:], None)
+
+
+async def test_pinned_chats_come_first_and_pages_go_through_all(client: httpx.AsyncClient) -> None:
+    ids = [(await client.post("/chats/", json={"title": f"Chat {n}"})).json()["id"] for n in range(5)]
+    for n in (1, 3):
+        changed = (await client.patch(f"/chats/{ids[n]}", json={"pinned": True})).raise_for_status().json()
+        assert changed["pinned"] is True
+    seen: list[str] = []
+    params: dict[str, Any] = {"limit": 1}
+    while params.get("before", "first") and len(seen) < 5:
+        page = (await client.get("/chats/", params=params)).raise_for_status().json()
+        seen += [chat["id"] for chat in page["chats"]]
+        params["before"] = page["next"]
+    assert seen == [ids[n] for n in (3, 1, 4, 2, 0)]
+    for n in (1, 3):
+        await client.patch(f"/chats/{ids[n]}", json={"pinned": False})
+
+
+async def test_a_chats_own_settings_reach_the_provider(client: httpx.AsyncClient, provider: Provider) -> None:
+    chat = (await client.post("/chats/", json={})).json()
+    own = {"system_prompt": "Be brief.", "model": "bench", "temperature": 0}
+    changed = (await client.patch(f"/chats/{chat['id']}", json=own)).raise_for_status().json()
+    assert {name: changed[name] for name in own} == own
+    assert changed["title"] == "New chat"
+    await ask(client, "Hi", chat["id"])
+    reset = (await client.patch(f"/chats/{chat['id']}", json=dict.fromkeys(own))).raise_for_status().json()
+    assert {reset[name] for name in own} == {None}
+    await ask(client, "Hi", chat["id"])
+    first, second = provider.requests()
+    assert first["body"]["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    assert (first["body"]["model"], first["body"]["temperature"]) == ("bench", 0)
+    assert second["body"]["messages"][0] == {"role": "system", "content": "You are under test."}
+    assert "temperature" not in second["body"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"other": 1},
+        {"pinned": None},
+        {"pinned": "yes"},
+        {"title": None, "pinned": True},
+        {"model": ""},
+        {"model": 5},
+        {"model": "x" * 201},
+        {"model": "a\0b"},
+        {"system_prompt": "a\0b"},
+        {"system_prompt": "x" * 32_001},
+        {"temperature": -0.1},
+        {"temperature": 2.1},
+        {"temperature": "1"},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"temperature": True},
+    ],
+    ids=lambda body: str(body)[:40],
+)
+async def test_a_bad_change_is_422_and_changes_nothing(body: dict[str, Any], client: httpx.AsyncClient) -> None:
+    chat = (await client.post("/chats/", json={})).json()
+    response = await client.patch(f"/chats/{chat['id']}", content=json.dumps(body))
+    error_of(response, 422, "invalid_request")
+    assert (await client.get(f"/chats/{chat['id']}")).json() == chat
 
 
 async def test_deleting_a_chat_whose_answer_still_grows_stops_it(client: httpx.AsyncClient, provider: Provider) -> None:
@@ -536,8 +600,176 @@ async def test_an_unknown_chat_is_404_at_every_door(client: httpx.AsyncClient, a
         await client.get("/chats/nothing"),
         await client.patch("/chats/nothing", json={"title": "x"}),
         await client.delete("/chats/nothing"),
+        await client.get("/chats/nothing/export"),
+        await client.get("/chats/nothing/export?format=markdown"),
+        await client.get("/chats/%00/export"),
+        await client.patch("/chats/%00", json={"pinned": True}),
+        await client.post("/messages/nothing/rating", json={"rating": 1}),
+        await client.post("/messages/%00/rating", json={"rating": 1}),
     ):
         error_of(response, 404, "not_found")
+
+
+async def test_an_answer_is_rated(client: httpx.AsyncClient) -> None:
+    reply = await ask(client, script(tokens=1))
+    assert (reply["rating"], reply["remark"]) == (0, "")
+    url = f"/messages/{reply['id']}/rating"
+    rated = (await client.post(url, json={"rating": -1, "remark": " Wrong. "})).raise_for_status().json()
+    assert rated == reply | {"rating": -1, "remark": "Wrong."}
+    assert (await client.post(url, json={"rating": 1})).json() == reply | {"rating": 1}
+    assert (await history(client, reply["chat_id"]))[-1] == reply | {"rating": 1}
+    for body in ({}, {"rating": 2}, {"rating": "1"}, {"rating": None}, {"rating": True}, {"rating": 1, "remark": "\0"}):
+        error_of(await client.post(url, json=body), 422, "invalid_request")
+    error_of(await client.post(url, json={"rating": 1, "remark": "x" * 2_001}), 422, "invalid_request")
+    error_of(await client.post(f"/messages/{reply['parent_id']}/rating", json={"rating": 1}), 404, "not_found")
+
+
+# Search
+
+
+async def test_search_finds_titles_and_messages(client: httpx.AsyncClient) -> None:
+    untitled = (await client.post("/chats/", json={"title": "Untitled"})).json()
+    reply = await ask(client, script(text="Zucchini, zucchini!"), untitled["id"])
+    chat = (await client.post("/chats/", json={"title": "All about zucchini"})).json()
+    found = (await client.get("/search/", params={"q": "ZUCCH"})).raise_for_status().json()["hits"]
+    assert [(hit["chat_id"], hit["message_id"], hit["role"]) for hit in found] == [
+        (chat["id"], None, None),
+        (reply["chat_id"], reply["id"], "assistant"),
+        (reply["chat_id"], reply["parent_id"], "user"),
+    ]
+    assert found[1]["snippet"] == [
+        {"text": "Zucch", "match": True},
+        {"text": "ini, ", "match": False},
+        {"text": "zucch", "match": True},
+        {"text": "ini!", "match": False},
+    ]
+    assert found[1]["when"] == reply["created_at"]
+    assert len((await client.get("/search", params={"q": "zucch", "limit": 1})).json()["hits"]) == 1
+    await client.delete(f"/chats/{chat['id']}")
+    await client.delete(f"/chats/{reply['chat_id']}")
+    assert (await client.get("/search/", params={"q": "zucch"})).json() == {"hits": []}
+
+
+@pytest.mark.parametrize("query", ["", "%22", "%00", "%ED%A0%80", "%FF", "*", "NEAR(", "x" * 5_000, "%E6%A4%9C" * 500])
+async def test_no_query_is_an_error(query: str, client: httpx.AsyncClient) -> None:
+    assert (await client.get(f"/search/?q={query}")).status_code == 200
+
+
+# Files
+
+
+async def test_an_exported_chat_can_be_imported_again(client: httpx.AsyncClient) -> None:
+    reply = await ask(client, script(text="Ein Käse 🧀"))
+    await client.patch(f"/chats/{reply['chat_id']}", json={"title": "Käse: „Brie“/Gouda?", "temperature": 0.5})
+    response = await client.get(f"/chats/{reply['chat_id']}/export")
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["content-disposition"] == (
+        'attachment; filename="Kase Brie Gouda.json";'
+        " filename*=UTF-8''K%C3%A4se%20%E2%80%9EBrie%E2%80%9C%20Gouda.json"
+    )
+    assert "Ein Käse 🧀" in response.text
+    imported = await client.post("/chats/import", content=response.content)
+    assert imported.status_code == 201
+    chat = imported.json()
+    assert (chat["title"], chat["temperature"]) == ("Käse: „Brie“/Gouda?", 0.5)
+    assert chat["id"] != reply["chat_id"]
+    question, answer = await history(client, chat["id"])
+    assert answer == reply | {"id": answer["id"], "chat_id": chat["id"], "parent_id": question["id"]}
+    again = await ask(client, "And?", chat["id"])
+    assert again["status"] == "complete"
+
+
+async def test_a_chat_as_markdown(client: httpx.AsyncClient) -> None:
+    reply = await ask(client, "Hi")
+    response = await client.get(f"/chats/{reply['chat_id']}/export?format=markdown")
+    assert response.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert response.headers["content-disposition"].startswith('attachment; filename="Hi.md"')
+    assert response.text == "# Hi\n\n## You\n\nHi\n\n## Assistant\n\nThis is a short answer to: Hi\n"
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("../../etc/passwd", "etc passwd"),
+        ("a\r\nSet-Cookie: x=1", "a Set-Cookie x=1"),
+        ('"; filename="evil.exe', "filename= evil.exe"),
+        ("日本語", "chat"),
+        ("...", "chat"),
+        ("🧀", "chat"),
+        ("x" * 200, "x" * 80),
+        ("\u202egpj.exe", "gpj.exe"),
+    ],
+)
+async def test_the_name_of_a_file_is_safe(title: str, name: str, client: httpx.AsyncClient) -> None:
+    chat = (await client.post("/chats/", json={"title": title})).raise_for_status().json()
+    response = await client.get(f"/chats/{chat['id']}/export")
+    assert response.headers["content-disposition"].split("; filename*=")[0] == f'attachment; filename="{name}.json"'
+    assert "set-cookie" not in response.headers
+
+
+FILE: dict[str, Any] = {
+    "version": 1,
+    "chat": {"title": "File"},
+    "messages": [
+        {"id": "a", "role": "user", "content": "Hi"},
+        {"id": "b", "parent_id": "a", "role": "assistant", "content": "Ho"},
+    ],
+}
+
+
+def file_with(**values: Any) -> str:
+    """The file with other values in its second message."""
+    return json.dumps(FILE | {"messages": [FILE["messages"][0], FILE["messages"][1] | values]})
+
+
+BAD_FILES: dict[str, str | bytes] = {
+    "nothing": "",
+    "no JSON": "Hello",
+    "half": json.dumps(FILE)[:-5],
+    "null": "null",
+    "an array": "[]",
+    "deep": "[" * 50_000,
+    "deep inside": json.dumps(FILE)[:-1] + ', "more": ' + "[" * 5_000 + "]" * 5_000 + "}",
+    "no UTF-8": b'{"version": "\xff"}',
+    "another version": json.dumps(FILE | {"version": 2}),
+    "no chat": json.dumps({"version": 1, "messages": []}),
+    "no title": json.dumps(FILE | {"chat": {}}),
+    "an empty title": json.dumps(FILE | {"chat": {"title": " "}}),
+    "NUL in the title": json.dumps(FILE | {"chat": {"title": "a\0"}}),
+    "a hot chat": json.dumps(FILE | {"chat": {"title": "x", "temperature": 9}}),
+    "a time without zone": json.dumps(FILE | {"chat": {"title": "x", "created_at": "2026-01-01T00:00:00"}}),
+    "no time in UTC": json.dumps(FILE | {"chat": {"title": "x", "created_at": "0001-01-01T00:00:00+14:00"}}),
+    "no messages": json.dumps({"version": 1, "chat": {"title": "x"}}),
+    "the same id twice": file_with(id="a"),
+    "no such parent": file_with(parent_id="c"),
+    "its own parent": file_with(parent_id="b"),
+    "another role": file_with(role="system"),
+    "null content": file_with(content=None),
+    "NUL": file_with(content="a\0"),
+    "a lone surrogate": file_with(content="\ud800"),
+    "another status": file_with(status="done"),
+    "a huge number": file_with(first_token_ms=2**31),
+    "a number of 5,000 digits": json.dumps(FILE).replace('"Ho"', '"Ho", "usage": {"x": ' + "9" * 5_000 + "}"),
+    "NaN": file_with(usage={"x": float("nan")}),
+    "a lone surrogate in the usage": file_with(usage={"x": "\ud800"}),
+    "tokens that are text": file_with(usage={"completion_tokens": "3"}),
+    "a large usage": file_with(usage={"x": "y" * 20_001}),
+    "an error without a message": file_with(error={"code": "x"}),
+    "a rating of 5": file_with(rating=5),
+}
+
+
+@pytest.mark.parametrize("body", BAD_FILES.values(), ids=BAD_FILES.keys())
+async def test_a_bad_file_is_422_and_imports_nothing(body: str | bytes, client: httpx.AsyncClient) -> None:
+    newest = (await client.get("/chats/", params={"limit": 1})).json()
+    error = error_of(await client.post("/chats/import", content=body), 422, "invalid_request")
+    assert len(error["message"]) < 300
+    assert (await client.get("/chats/", params={"limit": 1})).json() == newest
+
+
+async def test_the_smallest_file_is_enough(client: httpx.AsyncClient) -> None:
+    chat = (await client.post("/chats/import", content=json.dumps(FILE))).raise_for_status().json()
+    assert [message["content"] for message in await history(client, chat["id"])] == ["Hi", "Ho"]
 
 
 # What clients do wrong
@@ -615,6 +847,12 @@ async def test_a_bad_title_is_422(body: bytes, client: httpx.AsyncClient) -> Non
         "/chats/?before=2026-01-01T00:00:00",
         "/chats/?before=0001-01-01T00:00:00%2B14:00",
         "/chats/?before=9999-12-31T23:59:59-14:00",
+        "/chats/?before=",
+        "/chats/?before=pinned,2026-01-01T00:00:00Z,x",
+        "/chats/?before=2026-01-01T00:00:00Z,%00",
+        "/chats/{chat}/export?format=pdf",
+        "/search/",
+        "/search/?q=x&limit=0",
         "/messages/",
         "/messages/?chat_id={chat}&limit=0",
         "/messages/?chat_id={chat}&limit=1e3",
@@ -669,7 +907,7 @@ async def test_the_trailing_slash_may_be_left_out(client: httpx.AsyncClient) -> 
 
 
 async def test_what_is_not_there_is_a_json_error_and_not_the_page(client: httpx.AsyncClient) -> None:
-    for path in ("/stream/x/y", "/stream/x/y/z", "/messages/x", "/chats/x/y", "/chats/x/"):
+    for path in ("/stream/x/y", "/stream/x/y/z", "/messages/x", "/chats/x/y", "/chats/x/", "/search/x"):
         error_of(await client.get(path), 404, "not_found")
         error_of(await client.post(path, json={}), 404, "not_found")
     for method, path, allowed in (
@@ -679,6 +917,9 @@ async def test_what_is_not_there_is_a_json_error_and_not_the_page(client: httpx.
         ("PUT", "/messages/", "GET, POST"),
         ("DELETE", "/chats", "GET, POST"),
         ("POST", "/chats/x", "DELETE, GET, PATCH"),
+        ("POST", "/chats/x/export", "GET"),
+        ("GET", "/messages/x/rating", "POST"),
+        ("POST", "/search", "GET"),
     ):
         response = await client.request(method, path)
         error_of(response, 405, "http_error")

@@ -10,11 +10,11 @@ import pytest
 from chat_app.config import ROOT
 
 LAYERS = [
-    ["errors", "models", "shutdown"],
-    ["config", "log"],
+    ["errors", "models", "shutdown", "client"],
+    ["chatfile", "config", "log", "search", "tree"],
     ["store"],
     ["turns"],
-    ["replies"],
+    ["replies", "titles"],
     ["service"],
     ["api", "ui"],
     ["chat_app", "__main__"],
@@ -87,7 +87,10 @@ def test_imports_run_one_way(name: str) -> None:
         ("models", set()),
         ("config", {"errors"}),
         ("log", {"models"}),
-        ("store", {"errors", "models"}),
+        ("chatfile", {"errors", "models"}),
+        ("search", {"models"}),
+        ("tree", {"models"}),
+        ("store", {"chatfile", "errors", "models", "search", "tree"}),
     ],
 )
 def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> None:

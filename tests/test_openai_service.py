@@ -213,6 +213,28 @@ async def test_without_a_system_prompt_none_is_sent(service: OpenAIService, prov
     assert [message["role"] for message in chat_requests(provider)[0]["body"]["messages"]] == ["user"]
 
 
+async def test_a_system_message_takes_the_place_of_the_service_s_own_and_arguments_are_passed_on(
+    provider: Provider,
+) -> None:
+    service = OpenAIService(
+        base_url=provider.base_url, model="other", system_prompt="Be brief.", defaults={"temperature": 0.1}
+    )
+    history = [{"role": "system", "content": "Be long."}, user("one"), assistant("1"), *ask(tokens=1)]
+    async with aclosing(service.reply(history, model="bench", temperature=0)) as pieces:
+        assert [piece async for piece in pieces]
+    await service.close()
+    [request] = chat_requests(provider)
+    assert request["body"]["messages"] == history
+    assert (request["body"]["model"], request["body"]["temperature"]) == ("bench", 0)
+
+
+async def test_a_model_that_is_named_is_not_looked_up(provider: Provider) -> None:
+    service = OpenAIService(base_url=provider.base_url)
+    await service.chat_completion(ask(tokens=1), model="bench")
+    await service.close()
+    assert [request["path"] for request in provider.requests()] == ["/v1/chat/completions"]
+
+
 async def test_empty_choices_null_content_and_role_chunks_are_no_text(service: OpenAIService) -> None:
     pieces = await answer(service, ask(tokens=5, empty_choices=True, null_content=True))
     assert [piece.text for piece in pieces if piece.text] == [f"tok{n} " for n in range(5)]
@@ -546,9 +568,21 @@ async def test_a_history_that_the_provider_finds_too_long_is_trimmed_from_its_ol
 
 async def test_the_system_prompt_stays_when_the_history_is_trimmed(provider: Provider) -> None:
     service = OpenAIService(base_url=provider.base_url, model="bench", system_prompt="Be brief.")
-    await answer(service, [*conversation(10), *ask(tokens=2, context_limit=600)])
-    await service.close()
+    long = [*conversation(10), *ask(tokens=2, context_limit=600)]
+    await answer(service, long)
     assert {request["body"]["messages"][0]["content"] for request in chat_requests(provider)} == {"Be brief."}
+    provider.clear()
+    await answer(service, [{"role": "system", "content": "Be long."}, *long])
+    assert {request["body"]["messages"][0]["content"] for request in chat_requests(provider)} == {"Be long."}
+    await service.close()
+    service = OpenAIService(base_url=provider.base_url, model="bench", context_tokens=200)
+    provider.clear()
+    await answer(service, [{"role": "system", "content": "Be long."}, *long])
+    await service.close()
+    [request] = chat_requests(provider)
+    first, second, *_ = request["body"]["messages"]
+    assert (first["content"], second["role"]) == ("Be long.", "user")
+    assert len(request["body"]["messages"]) < len(long)
 
 
 async def test_a_message_that_is_too_long_by_itself_is_context_too_long(

@@ -1,22 +1,28 @@
 """The store on a real SQLite file: what is written together, what is refused, and what the schema is."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData, create_engine
+from sqlalchemy import Connection, MetaData, create_engine, inspect
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, update
 
-from chat_app.errors import NotFound, TurnRunning
+from chat_app.config import ROOT
+from chat_app.errors import InvalidRequest, NotFound, TurnRunning
 from chat_app.models import Chat, Message, Role, Status, now
-from chat_app.store import TITLE_CHARS, Store
+from chat_app.store import TITLE_CHARS, Store, place
+from chat_app.tree import PathItem
 
 pytestmark = pytest.mark.anyio
 
@@ -235,8 +241,10 @@ async def test_the_newest_path_leaves_out_older_siblings(store: Store) -> None:
 
 async def test_an_edited_first_question_is_a_sibling_without_parent(store: Store) -> None:
     first = await exchange(store, "qestion", "answer")
-    await insert(store, Message(chat_id=first.chat_id, role=Role.user, content="question"))
-    assert contents(await store.messages(first.chat_id)) == ["question"]
+    assert first.parent_id
+    user, _, _ = await store.begin_turn("question", edit_of=first.parent_id)
+    assert (user.chat_id, user.parent_id) == (first.chat_id, None)
+    assert contents(await store.messages(first.chat_id)) == ["question", ""]
 
 
 async def test_the_messages_of_an_unknown_chat_are_not_found(store: Store) -> None:
@@ -246,6 +254,132 @@ async def test_the_messages_of_an_unknown_chat_are_not_found(store: Store) -> No
 
 async def test_a_new_chat_has_no_messages(store: Store) -> None:
     assert await store.messages((await store.create_chat()).id) == []
+
+
+# Versions
+
+
+def places(path: Sequence[PathItem]) -> list[str]:
+    """`answer 2/3`."""
+    return [f"{item.message.content} {item.number}/{item.of}" for item in path]
+
+
+async def again(store: Store, reply: Message, answer: str) -> Message:
+    """Another version of an answer, as the core would write it."""
+    _, version = await store.begin_reply(reply.id)
+    await store.end_turn(version.id, {"content": answer, "status": Status.complete})
+    return version
+
+
+async def test_the_path_knows_the_versions_of_each_message(store: Store) -> None:
+    first = await exchange(store, "question", "first")
+    second = await again(store, first, "second")
+    third = await again(store, first, "third")
+    path = await store.path(first.chat_id)
+    assert places(path) == ["question 1/1", "third 3/3"]
+    assert [(item.previous_id, item.next_id) for item in path] == [(None, None), (second.id, None)]
+    await store.choose(second.id)
+    [_, item] = await store.path(first.chat_id)
+    assert (item.message.id, item.number, item.previous_id, item.next_id) == (second.id, 2, first.id, third.id)
+
+
+async def test_choosing_a_version_shows_what_came_after_it(store: Store) -> None:
+    first = await exchange(store, "one", "1")
+    follow_up = await exchange(store, "two", "2", first.chat_id)
+    other = await again(store, first, "another 1")
+    assert contents(await store.messages(first.chat_id)) == ["one", "another 1"]
+    chat = await store.choose(first.id)
+    assert chat.leaf_id == follow_up.id
+    assert contents(await store.messages(first.chat_id)) == ["one", "1", "two", "2"]
+    assert (await store.choose(other.id)).leaf_id == other.id
+
+
+async def test_choosing_takes_the_newest_of_several_leaves_below(store: Store) -> None:
+    first = await exchange(store, "one", "1")
+    older = await exchange(store, "two", "2", first.chat_id)
+    newer = await again(store, older, "another 2")
+    edit_of = first.parent_id
+    _, edited, _ = await store.begin_turn("uno", edit_of=edit_of)
+    await store.end_turn(edited.id, {"status": Status.complete})
+    # Also where the newest leaf is below an older version.
+    await store.choose(older.id)
+    latest = await exchange(store, "three", "3", first.chat_id)
+    await store.choose(edited.id)
+    assert (await store.choose(first.id)).leaf_id == latest.id
+    assert (await store.choose(newer.id)).leaf_id == newer.id
+
+
+async def test_the_next_question_follows_the_version_that_is_shown(store: Store) -> None:
+    first = await exchange(store, "one", "1")
+    await again(store, first, "another 1")
+    await store.choose(first.id)
+    second = await exchange(store, "two", "2", first.chat_id)
+    assert contents(await store.messages(first.chat_id)) == ["one", "1", "two", "2"]
+    assert contents(await store.context(second.id)) == ["one", "1", "two"]
+
+
+async def test_an_edited_question_is_a_sibling_with_a_new_reply(store: Store) -> None:
+    await exchange(store, "one", "1")
+    first = await exchange(store, "one", "1")
+    second = await exchange(store, "two", "2", first.chat_id)
+    user, reply, new = await store.begin_turn("deux", first.chat_id, edit_of=second.parent_id)
+    assert new
+    assert (user.chat_id, user.parent_id, reply.parent_id) == (first.chat_id, first.id, user.id)
+    assert places(await store.path(first.chat_id)) == ["one 1/1", "1 1/1", "deux 2/2", " 1/1"]
+    assert contents(await store.context(reply.id)) == ["one", "1", "deux"]
+    assert (await store.chat(first.chat_id)).leaf_id == reply.id
+
+
+async def test_only_a_question_of_the_same_chat_can_be_edited(store: Store, file: Path) -> None:
+    first, other = await exchange(store, "one", "1"), await exchange(store, "one", "1")
+    before = counts(file)
+    for edit_of, chat_id in ((first.id, None), ("nothing", None), ("\0", None), (first.parent_id, other.chat_id)):
+        with pytest.raises(NotFound):
+            await store.begin_turn("uno", chat_id, edit_of=edit_of)
+    assert counts(file) == before
+
+
+async def test_an_edit_with_a_key_is_made_once(store: Store, file: Path) -> None:
+    first = await exchange(store, "one", "1")
+    begun = await asyncio.gather(*(store.begin_turn("uno", None, "k", first.parent_id) for _ in range(5)))
+    assert len({reply.id for _, reply, _ in begun}) == 1
+    assert counts(file) == (1, 4)
+
+
+async def test_an_unknown_version_cannot_be_chosen(store: Store) -> None:
+    for message_id in ("nothing", "", "\0"):
+        with pytest.raises(NotFound):
+            await store.choose(message_id)
+
+
+async def test_a_leaf_that_is_gone_means_the_newest(store: Store) -> None:
+    first = await exchange(store, "one", "1")
+    async with store._session.begin() as session:
+        await session.exec(update(Chat).values(leaf_id="gone"))
+    assert contents(await store.messages(first.chat_id)) == ["one", "1"]
+    user, _, _ = await store.begin_turn("two", first.chat_id)
+    assert user.parent_id == first.id
+
+
+# Ratings
+
+
+async def test_a_rating_is_kept_and_can_be_changed(store: Store) -> None:
+    reply = await exchange(store, "hello", "1")
+    rated = await store.rate(reply.id, -1, " wrong ")
+    assert (rated.rating, rated.remark) == (-1, "wrong")
+    saved = await store.message(reply.id)
+    assert saved == rated
+    assert (await store.rate(reply.id, 0)).remark == ""
+
+
+async def test_only_answers_can_be_rated_and_only_up_or_down(store: Store) -> None:
+    reply = await exchange(store, "hello", "1")
+    with pytest.raises(InvalidRequest):
+        await store.rate(reply.id, 2)
+    for message_id in (reply.parent_id or "", "nothing", "\0"):
+        with pytest.raises(NotFound):
+            await store.rate(message_id, 1)
 
 
 # Context
@@ -282,6 +416,190 @@ async def test_chats_come_in_pages(store: Store) -> None:
     page = await store.chats(limit=3)
     rest = await store.chats(limit=3, before=page[-1].updated_at)
     assert [chat.id for chat in [*page, *rest]] == ids[::-1]
+
+
+async def test_pinned_chats_come_first_and_pages_leave_out_none_of_the_same_time(store: Store) -> None:
+    chats = [await store.create_chat(f"chat {n}") for n in range(6)]
+    async with store._session.begin() as session:
+        await session.exec(update(Chat).values(updated_at=chats[0].updated_at))
+    for chat in (chats[1], chats[4]):
+        await store.set_chat(chat.id, pinned=True)
+    expected = [chats[n].id for n in (4, 1, 5, 3, 2, 0)]
+    assert [chat.id for chat in await store.chats()] == expected
+    for size in (1, 2, 4):
+        seen: list[str] = []
+        while page := await store.chats(size, place(chat) if seen else None):
+            seen += [chat.id for chat in page]
+            chat = page[-1]
+        assert seen == expected
+
+
+async def test_a_chat_has_settings_of_its_own(store: Store) -> None:
+    chat = await store.create_chat()
+    values = {"model": "m", "system_prompt": "Be brief.", "temperature": 0.0}
+    changed = await store.set_chat(chat.id, **values)
+    assert {name: getattr(changed, name) for name in values} == values
+    assert changed.updated_at == chat.updated_at
+    assert await store.chat(chat.id) == changed
+    cleared = await store.set_chat(chat.id, model=" ", system_prompt="", temperature=None)
+    assert (cleared.model, cleared.system_prompt, cleared.temperature) == (None, None, None)
+    with pytest.raises(TypeError):
+        await store.set_chat(chat.id, deleted_at=now())
+
+
+async def test_who_named_a_chat(store: Store) -> None:
+    mine, unnamed = await store.create_chat("Mine"), await store.create_chat()
+    assert (mine.named, unnamed.named) == (True, False)
+    await exchange(store, "What is a delta?", "1", unnamed.id)
+    await exchange(store, "What is a delta?", "1", mine.id)
+    assert (await store.chat(unnamed.id)).title == "What is a delta?"
+    assert (await store.chat(mine.id)).title == "Mine"
+    assert await store.name_chat(unnamed.id, "Deltas")
+    assert not await store.name_chat(unnamed.id, "Rivers")
+    assert not await store.name_chat(mine.id, "Rivers")
+    assert not await store.name_chat("nothing", "Rivers")
+    renamed = await store.chat(unnamed.id)
+    assert (renamed.title, renamed.named) == ("Deltas", True)
+
+
+# The trash
+
+
+async def test_a_chat_in_the_trash_is_found_by_nothing(store: Store) -> None:
+    reply = await exchange(store, "hello", "1")
+    chat_id = reply.chat_id
+    await store.trash_chat(chat_id)
+    assert await store.chats() == []
+    assert await store.message(reply.id) is None
+    for attempt in (
+        store.chat(chat_id),
+        store.messages(chat_id),
+        store.path(chat_id),
+        store.set_chat(chat_id, title="x"),
+        store.set_chat(chat_id),
+        store.begin_turn("more", chat_id),
+        store.begin_turn("more", edit_of=reply.parent_id),
+        store.begin_reply(reply.id),
+        store.choose(reply.id),
+        store.rate(reply.id, 1),
+        store.export_chat(chat_id),
+        store.chat_markdown(chat_id),
+        store.trash_chat(chat_id),
+        store.delete_chat(chat_id),
+    ):
+        with pytest.raises(NotFound):
+            await attempt
+    restored = await store.restore_chat(chat_id)
+    assert restored.id == chat_id
+    assert contents(await store.messages(chat_id)) == ["hello", "1"]
+    assert (await store.restore_chat(chat_id)).id == chat_id
+
+
+async def test_a_key_of_a_chat_in_the_trash_is_still_taken(store: Store) -> None:
+    _, reply, _ = await store.begin_turn("hello", key="k")
+    await store.trash_chat(reply.chat_id)
+    known = await store.message_by_key("k")
+    assert known is not None
+    assert known.id == reply.id
+    with pytest.raises(NotFound):
+        await store.begin_turn("hello", key="k")
+
+
+async def test_the_trash_is_emptied_of_what_is_old_enough(store: Store) -> None:
+    kept, gone = await exchange(store, "kept", "1"), await exchange(store, "gone", "1")
+    await exchange(store, "more", "2", gone.chat_id)
+    await store.trash_chat(gone.chat_id)
+    assert await store.empty_trash(timedelta(minutes=1)) == 0
+    assert await store.empty_trash() == 1
+    with pytest.raises(NotFound):
+        await store.restore_chat(gone.chat_id)
+    assert contents(await store.messages(kept.chat_id)) == ["kept", "1"]
+    with pytest.raises(NotFound):
+        await store.restore_chat("\0")
+
+
+# Files
+
+
+async def test_an_exported_chat_comes_back_whole(store: Store) -> None:
+    first = await exchange(store, "one 👋", "1")
+    second = await again(store, first, "another 1")
+    await store.begin_turn("half", first.chat_id)
+    await store.rate(second.id, -1, "wrong")
+    usage, error = {"completion_tokens": 3}, {"code": "provider_busy", "message": "Busy.", "retryable": True}
+    await store.end_turn(second.id, {"usage": usage, "error": error, "model": "m", "first_token_ms": 5})
+    await store.choose(first.id)
+    await store.set_chat(first.chat_id, title="Title", pinned=True, temperature=0.5, system_prompt="Be brief.")
+    data = await store.export_chat(first.chat_id)
+    assert json.loads(json.dumps(data)) == data
+    for form in (data, json.dumps(data), json.dumps(data).encode()):
+        chat = await store.import_chat(form)
+        assert chat.id != first.chat_id
+        assert contents(await store.messages(chat.id)) == ["one 👋", "1"]
+        copy = await store.export_chat(chat.id)
+        *whole, half = without_ids(data["messages"])
+        half |= {"status": "interrupted", "finish_reason": "interrupted"}
+        assert without_ids(copy["messages"]) == [*whole, half]
+        unlike = {"leaf_id", "updated_at"}
+        assert {name: value for name, value in copy["chat"].items() if name not in unlike} == {
+            name: value for name, value in data["chat"].items() if name not in unlike
+        }
+        assert (await store.chats())[0].id == chat.id
+        [_, item] = await store.path(chat.id)
+        await store.choose(item.next_id or "")
+        assert places(await store.path(chat.id)) == ["one 👋 1/1", "another 1 2/2", "half 1/1", " 1/1"]
+
+
+def without_ids(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With the number of the parent in place of its id."""
+    numbers = {message["id"]: n for n, message in enumerate(messages)}
+    return [
+        {name: value for name, value in message.items() if name not in ("id", "parent_id")}
+        | {"parent": numbers.get(message["parent_id"])}
+        for message in messages
+    ]
+
+
+async def test_an_import_puts_parents_first_and_keeps_the_order_of_versions(store: Store) -> None:
+    messages = [
+        {"id": "3", "parent_id": "9", "role": "assistant", "content": "first"},
+        {"id": "2", "parent_id": "9", "role": "assistant", "content": "second"},
+        {"id": "9", "role": "user", "content": "question"},
+    ]
+    chat = await store.import_chat({"version": 1, "chat": {"title": "x"}, "messages": messages})
+    assert places(await store.path(chat.id)) == ["question 1/1", "second 2/2"]
+
+
+async def test_a_long_chat_can_be_imported(store: Store) -> None:
+    messages = [
+        {"id": str(n), "parent_id": str(n - 1) if n else None, "role": "user", "content": "x"} for n in range(3_000)
+    ]
+    chat = await store.import_chat({"version": 1, "chat": {"title": "x"}, "messages": messages})
+    assert len(await store.messages(chat.id)) == 3_000
+
+
+async def test_too_much_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = await exchange(store, "hello", "1" * 1_000)
+    data = await store.export_chat(reply.chat_id)
+    monkeypatch.setattr("chat_app.chatfile.MAX_FILE_CHARS", 1_000)
+    for form in (data, json.dumps(data)):
+        with pytest.raises(InvalidRequest, match="too large"):
+            await store.import_chat(form)
+    assert len(await store.chats()) == 1
+
+
+@pytest.mark.parametrize("data", [None, 5, "x", b"\xff", [], {}, {"version": 1}, object(), float("nan"), "\ud800"])
+async def test_what_is_no_chat_is_refused_with_a_sentence(store: Store, data: object) -> None:
+    with pytest.raises(InvalidRequest, match=r"\.$"):
+        await store.import_chat(data)
+
+
+async def test_a_chat_as_markdown_is_the_shown_path(store: Store) -> None:
+    first = await exchange(store, "one", "# 1\n\ntext\n")
+    await again(store, first, "another 1")
+    await store.choose(first.id)
+    await store.set_chat(first.chat_id, title="Numbers")
+    assert await store.chat_markdown(first.chat_id) == ("# Numbers\n\n## You\n\none\n\n## Assistant\n\n# 1\n\ntext\n")
 
 
 async def test_renaming_keeps_the_place_in_the_list(store: Store) -> None:
@@ -375,13 +693,19 @@ async def test_usage_and_error_come_back_as_they_were(store: Store) -> None:
 # The database itself
 
 
+def no_index_of_words(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether to compare it: FTS5 keeps tables of its own."""
+    return kind != "table" or "_fts" not in str(name)
+
+
 async def test_the_schema_that_alembic_makes_is_that_of_the_models(store: Store, file: Path) -> None:
     tables = MetaData()
     for model in (Chat, Message):
         SQLModel.metadata.tables[str(model.__tablename__)].to_metadata(tables)
     engine = create_engine(f"sqlite:///{file}")
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        opts = {"compare_type": True, "compare_server_default": True, "include_name": no_index_of_words}
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, tables) == []
     engine.dispose()
 
@@ -391,6 +715,65 @@ async def test_the_index_that_refuses_a_second_turn_is_partial_and_unique(store:
     with on_the_side(file) as connection:
         [sql] = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'one_running_turn'").fetchone()
     assert sql == "CREATE UNIQUE INDEX one_running_turn ON message (chat_id) WHERE status = 'streaming'"
+
+
+async def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    file = tmp_path / "old.db"
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        migrate_to(connection, "0001")
+        connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+        connection.exec_driver_sql(
+            "INSERT INTO chat VALUES ('c', 'Old apples', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+        )
+        for id, parent, role, content, status in (
+            ("1", None, "user", "An apple?", "complete"),
+            ("2", "1", "assistant", "A red apple.", "complete"),
+            ("3", "2", "user", "And?", "complete"),
+            ("4", "3", "assistant", "A cut-off apple", "streaming"),
+        ):
+            connection.exec_driver_sql(
+                "INSERT INTO message (id, chat_id, parent_id, role, content, reasoning, status, created_at)"
+                " VALUES (?, 'c', ?, ?, ?, '', ?, '2026-01-01 00:00:00')",
+                (id, parent, role, content, status),
+            )
+    engine.dispose()
+    store = Store(f"sqlite:///{file}")
+    await store.open()
+    assert [item.message.id for item in await store.path("c")] == ["1", "2", "3", "4"]
+    assert [hit.message_id for hit in await store.search("apple")] == [None, "2", "1"]
+    await store.interrupt_orphans()
+    assert [hit.message_id for hit in await store.search("apple")] == [None, "4", "2", "1"]
+    chat = await store.chat("c")
+    assert (chat.pinned, chat.named, chat.leaf_id, chat.temperature) == (False, False, None, None)
+    assert (await store.path("c"))[1].message.rating == 0
+    await store.delete_chat("c")
+    assert await store.search("apple") == []
+    await store.close()
+
+
+async def test_a_migration_can_be_taken_back(store: Store, file: Path) -> None:
+    reply = await exchange(store, "hello", "1")
+    await store.close()
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        migrate_to(connection, "0001")
+    engine.dispose()
+    with on_the_side(file) as connection:
+        names = [name for [name] in connection.execute("SELECT name FROM sqlite_master")]
+        assert not [name for name in names if "_fts" in name]
+        connection.execute("UPDATE message SET content = 'changed', status = 'complete'")
+    await store.open()
+    assert contents(await store.messages(reply.chat_id)) == ["changed", "changed"]
+    assert len(await store.search("changed")) == 2
+
+
+def migrate_to(connection: Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "chat_app" / "migrations"))
+    config.attributes["connection"] = connection
+    move = command.downgrade if inspect(connection).has_table("message") else command.upgrade
+    move(config, revision)
 
 
 async def test_opening_twice_is_harmless(store: Store, file: Path) -> None:

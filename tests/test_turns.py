@@ -14,7 +14,7 @@ from chat_app.errors import InternalError, InvalidRequest, NotFound, ProviderBus
 from chat_app.log import Delta, Ended, Event, MemoryLog
 from chat_app.models import Message, Status
 from chat_app.store import Store
-from chat_app.turns import CHECKPOINT_CHARS, ChatMessage, Piece, Turn, Turns
+from chat_app.turns import CHECKPOINT_CHARS, END_OF_INTERRUPTED, ChatMessage, Piece, Turn, Turns
 
 pytestmark = pytest.mark.anyio
 
@@ -260,6 +260,64 @@ async def test_without_a_token_there_is_no_first_token_time(turns: Turns, store:
     answer = await saved(store, turn)
     assert answer.first_token_ms is None
     assert answer.duration_ms is not None
+
+
+# A chat's own settings, and other versions
+
+
+async def test_a_source_without_options_is_asked_as_before(turns: Turns, store: Store, reply: ScriptedReply) -> None:
+    """`ScriptedReply` takes no keyword arguments."""
+    reply.enqueue("1")
+    chat = await store.create_chat()
+    await store.set_chat(chat.id, system_prompt="Be brief.")
+    assert (await end(await turns.start("hello", chat.id))).status is Status.complete
+    assert reply.histories == [[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]]
+
+
+async def test_the_source_gets_the_options_that_are_set(store: Store) -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def source(messages: Sequence[ChatMessage], **options: Any) -> AsyncGenerator[str, None]:
+        asked.append(options)
+        yield "text"
+
+    turns = Turns(store, MemoryLog(), source)
+    chat = await store.create_chat()
+    for values in ({}, {"temperature": 0.0}, {"model": "m"}, {"temperature": None}):
+        await store.set_chat(chat.id, **values)
+        await end(await turns.start("hello", chat.id))
+    assert asked == [{}, {"temperature": 0.0}, {"temperature": 0.0, "model": "m"}, {"model": "m"}]
+    last = (await store.messages(chat.id))[-1]
+    await end(await turns.again(last.id))
+    assert asked[-1] == {"model": "m"}
+    await turns.close()
+
+
+async def test_an_edited_question_is_answered_in_its_place(turns: Turns, store: Store, reply: ScriptedReply) -> None:
+    for n in range(4):
+        reply.enqueue(str(n))
+    one = await turns.start("one")
+    await end(one)
+    two = await turns.start("two", one.chat_id)
+    await end(two)
+    edited = await turns.start("deux", one.chat_id, edit_of=two.user.id)
+    await end(edited)
+    assert [message["content"] for message in reply.histories[-1]] == ["one", "0", "deux"]
+    assert [message.content for message in await store.messages(one.chat_id)] == ["one", "0", "deux", "2"]
+    # What comes next follows what is shown.
+    await store.choose(two.user.id)
+    await end(await turns.start("three", one.chat_id))
+    assert [message["content"] for message in reply.histories[-1]] == ["one", "0", "two", "1", "three"]
+
+
+async def test_an_edit_is_checked_like_any_message(turns: Turns, reply: ScriptedReply) -> None:
+    reply.enqueue("1")
+    turn = await turns.start("one")
+    await end(turn)
+    with pytest.raises(InvalidRequest):
+        await turns.start(" ", turn.chat_id, edit_of=turn.user.id)
+    with pytest.raises(NotFound):
+        await turns.start("uno", turn.chat_id, edit_of=turn.id)
 
 
 # Readers
@@ -857,11 +915,23 @@ async def test_what_a_dead_server_left_is_interrupted_with_its_text(
     turns = Turns(store, MemoryLog(), reply)
     assert await turns.recover() == 1
     turn = await turns.find(orphan.id)
-    assert turn.ended_at == 7
-    assert await read(turn) == [Delta(6, "so far"), Ended(7, Status.interrupted, "interrupted")]
+    assert await read(turn) == [Delta(6, "so far"), Ended(END_OF_INTERRUPTED, Status.interrupted, "interrupted")]
     reply.enqueue("2")
     assert (await end(await turns.start("two", orphan.chat_id))).status is Status.complete
     await turns.close()
+
+
+async def test_a_reader_that_has_text_which_was_never_saved_is_told_the_end_once(store: Store, turns: Turns) -> None:
+    _, orphan, _ = await store.begin_turn("hello")
+    await store.checkpoint(orphan.id, "so far", "")
+    await turns.recover()
+    turn = await turns.find(orphan.id)
+    # 7 would be the number of the end of "so far", and is that of its seventh character, which was lost.
+    for after in (6, 7, 2_000):
+        [ended] = await read(turn, after)
+        assert isinstance(ended, Ended)
+        assert (ended.status, turn.ended_at) == (Status.interrupted, ended.seq)
+        assert await read(turn, ended.seq) == []
 
 
 async def test_a_row_that_nobody_runs_never_reads_as_still_streaming(store: Store, turns: Turns) -> None:
@@ -1012,6 +1082,38 @@ async def test_a_turn_that_is_saved_but_does_not_run_yet_can_be_found_and_follow
 
 
 # Who is told
+
+
+async def test_on_end_is_called_once_all_is_saved_and_for_every_end(
+    turns: Turns, store: Store, reply: ScriptedReply
+) -> None:
+    told: list[tuple[str, Status]] = []
+    waiting = asyncio.Event()
+
+    def fails(_turn: Turn, _ended: Ended) -> None:
+        raise ValueError("a callback's fault is not the turn's")
+
+    def note(turn: Turn, ended: Ended) -> None:
+        assert turns.running(turn.chat_id) is None
+        told.append((turn.id, ended.status))
+        waiting.set()
+
+    turns.on_end(fails)
+    turns.on_end(note)
+    reply.enqueue("text")
+    reply.enqueue(ProviderBusy("Busy."))
+    reply.enqueue(HANG)
+    expected = []
+    for status in (Status.complete, Status.failed, Status.stopped):
+        waiting.clear()
+        turn = await turns.start("hello")
+        if status is Status.stopped:
+            await turns.stop(turn.id)
+        async with asyncio.timeout(5):
+            await waiting.wait()
+        expected.append((turn.id, status))
+        assert (await saved(store, turn)).status == status
+    assert told == expected
 
 
 async def test_changed_wakes_at_the_start_and_at_the_end_of_a_turn(turns: Turns, reply: ScriptedReply) -> None:

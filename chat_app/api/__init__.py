@@ -2,16 +2,19 @@
 
 from fastapi import FastAPI
 
-from chat_app.api import chats, messages, paths, problems, stream, websocket
+from chat_app.api import chats, embed, messages, paths, problems, search, stream, websocket
+from chat_app.api.deadline import SEND_TIMEOUT_S, Deadline
 
 
-def create_api() -> FastAPI:
+def create_api(send_timeout_s: float = SEND_TIMEOUT_S) -> FastAPI:
     api = FastAPI(title="Chat", version="1", docs_url=None, redoc_url=None)
     problems.install(api)
     # Before `/stream/{turn_id}`, which would take `ws` for a turn.
     api.include_router(websocket.router)
-    routers = [module.router for module in (stream, messages, chats)]
+    api.include_router(embed.router)
+    routers = [module.router for module in (stream, messages, chats, search)]
     for router in routers:
         api.include_router(router)
     paths.install(api, routers)
+    api.add_middleware(Deadline, seconds=send_timeout_s)
     return api

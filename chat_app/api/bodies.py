@@ -2,29 +2,20 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import Header, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chat_app.api.problems import invalid
+from chat_app.chatfile import ModelName, Rating, Remark, SystemPrompt, Temperature, TitleText
 from chat_app.models import Chat, Message
+from chat_app.search import Hit
 
 Body = TypeVar("Body", bound=BaseModel)
 IdempotencyKey = Annotated[
     str | None,
     Header(min_length=1, max_length=200, description="The same key gives the same turn, never a second one."),
-]
-
-
-def _storable(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("leave out the NUL character, it is no text")
-    return text
-
-
-TitleText = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable)
 ]
 
 
@@ -37,25 +28,58 @@ class Ask(BaseModel):
     chat_id: str | None = None
 
 
-class Title(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    title: TitleText
-
-
 class NewChat(BaseModel):
+    """Without a title, the chat gets one from its first message."""
+
     model_config = ConfigDict(strict=True)
 
     title: TitleText = "New chat"
 
 
+class ChatChange(BaseModel):
+    """At least one of them; null gives `model`, `system_prompt` and `temperature` back to the app's default."""
+
+    model_config = ConfigDict(strict=True)
+
+    # They may be left out, but are never null.
+    title: TitleText = Field(default_factory=str)
+    pinned: bool = Field(default_factory=bool)
+    model: ModelName | None = None
+    system_prompt: SystemPrompt | None = None
+    temperature: Temperature | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError(f"name at least one of {', '.join(type(self).model_fields)}")
+        return self
+
+
+class Opinion(BaseModel):
+    """Thumbs up (1), down (-1), or neither (0), and why."""
+
+    model_config = ConfigDict(strict=True)
+
+    rating: Rating
+    remark: Remark = ""
+
+
 class ChatOut(BaseModel):
+    """A chat. `named`: a person or the model gave the title; null is the app's default; the shown path ends with
+    `leaf_id`, null is the newest message."""
+
     model_config = ConfigDict(from_attributes=True)
 
     id: str
     title: str
     created_at: datetime
     updated_at: datetime
+    pinned: bool
+    named: bool
+    model: str | None
+    system_prompt: str | None
+    temperature: float | None
+    leaf_id: str | None
 
 
 class MessageOut(BaseModel):
@@ -76,13 +100,35 @@ class MessageOut(BaseModel):
     error: dict[str, Any] | None
     first_token_ms: int | None
     duration_ms: int | None
+    rating: int
+    remark: str
 
 
 class ChatList(BaseModel):
     """A page of chats; `next` is the `before` of the following page, null on the last."""
 
     chats: list[ChatOut]
-    next: datetime | None
+    next: str | None
+
+
+class SnippetPart(BaseModel):
+    text: str
+    match: bool
+
+
+class HitOut(BaseModel):
+    """A chat whose title matches (`message_id` and `role` are null), or a message; `when` it was last used, or sent."""
+
+    chat_id: str
+    title: str
+    message_id: str | None
+    role: str | None
+    snippet: list[SnippetPart]
+    when: datetime
+
+
+class Hits(BaseModel):
+    hits: list[HitOut]
 
 
 class History(BaseModel):
@@ -99,6 +145,17 @@ def chat_out(chat: Chat) -> ChatOut:
 
 def message_out(message: Message) -> MessageOut:
     return MessageOut.model_validate(message)
+
+
+def hit_out(hit: Hit) -> HitOut:
+    return HitOut(
+        chat_id=hit.chat_id,
+        title=hit.title,
+        message_id=hit.message_id,
+        role=hit.role,
+        snippet=[SnippetPart(text=text, match=match) for text, match in hit.snippet],
+        when=hit.when,
+    )
 
 
 def json_body(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:

@@ -1,45 +1,69 @@
-"""`/chats/`: list, create, read, rename, delete."""
+"""`/chats/`: list, create, read, change, delete, export and import."""
 
-from datetime import UTC, datetime
-from typing import Annotated
+import json
+import re
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Literal
+from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query
-from pydantic import AfterValidator, AwareDatetime
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import TypeAdapter, ValidationError
 
-from chat_app.api.bodies import ChatList, ChatOut, NewChat, Title, chat_out, documented, json_body
+from chat_app.api.bodies import ChatChange, ChatList, ChatOut, NewChat, chat_out, documented, json_body
+from chat_app.chatfile import Time
+from chat_app.errors import InvalidRequest
+from chat_app.models import Chat
 from chat_app.service import get_service
 
 router = APIRouter(prefix="/chats", tags=["chats"])
 
+FILE_NAME_CHARS = 80
 
-def _in_utc(time: datetime) -> datetime:
+_PLACE = re.compile(r"(?:(pinned),)?([^,]+)(?:,([0-9a-f-]+))?")
+_TIME: TypeAdapter[datetime] = TypeAdapter(Time)
+
+
+def _next(chat: Chat) -> str:
+    """A place in the list as text: `[pinned,]TIME,ID`. The time alone would leave out a chat used at the same time."""
+    time = chat.updated_at.isoformat().replace("+00:00", "Z")
+    return f"{'pinned,' if chat.pinned else ''}{time},{chat.id}"
+
+
+def _place(before: str) -> tuple[bool, datetime, str]:
+    """A `next`, or a time alone."""
+    match = _PLACE.fullmatch(before)
     try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("there is no such time in UTC") from None
-
-
-Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+        if match is None:
+            raise ValueError
+        return match[1] is not None, _TIME.validate_python(match[2]), match[3] or ""
+    except (ValidationError, ValueError):
+        raise InvalidRequest(
+            "before: give the `next` of the page before, or a time with its zone such as 2026-01-31T12:00:00Z."
+        ) from None
 
 
 @router.get("/")
 async def chats(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    before: Annotated[Time | None, Query(description="The `next` of the page before.")] = None,
+    before: Annotated[str | None, Query(description="The `next` of the page before, or a time.")] = None,
 ) -> ChatList:
-    """The most recently used first."""
-    found = await get_service().store.chats(limit + 1, before)
+    """The pinned first, then the most recently used."""
+    found = await get_service().store.chats(limit + 1, _place(before) if before is not None else None)
     page = found[:limit]
-    return ChatList(
-        chats=[chat_out(chat) for chat in page],
-        next=page[-1].updated_at if len(found) > limit else None,
-    )
+    return ChatList(chats=[chat_out(chat) for chat in page], next=_next(page[-1]) if len(found) > limit else None)
 
 
 @router.post("/", status_code=201, openapi_extra=documented(NewChat))
 async def create(new: Annotated[NewChat, Depends(json_body(NewChat))]) -> ChatOut:
-    chat = await get_service().create_chat(new.title)
-    return chat_out(chat)
+    """Without a title, it gets one from its first message."""
+    return chat_out(await get_service().create_chat(new.title if new.model_fields_set else None))
+
+
+@router.post("/import", status_code=201)
+async def import_chat(request: Request) -> ChatOut:
+    """A new chat from the JSON of an export."""
+    return chat_out(await get_service().import_chat(await request.body()))
 
 
 @router.get("/{chat_id}")
@@ -47,12 +71,40 @@ async def read(chat_id: str) -> ChatOut:
     return chat_out(await get_service().store.chat(chat_id))
 
 
-@router.patch("/{chat_id}", openapi_extra=documented(Title))
-async def rename(chat_id: str, new: Annotated[Title, Depends(json_body(Title))]) -> ChatOut:
-    return chat_out(await get_service().rename_chat(chat_id, new.title))
+@router.patch("/{chat_id}", openapi_extra=documented(ChatChange))
+async def change(chat_id: str, new: Annotated[ChatChange, Depends(json_body(ChatChange))]) -> ChatOut:
+    """Rename it, pin it, set its own model, system prompt or temperature."""
+    return chat_out(await get_service().set_chat(chat_id, **new.model_dump(exclude_unset=True)))
 
 
 @router.delete("/{chat_id}", status_code=204)
 async def delete(chat_id: str) -> None:
     """The chat with all its messages; an answer that still grows is stopped."""
     await get_service().delete_chat(chat_id)
+
+
+@router.get("/{chat_id}/export", response_class=Response)
+async def export(chat_id: str, format: Literal["json", "markdown"] = "json") -> Response:
+    """The chat as a file: JSON has all versions of all messages and can be imported, Markdown the shown path."""
+    store = get_service().store
+    chat = await store.chat(chat_id)
+    if format == "markdown":
+        return _file(await store.chat_markdown(chat_id), "text/markdown", f"{chat.title}.md")
+    data = await store.export_chat(chat_id)
+    return _file(json.dumps(data, ensure_ascii=False, indent=2) + "\n", "application/json", f"{chat.title}.json")
+
+
+def _file(text: str, media_type: str, name: str) -> Response:
+    # Half a surrogate pair, should a provider's usage hold one, as JSON's escape.
+    content = text.encode("utf-8", "backslashreplace")
+    return Response(content, media_type=media_type, headers={"Content-Disposition": attachment(name)})
+
+
+def attachment(name: str) -> str:
+    """The Content-Disposition (RFC 6266) of a file: in ASCII for old clients, in UTF-8 for the rest."""
+    stem, dot, ending = name.rpartition(".")
+    # What a file system or a header cannot take; a leading dot would hide it.
+    stem = re.sub(r'[\\/:*?"<>|%;]', " ", "".join(char if char.isprintable() else " " for char in stem))
+    stem = " ".join(stem.split()).strip(". ")[:FILE_NAME_CHARS].strip(". ") or "chat"
+    ascii_stem = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().strip(". ") or "chat"
+    return f"attachment; filename=\"{ascii_stem}{dot}{ending}\"; filename*=UTF-8''{quote(stem + dot + ending, safe='')}"

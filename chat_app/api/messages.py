@@ -5,7 +5,16 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse
 
-from chat_app.api.bodies import Ask, History, IdempotencyKey, MessageOut, documented, json_body, message_out
+from chat_app.api.bodies import (
+    Ask,
+    History,
+    IdempotencyKey,
+    MessageOut,
+    Opinion,
+    documented,
+    json_body,
+    message_out,
+)
 from chat_app.api.problems import error_response
 from chat_app.api.stream import turn_headers
 from chat_app.errors import NotFound
@@ -50,3 +59,9 @@ async def history(
         messages=[message_out(message) for message in page],
         next=page[0].id if end > limit else None,
     )
+
+
+@router.post("/{message_id}/rating", openapi_extra=documented(Opinion))
+async def rate(message_id: str, opinion: Annotated[Opinion, Depends(json_body(Opinion))]) -> MessageOut:
+    """What a person thinks of an answer; the last word counts."""
+    return message_out(await get_service().rate(message_id, opinion.rating, opinion.remark))

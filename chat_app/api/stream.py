@@ -17,6 +17,8 @@ from chat_app.turns import Turn
 PING_S = 15.0
 # Of a number in `Last-Event-ID`; Python refuses to read some thousands of digits.
 MAX_DIGITS = 20
+# Encoded and sent at a time: a reader that catches up slowly must not hold a second copy of a long answer.
+EVENTS_AT_ONCE = 256
 SELFTEST_FRAMES = 5
 SELFTEST_PAUSE_S = 0.2
 
@@ -94,13 +96,14 @@ async def _blocks(turn: Turn, after: int, turn_id: str | None, reasoning: bool) 
         yield sse.user_block(turn.user.content, turn_id)
     sent = time.monotonic()
     async for batch in turn.batches(max(after, 0), idle=PING_S):
-        encoded = sse.blocks(batch, turn_id=turn_id, reasoning=reasoning)
-        # Thoughts that are left out are silence too: a model may think for minutes.
-        if not encoded and (not batch or time.monotonic() - sent >= PING_S):
-            encoded = sse.PING
-        if encoded:
-            yield encoded
-            sent = time.monotonic()
+        for start in range(0, max(len(batch), 1), EVENTS_AT_ONCE):
+            encoded = sse.blocks(batch[start : start + EVENTS_AT_ONCE], turn_id=turn_id, reasoning=reasoning)
+            # Thoughts that are left out are silence too: a model may think for minutes.
+            if not encoded and (not batch or time.monotonic() - sent >= PING_S):
+                encoded = sse.PING
+            if encoded:
+                yield encoded
+                sent = time.monotonic()
 
 
 def _number(turn: Turn, last_event_id: str | None) -> int:

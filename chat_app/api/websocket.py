@@ -12,12 +12,15 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chat_app.api import sse
+from chat_app.api.deadline import Undelivered
 from chat_app.api.problems import invalid
 from chat_app.errors import ChatError, InvalidRequest, StreamingOff
 from chat_app.log import Delta
 from chat_app.service import get_service
 from chat_app.turns import Turn
 
+# Granian accepts what is sent to a client that has gone, and reports it gone only when the loop comes round between.
+EVENTS_AT_ONCE = 256
 router = APIRouter()
 
 
@@ -44,24 +47,25 @@ async def websocket(socket: WebSocket) -> None:
     if not get_service().settings.streams(session):
         await socket.send_text(sse.dumps({"error": StreamingOff().as_dict()}))
         return await socket.close(1008)
-    followers: set[asyncio.Task[None]] = set()
     try:
-        while True:
-            text = await _receive(socket)
-            try:
-                turn, after = await _obey(text)
-            except ChatError as error:
-                await socket.send_text(sse.dumps({"error": error.as_dict()}))
-                continue
-            if turn:
-                follower = asyncio.create_task(_follow(socket, turn, after))
-                followers.add(follower)
-                follower.add_done_callback(followers.discard)
-    except WebSocketDisconnect:
+        # Who leaves, or does not read, ends the socket with all its followers; the turns go on.
+        async with asyncio.TaskGroup() as followers:
+            await _serve(socket, followers)
+    except* (WebSocketDisconnect, Undelivered):
         pass
-    finally:
-        for follower in followers:
-            follower.cancel()
+
+
+async def _serve(socket: WebSocket, followers: asyncio.TaskGroup) -> None:
+    """Do what the client asks until it leaves. Raises WebSocketDisconnect."""
+    while True:
+        text = await _receive(socket)
+        try:
+            turn, after = await _obey(text)
+        except ChatError as error:
+            await socket.send_text(sse.dumps({"error": error.as_dict()}))
+            continue
+        if turn:
+            followers.create_task(_follow(socket, turn, after))
 
 
 async def _receive(socket: WebSocket) -> str | bytes:
@@ -93,10 +97,14 @@ async def _follow(socket: WebSocket, turn: Turn, after: int) -> None:
     names = {"turn_id": turn.id, "chat_id": turn.chat_id}
     if after < 0:
         await _send(socket, sse.user_object(turn.user.content) | {"seq": 0} | names)
+    sent = 0
     async for event in turn.events(max(after, 0)):
         if isinstance(event, Delta) and event.kind == "reasoning":
             continue
         await _send(socket, sse.event_object(event) | {"seq": event.seq} | names)
+        sent += 1
+        if sent % EVENTS_AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 async def _send(socket: WebSocket, value: dict[str, Any]) -> None:

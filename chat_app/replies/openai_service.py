@@ -128,12 +128,16 @@ class OpenAIService:
         except httpx2.HTTPError as error:
             raise ProviderError("The connection to the model broke off. Try again.") from error
 
-    async def reply(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[Piece, None]:
-        """The reply source (`turns.Reply`): the answer to the history, trimmed from its oldest end if too long."""
-        kept = self._fitting(messages)
+    async def reply(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[Piece, None]:
+        """The reply source (`turns.Reply`): the answer to the history, trimmed from its oldest end if too long.
+
+        A system message at its front takes the place of the service's own. `kwargs` as in `chat_completion`.
+        """
+        system, kept = self._system_and_rest(messages)
+        kept = self._fitting(system, kept)
         while True:
             try:
-                async with aclosing(self._pieces(kept)) as pieces:
+                async with aclosing(self._pieces([*system, *kept], kwargs)) as pieces:
                     async for piece in pieces:
                         yield piece
                 return
@@ -143,11 +147,10 @@ class OpenAIService:
                     raise
                 kept = _from_question(kept[-(len(kept) // 2) :])
 
-    async def _pieces(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[Piece, None]:
-        system = [{"role": "system", "content": self._system_prompt}] if self._system_prompt else []
-        options = {"stream_options": {"include_usage": True}} | self._defaults
+    async def _pieces(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> AsyncGenerator[Piece, None]:
+        options = {"stream_options": {"include_usage": True}} | self._defaults | kwargs
         joiners = SurrogateJoiner(), SurrogateJoiner()
-        async with aclosing(self.chat_completion_stream([*system, *messages], **options)) as chunks:
+        async with aclosing(self.chat_completion_stream(messages, **options)) as chunks:
             finished = False
             async for chunk in chunks:
                 piece = _piece(chunk, *joiners)
@@ -156,11 +159,16 @@ class OpenAIService:
         if not finished:
             raise ProviderError("The model's answer broke off before its end. Try again.")
 
-    def _fitting(self, messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
+    def _system_and_rest(self, messages: Sequence[ChatMessage]) -> tuple[Sequence[ChatMessage], Sequence[ChatMessage]]:
+        if messages and messages[0]["role"] == "system":
+            return messages[:1], messages[1:]
+        return [{"role": "system", "content": self._system_prompt}] if self._system_prompt else [], messages
+
+    def _fitting(self, system: Sequence[ChatMessage], messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
         """The newest messages that leave a quarter of the context to the answer; always the last one."""
         if self._context_chars is None:
             return messages
-        room = self._context_chars * 3 // 4 - len(self._system_prompt)
+        room = self._context_chars * 3 // 4 - sum(len(message["content"]) for message in system)
         first = len(messages)
         while first and room - len(messages[first - 1]["content"]) >= 0:
             first -= 1
@@ -173,7 +181,7 @@ class OpenAIService:
         return self._client.with_options(base_url=await self._base_url())
 
     async def _request(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> dict[str, Any]:
-        return {"model": await self.model(), "messages": list(messages)} | kwargs
+        return {"model": kwargs.get("model") or await self.model(), "messages": list(messages)} | kwargs
 
 
 class SurrogateJoiner:

@@ -1,4 +1,4 @@
-"""The side bar: the list of chats, new chat, delete."""
+"""The side bar: the list of chats, and what can be done with one."""
 
 from datetime import datetime
 from typing import Any, TypedDict
@@ -9,12 +9,15 @@ from reflex.event import EventSpec
 from chat_app.errors import NotFound
 from chat_app.models import Chat
 from chat_app.service import get_service
-from chat_app.ui.elements import Link
+from chat_app.ui.dialogs import open_dialog
+from chat_app.ui.elements import ImportChat, Link
 from chat_app.ui.icons import icon
-from chat_app.ui.theme import NAME, theme_button
+from chat_app.ui.menu import menu, menu_item
+from chat_app.ui.theme import NAME, theme_menu
 from chat_app.ui.transcript import Transcript
 
 LISTED = 200
+UNDO_MS = 8_000
 
 
 class ChatRow(TypedDict):
@@ -23,10 +26,12 @@ class ChatRow(TypedDict):
     id: str
     title: str
     day: str
+    pinned: bool
 
 
 class Chats(rx.State):
     chats: list[ChatRow] = []
+    renaming: str = ""
 
     @rx.event(background=True, supersedes=True)
     async def watch(self) -> None:
@@ -43,25 +48,56 @@ class Chats(rx.State):
             await service.turns.changed(version)
 
     @rx.event
-    async def delete(self, chat_id: str) -> Any:
+    async def delete(self, chat_id: str, title: str) -> Any:
+        """Into the trash; the toast takes it out again."""
         transcript = await self.get_state(Transcript)
         try:
-            await get_service().delete_chat(chat_id)
+            await get_service().trash_chat(chat_id)
         except NotFound as error:
             return rx.toast.error(error.message)
-        if transcript.open_chat != chat_id:
-            return None
-        # At once, not when the page at "/" loads: the next message must not go to the chat that is gone.
-        await transcript.load("")
-        return rx.redirect("/")
+        undo = {"label": "Undo", "on_click": Chats.restore(chat_id)}
+        events = [rx.toast(f"Deleted “{title}”.", action=undo, duration=UNDO_MS)]
+        if transcript.open_chat == chat_id:
+            # At once, not when the page at "/" loads: the next message must not go to the chat that is gone.
+            await transcript.load("")
+            events.append(rx.redirect("/"))
+        return events
+
+    @rx.event
+    async def restore(self, chat_id: str) -> Any:
+        try:
+            await get_service().restore_chat(chat_id)
+        except NotFound as error:
+            return rx.toast.error(error.message)
+        return rx.redirect(f"/c/{chat_id}")
+
+    @rx.event
+    def begin_rename(self, chat_id: str) -> None:
+        self.renaming = chat_id
+
+    @rx.event
+    def cancel_rename(self) -> None:
+        self.renaming = ""
+
+    @rx.event
+    async def rename(self, chat_id: str, form: dict[str, Any]) -> None:
+        self.renaming = ""
+        if title := str(form.get("title", "")).strip()[:200]:
+            await get_service().rename_chat(chat_id, title)
+
+    @rx.event
+    async def pin(self, chat_id: str, pinned: bool) -> None:
+        service = get_service()
+        await service.store.set_chat(chat_id, pinned=pinned)
+        service.turns.announce()
 
 
 def chat_rows(chats: list[Chat]) -> list[ChatRow]:
     rows: list[ChatRow] = []
     last = ""
     for chat in chats:
-        day = day_name(chat.updated_at)
-        rows.append(ChatRow(id=chat.id, title=chat.title, day=day if day != last else ""))
+        day = "Pinned" if chat.pinned else day_name(chat.updated_at)
+        rows.append(ChatRow(id=chat.id, title=chat.title, day=day if day != last else "", pinned=chat.pinned))
         last = day
     return rows
 
@@ -79,50 +115,104 @@ def day_name(moment: datetime) -> str:
 
 def sidebar() -> rx.Component:
     return rx.el.aside(
-        rx.el.div(
-            Link.create(NAME, to="/", class_name="brand"),
-            theme_button(),
-            class_name="side-head",
+        rx.el.div(Link.create(NAME, to="/", class_name="brand"), theme_menu(), class_name="side-head"),
+        Link.create(
+            icon("square-pen"),
+            "New chat",
+            to="/",
+            class_name="side-button",
+            on_click=close_drawer(),
+            custom_attrs={"data-key": "new"},
         ),
-        Link.create(icon("square-pen"), "New chat", to="/", class_name="new-chat", on_click=close_drawer()),
-        rx.el.nav(
-            rx.el.ul(rx.foreach(Chats.chats, listed)),
-            aria_label="Chats",
-            class_name="chats",
+        side_button("search", "Search", "search", open_dialog("search")),
+        rx.el.nav(rx.el.ul(rx.foreach(Chats.chats, listed)), aria_label="Chats", class_name="chats"),
+        rx.el.footer(
+            ImportChat.create("Import a chat", class_name="quiet-text"),
+            rx.el.button(
+                "Shortcuts",
+                type="button",
+                class_name="quiet-text",
+                on_click=open_dialog("help"),
+                custom_attrs={"data-key": "help"},
+            ),
+            class_name="side-foot",
         ),
         class_name="sidebar",
         id="sidebar",
     )
 
 
+def side_button(name: str, text: str, key: str, on_click: Any) -> rx.Component:
+    return rx.el.button(
+        icon(name), text, type="button", class_name="side-button", on_click=on_click, custom_attrs={"data-key": key}
+    )
+
+
 def listed(chat: rx.Var[ChatRow]) -> rx.Component:
-    return chat_item(chat=chat, open_chat=Transcript.open_chat, key=chat["id"])
+    return chat_item(
+        chat=chat, current=chat["id"] == Transcript.open_chat, renamed=chat["id"] == Chats.renaming, key=chat["id"]
+    )
 
 
 @rx.memo
-def chat_item(chat: rx.Var[ChatRow], open_chat: rx.Var[str], rest: rx.RestProp) -> rx.Component:
+def chat_item(chat: rx.Var[ChatRow], current: rx.Var[bool], renamed: rx.Var[bool], rest: rx.RestProp) -> rx.Component:
     return rx.el.li(
         rest,
         rx.cond(chat["day"], rx.el.h2(chat["day"], class_name="day")),
-        rx.el.div(
-            Link.create(
-                chat["title"],
-                to="/c/" + chat["id"],
-                class_name="chat-link",
-                title=chat["title"],
-                on_click=close_drawer(),
-                custom_attrs={"aria-current": rx.cond(chat["id"] == open_chat, "page", "false")},
-            ),
-            rx.el.button(
-                icon("trash-2"),
-                type="button",
-                aria_label="Delete chat " + chat["title"],
-                class_name="quiet chat-delete",
-                on_click=Chats.delete(chat["id"]),
-            ),
-            class_name="chat-row",
-        ),
+        rx.cond(renamed, rename_form(chat), chat_row(chat, current)),
     )
+
+
+def chat_row(chat: rx.Var[ChatRow], current: rx.Var[bool]) -> rx.Component:
+    return rx.el.div(
+        Link.create(
+            chat["title"],
+            to="/c/" + chat["id"],
+            class_name="chat-link",
+            on_click=close_drawer(),
+            custom_attrs={"aria-current": rx.cond(current, "page", "false"), "title": chat["title"], "dir": "auto"},
+        ),
+        menu(
+            icon("ellipsis"),
+            menu_item(icon("pencil"), "Rename", Chats.begin_rename(chat["id"])),
+            rx.cond(
+                chat["pinned"],
+                menu_item(icon("pin-off"), "Unpin", Chats.pin(chat["id"], False)),
+                menu_item(icon("pin"), "Pin", Chats.pin(chat["id"], True)),
+            ),
+            menu_item(icon("file-text"), "Export as Markdown", export(chat["id"], "markdown")),
+            menu_item(icon("file-json"), "Export as JSON", export(chat["id"], "json")),
+            menu_item(icon("trash-2"), "Delete", Chats.delete(chat["id"], chat["title"])),
+            label="Actions for " + chat["title"],
+            class_name="chat-menu",
+        ),
+        class_name="chat-row",
+    )
+
+
+def rename_form(chat: rx.Var[ChatRow]) -> rx.Component:
+    return rx.el.form(
+        rx.el.input(
+            name="title",
+            default_value=chat["title"],
+            aria_label="Title",
+            auto_focus=True,
+            max_length=200,
+            class_name="field",
+            on_blur=Chats.cancel_rename,
+            on_key_down=cancel_on_escape,
+        ),
+        on_submit=Chats.rename(chat["id"]),
+        class_name="rename",
+    )
+
+
+def cancel_on_escape(key: rx.Var[str]) -> Any:
+    return rx.cond(key == "Escape", Chats.cancel_rename(), rx.noop())
+
+
+def export(chat_id: rx.Var[str], format: str) -> EventSpec:
+    return rx.download(url="/chats/" + chat_id + f"/export?format={format}")
 
 
 def open_drawer() -> EventSpec:

@@ -9,8 +9,11 @@ from reflex.event import EventSpec
 from chat_app.errors import ChatError
 from chat_app.service import get_service
 from chat_app.ui.connection import connection_chip
+from chat_app.ui.dialogs import open_dialog
 from chat_app.ui.elements import MessageBox
 from chat_app.ui.icons import icon
+from chat_app.ui.live import Live
+from chat_app.ui.settings import ChatSettings
 from chat_app.ui.transcript import Transcript
 
 
@@ -50,6 +53,7 @@ class Composer(rx.State):
             return [_restore(content), rx.toast.error(error.message)]
         if not transcript.open_chat:
             transcript.open_chat = turn.chat_id
+            (await self.get_state(Live)).follow_from(turn.chat_id)
             return rx.redirect(f"/c/{turn.chat_id}")
         return None
 
@@ -68,7 +72,7 @@ def composer() -> rx.Component:
             busy=Transcript.running != "",
         ),
         rx.el.div(
-            rx.el.span(Composer.model, class_name="model"),
+            model_button(),
             rx.cond(Transcript.running != "", stop_button(), send_button()),
             class_name="box-foot",
         ),
@@ -89,7 +93,24 @@ def stop_button() -> rx.Component:
         aria_label="Stop generating",
         class_name="round stop",
         on_click=Composer.stop,
+        custom_attrs={"data-key": "stop"},
         key="stop",
+    )
+
+
+def model_button() -> rx.Component:
+    """What answers; in a chat it opens that chat's settings."""
+    return rx.cond(
+        Transcript.open_chat == "",
+        rx.el.span(Composer.model, class_name="model"),
+        rx.el.button(
+            Composer.model,
+            icon("sliders-horizontal"),
+            rx.el.span("Settings of this chat", class_name="visually-hidden"),
+            type="button",
+            class_name="model",
+            on_click=[ChatSettings.load, open_dialog("settings")],
+        ),
     )
 
 

@@ -4,7 +4,13 @@ from typing import Any
 
 import reflex as rx
 
-STREAMDOWN = ["streamdown@2.7.1", "@streamdown/code@2.0.0"]
+STREAMDOWN = [
+    "streamdown@2.7.1",
+    "@streamdown/code@2.0.0",
+    "@streamdown/math@1.0.3",
+    "@streamdown/mermaid@1.0.2",
+    "katex@0.16.27",
+]
 
 
 class LiveWindow(rx.Component):
@@ -28,6 +34,35 @@ class Answer(rx.Component):
     message_id: rx.Var[str]
     stored: rx.Var[str]
     streaming: rx.Var[bool]
+
+
+class CopyText(rx.Component):
+    """The button that copies a message's text as it was written."""
+
+    library = rx.asset("answer.jsx", shared=True).importable_path
+    tag = "CopyText"
+    lib_dependencies: list[str] = STREAMDOWN
+
+    message_id: rx.Var[str]
+    stored: rx.Var[str]
+
+
+class Moment(rx.Component):
+    """A time (ISO 8601) on the reader's clock."""
+
+    library = rx.asset("page.jsx", shared=True).importable_path
+    tag = "Moment"
+
+    iso: rx.Var[str]
+
+
+class ImportChat(rx.Component):
+    """A button that imports a chat's JSON export; `on_problem` gets the sentence where that fails."""
+
+    library = rx.asset("page.jsx", shared=True).importable_path
+    tag = "ImportChat"
+
+    on_problem: rx.EventHandler[rx.event.passthrough_event_spec(str)]
 
 
 class Scroller(rx.Component):

@@ -33,6 +33,10 @@ class Live(rx.State):
 
     window: Window = {"id": "", "offset": 0, "text": ""}
     announcement: str = ""
+    # Which turn of which chat was followed to its end last: a new `watch` goes on there, also where the one before it
+    # was ended in between.
+    _chat: str = ""
+    _followed: str = ""
 
     @rx.event
     async def open(self) -> Any:
@@ -49,19 +53,24 @@ class Live(rx.State):
         Reflex ends this handler with the tab's connection, and a new one starts with the next load.
         """
         turns = get_service().turns
-        last = ""
         while True:
             version = turns.version
             async with self:
                 transcript = await self.get_state(Transcript)
-                chat_id = transcript.open_chat
-                last = last or _last_ended(transcript)
-            if chat_id and (turn := turns.next(chat_id, last)):
-                async for event in self._follow(turn):
-                    yield event
-                last = turn.id
-            else:
+                if transcript.open_chat != self._chat:
+                    self.follow_from(transcript.open_chat, _last_ended(transcript))
+                turn = turns.next(self._chat, self._followed) if self._chat else None
+            if turn is None:
                 await turns.changed(version)
+                continue
+            async for event in self._follow(turn):
+                yield event
+            async with self:
+                self._followed = turn.id
+
+    def follow_from(self, chat_id: str, turn_id: str = "") -> None:
+        """Follow the turns of a chat that are newer than this one."""
+        self._chat, self._followed = chat_id, turn_id
 
     @rx.event
     async def resend(self, window_id: str) -> None:
@@ -91,17 +100,16 @@ class Live(rx.State):
                 if text:
                     self.window = {"id": window_id, "offset": offset, "text": text}
                 if ended:
-                    await self._end(turn, ended)
+                    await self._end(ended)
             offset += _utf16_length(text)
             if not ended:
                 await asyncio.sleep(FLUSH_S if len(batch) == 1 else FAST_FLUSH_S)
         if ended and ended.status is Status.failed and ended.error:
             yield rx.toast.error(ended.error["message"])
 
-    async def _end(self, turn: Turn, ended: Ended) -> None:
-        reply = await get_service().store.message(turn.id)
+    async def _end(self, ended: Ended) -> None:
         transcript = await self.get_state(Transcript)
-        transcript.end(reply or turn.reply, ended)
+        await transcript.end()
         self.announcement = "Answer complete" if ended.status is Status.complete else "Answer ended"
 
 

@@ -3,6 +3,9 @@ each chat survives a reload. The form around it, its buttons and its handlers ar
 import { useEffect, useRef } from "react";
 import { useLocation } from "react-router";
 
+// Where CSS can size a field by its content (see chat.css): measuring 100 KB of text at every key is slow.
+const GROWS_BY_ITSELF = typeof CSS !== "undefined" && CSS.supports("field-sizing", "content");
+
 // Sent by composer.py.
 const RESTORE_EVENT = "chat:restore-draft";
 
@@ -15,8 +18,10 @@ export function MessageBox({ busy, ...props }) {
   function changed() {
     const area = ref.current;
     if (!area) return;
-    area.style.height = "auto";
-    area.style.height = `${area.scrollHeight}px`;
+    if (!GROWS_BY_ITSELF) {
+      area.style.height = "auto";
+      area.style.height = `${area.scrollHeight}px`;
+    }
     area.form?.toggleAttribute("data-empty", area.value.trim() === "");
     if (area.value) localStorage.setItem(draft, area.value);
     else localStorage.removeItem(draft);

@@ -7,9 +7,14 @@ from chat_app.ui.composer import Composer, composer, notice
 from chat_app.ui.elements import Fonts, Link, Scroller
 from chat_app.ui.icons import icon
 from chat_app.ui.live import Live, live
+from chat_app.ui.loading import skeleton
+from chat_app.ui.messages import transcript
+from chat_app.ui.search import search_dialog
 from chat_app.ui.session import Session
+from chat_app.ui.settings import settings_dialog
+from chat_app.ui.shortcuts import shortcut_list
 from chat_app.ui.theme import NAME
-from chat_app.ui.transcript import Transcript, transcript
+from chat_app.ui.transcript import Transcript
 
 SUGGESTIONS = [
     "Why is the sky blue?",
@@ -40,11 +45,18 @@ def page() -> rx.Component:
         rx.el.div(class_name="scrim", on_click=close_drawer()),
         rx.el.main(
             top_bar(),
+            rx.cond(Transcript.loading, skeleton()),
             rx.cond(Transcript.missing, missing(), conversation()),
             live(),
             class_name="main",
-            custom_attrs={"data-empty": rx.cond(Transcript.open_chat == "", "true", "false")},
+            custom_attrs={
+                "data-empty": rx.cond(Transcript.open_chat == "", "true", "false"),
+                "data-loading": rx.cond(Transcript.loading, "true", "false"),
+            },
         ),
+        search_dialog(),
+        settings_dialog(),
+        shortcut_list(),
         class_name="app",
     )
 
@@ -54,7 +66,7 @@ def top_bar() -> rx.Component:
     return rx.el.header(
         rx.el.button(icon("menu"), type="button", aria_label="Show chats", class_name="quiet", on_click=open_drawer()),
         rx.el.span(NAME, class_name="brand"),
-        Link.create(icon("square-pen"), to="/", class_name="quiet", aria_label="New chat"),
+        Link.create(icon("square-pen"), to="/", class_name="quiet", custom_attrs={"aria-label": "New chat"}),
         class_name="top-bar",
     )
 
@@ -62,13 +74,20 @@ def top_bar() -> rx.Component:
 def conversation() -> rx.Component:
     """The box stays the same element from the empty page to the full one; only its place changes."""
     return rx.fragment(
-        rx.cond(Transcript.open_chat == "", welcome(), Scroller.create(transcript(), chat_id=Transcript.open_chat)),
+        rx.cond(Transcript.open_chat == "", welcome(), opened()),
         rx.el.div(
             composer(),
             rx.cond(Transcript.open_chat == "", suggestions()),
             notice(),
             class_name="dock",
         ),
+    )
+
+
+def opened() -> rx.Component:
+    return rx.fragment(
+        rx.el.h1("Conversation", class_name="visually-hidden"),
+        Scroller.create(transcript(), chat_id=Transcript.open_chat),
     )
 
 

@@ -1,7 +1,9 @@
-/* The scrolling part of the page: follows what grows, and lets go at once when the reader scrolls up.
+/* The scrolling part of the page: follows what grows, lets go at once when the reader scrolls up, and goes to the message
+that the address names.
 
 Own code, for the libraries that do this take a scroll in the moment of growth for their own and yank the reader down. */
 import { useEffect, useRef, useState } from "react";
+import { useLocation } from "react-router";
 
 // As near to the end as rounding and a wheel's last notch may leave it, in CSS pixels.
 const NEAR = 24;
@@ -11,6 +13,29 @@ export function Scroller({ children, chatId }) {
   const content = useRef(null);
   const follow = useRef(null);
   const [following, setFollowing] = useState(true);
+  const { hash } = useLocation();
+
+  useEffect(() => {
+    const named = hash.slice(1);
+    if (!named) return undefined;
+    const show = () => {
+      const element = document.getElementById(named);
+      if (!element) return;
+      watcher.disconnect();
+      follow.current(false);
+      element.scrollIntoView({ block: "center" });
+      element.classList.add("named");
+      setTimeout(() => element.classList.remove("named"), 2500);
+    };
+    // The messages come after the page.
+    const watcher = new MutationObserver(show);
+    watcher.observe(content.current, { childList: true, subtree: true });
+    const frame = requestAnimationFrame(show);
+    return () => {
+      watcher.disconnect();
+      cancelAnimationFrame(frame);
+    };
+  }, [hash, chatId]);
 
   useEffect(() => {
     const element = area.current;
@@ -49,7 +74,7 @@ export function Scroller({ children, chatId }) {
     element.addEventListener("scroll", onScroll, { passive: true });
     element.addEventListener("wheel", onWheel, { passive: true });
     document.addEventListener("submit", onSubmit);
-    follow.current = () => pin(true);
+    follow.current = pin;
     pin(true);
     return () => {
       observer.disconnect();
@@ -67,7 +92,7 @@ export function Scroller({ children, chatId }) {
         </div>
       </div>
       {following || (
-        <button type="button" className="jump" onClick={() => follow.current()}>
+        <button type="button" className="jump" onClick={() => follow.current(true)}>
           <svg viewBox="0 0 24 24" aria-hidden="true">
             <path d="M12 5v14m-6-6 6 6 6-6" />
           </svg>

@@ -1,7 +1,8 @@
-"""The open chat's messages: the state that holds them and the components that show them.
+"""The open chat's messages: the state that holds them.
 
 The state holds the messages as they were loaded, and apart from them those since: a changed list is sent whole, so the
 loaded ones must not change while the chat goes on. The text of a message that was followed live is never sent again.
+The components that show them are in `messages.py`.
 """
 
 from typing import Any, TypedDict
@@ -9,17 +10,16 @@ from typing import Any, TypedDict
 import reflex as rx
 
 from chat_app.errors import ChatError, Interrupted, NotFound
-from chat_app.log import Ended
 from chat_app.models import Message, Role, Status
 from chat_app.service import get_service
 from chat_app.turns import Turn
-from chat_app.ui.elements import Answer
 
 
 class Row(TypedDict):
-    """A message as the page shows it; `figures` is its small print.
+    """A message as the page shows it; `figures` is its small print, `time` ISO 8601 in UTC.
 
-    `problem` is a sentence where it did not end well, and `cut` whether there is text to go on from.
+    `problem` is a sentence where it did not end well, and `cut` whether there is text to go on from. `version` is
+    `2 / 3` where there are several, `previous` and `next` the ids of those beside it.
     """
 
     id: str
@@ -28,7 +28,12 @@ class Row(TypedDict):
     status: str
     problem: str
     figures: str
+    time: str
     cut: bool
+    rating: int
+    version: str
+    previous: str
+    next: str
 
 
 class Transcript(rx.State):
@@ -37,6 +42,8 @@ class Transcript(rx.State):
     recent: list[Row] = []
     running: str = ""
     missing: bool = False
+    loading: bool = True
+    editing: str = ""
 
     @rx.event
     async def regenerate(self, reply_id: str) -> Any:
@@ -45,6 +52,38 @@ class Transcript(rx.State):
     @rx.event
     async def go_on(self, reply_id: str) -> Any:
         return await self._again(reply_id, go_on=True)
+
+    @rx.event
+    def edit(self, message_id: str) -> None:
+        self.editing = message_id
+
+    @rx.event
+    def cancel_edit(self) -> None:
+        self.editing = ""
+
+    @rx.event
+    async def resend(self, message_id: str, form: dict[str, Any]) -> Any:
+        """Ask an edited question: a new version of it, beside the old one."""
+        try:
+            await get_service().turns.start(str(form.get("content", "")), self.open_chat, edit_of=message_id)
+        except ChatError as error:
+            return rx.toast.error(error.message)
+        self.editing = ""
+        return None
+
+    @rx.event
+    async def show(self, message_id: str) -> None:
+        """Another version, with what follows from it."""
+        await get_service().store.choose(message_id)
+        await self.load(self.open_chat)
+
+    @rx.event
+    async def rate(self, message_id: str, rating: int) -> None:
+        await get_service().store.rate(message_id, rating)
+        for rows in (self.loaded, self.recent):
+            for row in rows:
+                if row["id"] == message_id:
+                    row["rating"] = rating
 
     async def _again(self, reply_id: str, go_on: bool) -> Any:
         try:
@@ -55,12 +94,14 @@ class Transcript(rx.State):
 
     async def load(self, chat_id: str) -> None:
         """Show a chat as it is stored; what still runs counts as recent."""
-        self.open_chat, self.loaded, self.recent = chat_id, [], []
-        self.running, self.missing = "", False
+        self.open_chat, self.loaded, self.recent, self.editing = chat_id, [], [], ""
+        self.missing = self.loading = False
+        running = get_service().turns.running(chat_id)
+        self.running = running.id if running else ""
         if not chat_id:
             return
         try:
-            rows = [message_row(message) for message in await get_service().store.messages(chat_id)]
+            rows = await _rows(chat_id)
         except NotFound:
             self.missing = True
             return
@@ -68,27 +109,48 @@ class Transcript(rx.State):
         self.loaded, self.recent = rows[:ended], rows[ended:]
 
     def begin(self, turn: Turn) -> None:
-        """Show a turn that starts to be followed."""
+        """Show a turn that starts to be followed; what it is another version of gives way, with all that came after."""
         self.running = turn.id
-        reply = message_row(turn.reply)
-        # A new version takes the place of the old one, and of all that came after it.
-        if (end := _end_of(self.recent, turn.user.id)) is not None:
-            self.recent = [*self.recent[:end], reply]
-        elif (end := _end_of(self.loaded, turn.user.id)) is not None:
-            if end < len(self.loaded):
-                self.loaded = self.loaded[:end]
-            self.recent = [reply]
-        else:
-            self.recent += [message_row(turn.user), reply]
+        new = [message_row(turn.reply)]
+        if not self._cut_after(turn.user.id):
+            new = [message_row(turn.user), *new]
+            if not self._cut_after(turn.user.parent_id):
+                self.loaded, self.recent = [], []
+        self.recent = [*self.recent, *new]
 
-    def end(self, reply: Message, ended: Ended) -> None:
+    async def end(self) -> None:
         """Show how a followed turn ended; its text is on the page already."""
         self.running = ""
-        row = Row(**message_row(reply) | {"content": ""})
-        self.recent = [row if known["id"] == reply.id else known for known in self.recent]
+        new = {row["id"]: row for row in await _rows(self.open_chat)}
+        self.recent = [_without_text(new.get(row["id"], row), row) for row in self.recent]
+
+    def _cut_after(self, message_id: str | None) -> bool:
+        """Take away what comes after a message; False where it is not shown."""
+        if (end := _end_of(self.recent, message_id)) is not None:
+            self.recent = self.recent[:end]
+        elif (end := _end_of(self.loaded, message_id)) is not None:
+            if end < len(self.loaded):
+                self.loaded = self.loaded[:end]
+            self.recent = []
+        return end is not None
 
 
-def _end_of(rows: list[Row], message_id: str) -> int | None:
+async def _rows(chat_id: str) -> list[Row]:
+    rows = []
+    for item in await get_service().store.path(chat_id):
+        row = message_row(item.message)
+        if item.of > 1:
+            row["version"] = f"{item.number} / {item.of}"
+            row["previous"], row["next"] = item.previous_id or "", item.next_id or ""
+        rows.append(row)
+    return rows
+
+
+def _without_text(row: Row, shown: Row) -> Row:
+    return Row(**row | {"content": shown["content"]})
+
+
+def _end_of(rows: list[Row], message_id: str | None) -> int | None:
     """The index after the row of a message."""
     return next((i + 1 for i, row in enumerate(rows) if row["id"] == message_id), None)
 
@@ -101,7 +163,12 @@ def message_row(message: Message) -> Row:
         status=message.status,
         problem=_problem(message),
         figures=_figures(message),
+        time=message.created_at.isoformat(timespec="seconds"),
         cut=bool(message.content) and message.status != Status.complete,
+        rating=message.rating,
+        version="",
+        previous="",
+        next="",
     )
 
 
@@ -111,7 +178,7 @@ def _problem(message: Message) -> str:
     if message.status == Status.interrupted:
         return Interrupted().message
     if message.status == Status.failed:
-        return (message.error or {}).get("message", "The answer failed. Try again.")
+        return str((message.error or {}).get("message", "The answer failed. Try again."))
     return ""
 
 
@@ -129,54 +196,3 @@ def _figures(message: Message) -> str:
 
 def _duration(ms: int) -> str:
     return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
-
-
-def transcript() -> rx.Component:
-    # No live region: a screen reader is told where an answer begins and ends (`status`), not each token.
-    return rx.el.div(
-        rx.foreach(Transcript.loaded + Transcript.recent, lambda row: message(row=row, key=row["id"])),
-        role="log",
-        aria_label="Conversation",
-        aria_live="off",
-        class_name="transcript",
-    )
-
-
-@rx.memo
-def message(row: rx.Var[Row], rest: rx.RestProp) -> rx.Component:
-    return rx.el.div(rest, rx.cond(row["role"] == Role.user, question(row), answer(row)))
-
-
-def question(row: rx.Var[Row]) -> rx.Component:
-    return rx.el.article(
-        rx.el.div(row["content"], class_name="bubble", dir="auto"),
-        aria_label="You said",
-        class_name="question",
-    )
-
-
-def answer(row: rx.Var[Row]) -> rx.Component:
-    return rx.el.article(
-        Answer.create(message_id=row["id"], stored=row["content"], streaming=row["status"] == Status.streaming),
-        rx.cond(row["problem"], problem(row)),
-        rx.el.footer(row["figures"], class_name="figures"),
-        aria_label="Assistant said",
-        class_name="answer",
-    )
-
-
-def problem(row: rx.Var[Row]) -> rx.Component:
-    """How it ended, and what can be done about it."""
-    return rx.el.div(
-        rx.el.p(row["problem"], class_name="problem", custom_attrs={"data-status": row["status"]}),
-        rx.el.span(
-            rx.cond(row["cut"], text_button("Continue", Transcript.go_on(row["id"]))),
-            text_button("Regenerate", Transcript.regenerate(row["id"])),
-            class_name="choices",
-        ),
-        class_name="after",
-    )
-
-
-def text_button(text: str, on_click: Any) -> rx.Component:
-    return rx.el.button(text, type="button", class_name="text-button", on_click=on_click)

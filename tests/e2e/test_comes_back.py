@@ -104,7 +104,7 @@ async def test_regenerate_writes_another_version_and_keeps_the_old_one(
     await chat.stop.click()
     old = (await chat.stored())[-1]
     provider.clear()
-    await page.get_by_role("button", name="Regenerate").click()
+    await page.get_by_role("button", name="Try again").click()
     await expect(chat.stop).to_be_visible()
     await expect(chat.answers).to_have_count(1)
     await chat.stop.click()

@@ -1,0 +1,531 @@
+/* useStream(): a chat with this app from any React page; createStream() is the same without React.
+
+The answer comes as an event stream over `fetch` and goes on by itself after a broken connection. Where it cannot stream
+(no `response.body`, streaming turned off, a proxy that holds the stream back or strips it) it comes whole, from
+`POST /messages/` with the same Idempotency-Key: a question is never asked twice. `mode` says which of the two it is.
+
+Needs the npm package `eventsource-parser` (4 or later), and `react` for the hook. The event-stream contract is the
+server's: a block's id is `<turn>:<number>`, and the numbers count the characters of the answer. */
+import { createParser } from "eventsource-parser";
+import { useEffect, useMemo, useSyncExternalStore } from "react";
+
+const DEFAULTS = {
+  // Where the app is: "" is the page's own origin.
+  baseUrl: "",
+  // Sent with every request, for example { "X-Session-Id": … }.
+  headers: {},
+  fetch: (...request) => globalThis.fetch(...request),
+  // The times are milliseconds. The server sends the first frame at once: one that is not here by then is held back.
+  patience: 5000,
+  // The server pings every 15 s: a connection with less than that is dead.
+  silence: 40_000,
+  // In a row, with nothing new in between; the pause begins with `backoff` and doubles up to `longest`.
+  retries: 8,
+  backoff: 250,
+  longest: 8000,
+};
+const FLUSH_MS = 16;
+const POLL_MS = 2000;
+// A whole stream in one piece after that long was held back; a shorter one was a short answer.
+const LUMP_MS = 1000;
+// Of the self test, whose five frames are 200 ms apart, from first to last.
+const SPREAD_MS = 400;
+const PROBE_MS = 5000;
+// What a proxy says while the server behind it restarts.
+const TRANSIENT = [408, 425, 502, 503, 504];
+// Reasons for whole replies that may go away, with the network that a person is in.
+const PASSING = ["buffered", "not-a-stream"];
+const BUSY = ["loading", "waiting", "streaming", "reconnecting"];
+
+const EMPTY = { chatId: null, turnId: null, messages: [], partial: "", status: "idle", error: null };
+
+/** An error that trying again does not help: `{code, message, retryable}` in `error`. */
+class Problem extends Error {
+  constructor(error) {
+    super(error.message);
+    this.error = error;
+  }
+}
+
+/** One chat. Its state, a new object at each change:
+
+    chatId    null until the first answer begins
+    turnId    of the answer that grows
+    messages  [{id, role, content, status, error}], finished ones, oldest first
+    partial   the text so far of the answer that grows
+    status    idle | loading | waiting | streaming | reconnecting | complete | stopped | failed | interrupted
+    mode      stream | whole
+    reason    why it is whole: no-body | off | not-a-stream | buffered
+    error     {code, message, retryable} of the last question, or null
+*/
+export function createStream(options = {}) {
+  return new ChatStream({ ...DEFAULTS, ...options });
+}
+
+class ChatStream {
+  #options;
+  #state = { ...EMPTY, mode: "stream", reason: null };
+  #listeners = new Set();
+  #turn = null;
+  #flushed = 0;
+  #flush = null;
+  #streamsAgain = false;
+  // A question that may or may not have reached the server: asked again, it keeps its key.
+  #unanswered = null;
+
+  constructor(options) {
+    this.#options = options;
+  }
+
+  getState = () => this.#state;
+
+  /** Calls `listener` after each change; returns the function that ends it. */
+  subscribe = (listener) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  /** Ask. Resolves with the answer as a message when it has ended, with null where the question was not taken (the
+      state's `error` says why, unless the last answer still grows), with undefined where it was closed meanwhile. */
+  send = async (text) => {
+    if (this.#turn) return null;
+    const { chatId, messages } = this.#state;
+    const again = this.#unanswered?.text === text && this.#unanswered.chatId === chatId;
+    const turn = newTurn({ text, chatId, key: again ? this.#unanswered.key : newKey() });
+    if (this.#streamsAgain) this.#set({ mode: "stream", reason: null });
+    this.#streamsAgain = false;
+    const question = { id: turn.key, role: "user", content: text, status: "complete", error: null };
+    this.#set({ messages: [...messages, question], partial: "", status: "waiting", error: null });
+    return this.#settle(turn, messages);
+  };
+
+  /** End the answer that grows; its text so far is kept. */
+  stop = async () => {
+    const turn = this.#turn;
+    if (!turn || turn.stopping || this.#state.status === "loading") return;
+    turn.stopping = true;
+    if (this.#state.mode === "whole") await this.#endWhole(turn);
+    // Without an id yet: as soon as the stream names it.
+    else if (turn.id) await this.#end(turn);
+  };
+
+  /** Show a stored chat, and follow its answer if one grows; null begins a new chat. */
+  open = async (chatId) => {
+    this.close();
+    this.#set({ ...EMPTY, chatId, status: chatId ? "loading" : "idle" });
+    if (!chatId) return;
+    const turn = (this.#turn = newTurn({ chatId }));
+    try {
+      const messages = await this.#persist(turn, () => this.#history(turn));
+      if (this.#turn !== turn) return;
+      const growing = messages.at(-1)?.status === "streaming" ? messages.pop() : null;
+      this.#turn = null;
+      this.#set({ messages, status: growing ? "waiting" : "idle" });
+      if (growing) await this.#settle(newTurn({ chatId, id: growing.id }), messages);
+    } catch (problem) {
+      if (this.#turn !== turn) return;
+      this.#turn = null;
+      this.#set({ ...EMPTY, status: "failed", error: problem.error });
+    }
+  };
+
+  /** Stop following. Changes nothing on the server: `open()` goes on with the same answer. */
+  close = () => {
+    const turn = this.#turn;
+    this.#turn = null;
+    clearTimeout(this.#flush);
+    if (turn) leave(turn);
+    // As if it had not been opened.
+    if (turn) this.#state = { ...this.#state, ...EMPTY };
+  };
+
+  // State
+
+  #set(patch) {
+    this.#state = { ...this.#state, ...patch };
+    this.#tell();
+  }
+
+  #tell() {
+    clearTimeout(this.#flush);
+    this.#flush = null;
+    this.#flushed = now();
+    this.#listeners.forEach((listener) => listener());
+  }
+
+  /** Deltas: told at once when they are the first or the last are some time ago, together otherwise. */
+  #show(turn) {
+    const status = turn.content ? "streaming" : "waiting";
+    const first = status !== this.#state.status;
+    this.#state = { ...this.#state, partial: turn.content, turnId: turn.id, chatId: turn.chatId, status };
+    const wait = this.#flushed + FLUSH_MS - now();
+    if (first || wait <= 0) this.#tell();
+    else this.#flush ??= setTimeout(() => this.#tell(), wait);
+  }
+
+  // A turn from its question to its end
+
+  async #settle(turn, before) {
+    this.#turn = turn;
+    let refusal = null;
+    try {
+      turn.end = await this.#answer(turn);
+    } catch (problem) {
+      refusal = problem.error ?? (turn.gone ? null : unreachable());
+      turn.end ??= { status: "failed", error: refusal };
+    }
+    if (this.#turn !== turn) return undefined;
+    this.#turn = null;
+    const taken = turn.id || turn.content || turn.gone;
+    this.#unanswered = !taken && refusal?.code === "unreachable" ? turn : null;
+    if (!taken && refusal) {
+      this.#set({ messages: before, status: "failed", error: refusal });
+      return null;
+    }
+    const { status, error = null, ...rest } = turn.end;
+    const reply = { id: turn.id ?? turn.key, role: "assistant", content: turn.content, status, error, ...rest };
+    const messages = [...this.#state.messages, reply];
+    this.#set({ messages, partial: "", status, error, turnId: null, chatId: turn.chatId });
+    return reply;
+  }
+
+  async #answer(turn) {
+    if (this.#state.mode === "whole") {
+      if (PASSING.includes(this.#state.reason)) this.#probe();
+      return this.#whole(turn);
+    }
+    const end = await this.#persist(turn, () => this.#follow(turn));
+    if (end.fallback) {
+      this.#set({ mode: "whole", reason: end.fallback, status: "waiting" });
+      if (turn.stopping) await this.#endWhole(turn);
+      return this.#whole(turn);
+    }
+    // Where a proxy strips the headers that name the chat.
+    if (!turn.chatId && turn.key) await this.#whole(turn);
+    return end;
+  }
+
+  /** Tries until an attempt gives something, with pauses; what brought the answer forward does not count. */
+  async #persist(turn, attempt) {
+    const { retries, backoff, longest } = this.#options;
+    for (let failures = 0; ; failures += 1) {
+      const before = turn.number;
+      if (turn.gone) throw new Error("no longer followed");
+      try {
+        const result = await attempt();
+        if (result) return result;
+      } catch (problem) {
+        if (turn.gone || problem instanceof Problem) throw problem;
+      }
+      if (turn.number > before) failures = 0;
+      if (failures >= retries) throw new Problem(unreachable());
+      if (this.#state.status !== "loading") this.#set({ status: "reconnecting" });
+      // Spread out, or all clients of a restarted server come back in the same moment.
+      await pause(turn, Math.min(backoff * 2 ** failures, longest) * (0.75 + Math.random() / 2));
+    }
+  }
+
+  /** One connection. Gives how the turn ended, `{fallback}` where it cannot stream, null where the connection broke. */
+  async #follow(turn) {
+    const { patience, silence } = this.#options;
+    const connection = (turn.connection = new AbortController());
+    const first = turn.number === 0;
+    const began = now();
+    let heard = began;
+    let late = false;
+    const tooLate = () => {
+      late = first;
+      connection.abort();
+    };
+    let timer = setTimeout(tooLate, first ? patience : silence);
+    // A machine that slept finds its connections dead, and its timers late.
+    const awake = onWake(() => now() - heard > silence / 2 && connection.abort());
+    let reads = 0;
+    try {
+      const response = await this.#connect(turn, connection.signal);
+      const end = await this.#rejected(turn, response);
+      if (end) return end;
+      this.#identify(turn, response.headers.get("X-Turn-Id"), response.headers.get("X-Chat-Id"));
+      if (first) turn.content = "";
+      this.#show(turn);
+      const onPiece = () => {
+        reads += 1;
+        heard = now();
+        clearTimeout(timer);
+        timer = setTimeout(() => connection.abort(), silence);
+        if (this.#turn === turn && !turn.gone) this.#show(turn);
+        return turn.done;
+      };
+      await read(response, (event) => this.#take(turn, event), onPiece);
+    } catch (problem) {
+      if (late) return { fallback: "buffered" };
+      if (problem instanceof Problem || turn.gone) throw problem;
+    } finally {
+      clearTimeout(timer);
+      awake();
+      connection.abort();
+    }
+    // Noticed too late for this answer, but not for the next.
+    if (turn.end && first && reads === 1 && now() - began > LUMP_MS) this.#set({ mode: "whole", reason: "buffered" });
+    return turn.end;
+  }
+
+  #connect(turn, signal) {
+    if (!turn.id) return this.#fetch("/stream/?ids=1", { ...question(turn), signal });
+    // From the very start the user's message is in it, a frame that comes at once.
+    const headers = turn.number ? { "Last-Event-ID": `${turn.id}:${turn.number}` } : {};
+    return this.#fetch(`/stream/${encodeURIComponent(turn.id)}`, { headers, signal });
+  }
+
+  /** What a response means that is no event stream; null for one that is. */
+  async #rejected(turn, response) {
+    if (response.status === 204) return this.#whole(turn);
+    if (!response.ok) {
+      const { error, ours } = await problemOf(response);
+      if (error.code === "streaming_off" || (!ours && [404, 405, 501].includes(response.status))) {
+        return { fallback: "off" };
+      }
+      if (transient(response, error, ours)) throw new Error(error.message);
+      throw new Problem(error);
+    }
+    if (!isEventStream(response)) return { fallback: "not-a-stream" };
+    return response.body ? null : { fallback: "no-body" };
+  }
+
+  /** A block of the stream. One that cannot be read breaks the connection: the next one brings it again. */
+  #take(turn, { id, event, data }) {
+    const [, turnId, digits] = /^(.+):(\d+)$/.exec(id ?? "") ?? [];
+    this.#identify(turn, turnId);
+    if (data === "[DONE]") {
+      turn.end ??= { status: "complete" };
+      turn.done = true;
+      return;
+    }
+    const frame = JSON.parse(data);
+    if (digits !== undefined) {
+      if (Number(digits) <= turn.number) return;
+      turn.number = Number(digits);
+    }
+    if (frame.role !== "assistant" || event === "reasoning") return;
+    turn.content += frame.delta ?? "";
+    turn.end = endOf(frame) ?? turn.end;
+  }
+
+  #identify(turn, id, chatId) {
+    turn.chatId ??= chatId ?? null;
+    if (turn.id || !id) return;
+    turn.id = id;
+    if (turn.stopping) this.#end(turn);
+  }
+
+  /** The whole reply. The server knows the question by its key, whether the stream brought it there or this does. */
+  async #whole(turn) {
+    if (!turn.key) return this.#stored(turn);
+    return this.#persist(turn, async () => {
+      turn.connection = new AbortController();
+      if (this.#state.status === "reconnecting") this.#set({ status: "waiting" });
+      const response = await this.#fetch("/messages/", { ...question(turn), signal: turn.connection.signal });
+      if (response.ok) return finished(turn, await response.json());
+      const { error, ours, message } = await problemOf(response);
+      if (message) return finished(turn, message);
+      if (transient(response, error, ours)) return null;
+      throw new Problem(error);
+    });
+  }
+
+  /** The whole reply to a question that was asked elsewhere. */
+  async #stored(turn) {
+    for (;;) {
+      const messages = await this.#persist(turn, () => this.#history(turn));
+      const reply = messages.find((message) => message.id === turn.id);
+      if (!reply) throw new Problem({ code: "not_found", message: "This answer was deleted.", retryable: false });
+      if (reply.status !== "streaming") return finished(turn, reply);
+      await pause(turn, POLL_MS);
+      if (turn.gone) throw new Error("no longer followed");
+    }
+  }
+
+  async #history(turn) {
+    turn.connection = new AbortController();
+    const path = `/messages/?chat_id=${encodeURIComponent(turn.chatId)}`;
+    const response = await this.#fetch(path, { signal: turn.connection.signal });
+    if (response.ok) return (await response.json()).messages;
+    const { error, ours } = await problemOf(response);
+    if (transient(response, error, ours)) return null;
+    throw new Problem(error);
+  }
+
+  /** The id of the answer that grows in a chat; null where there is none or nobody knows. */
+  async #running(chatId) {
+    if (!chatId) return null;
+    try {
+      const response = await this.#fetch(`/messages/?chat_id=${encodeURIComponent(chatId)}&limit=1`);
+      const last = (await response.json()).messages.at(-1);
+      return last.status === "streaming" ? last.id : null;
+    } catch {
+      return null;
+    }
+  }
+
+  async #end(turn) {
+    try {
+      const response = await this.#fetch(`/stream/${encodeURIComponent(turn.id)}/stop`, { method: "POST" });
+      if (response.ok) return;
+    } catch {
+      // As below.
+    }
+    this.#giveUp(turn);
+  }
+
+  async #endWhole(turn) {
+    turn.id ??= await this.#running(turn.chatId);
+    if (turn.id) await this.#end(turn);
+    else this.#giveUp(turn);
+  }
+
+  #giveUp(turn) {
+    const message = "This page no longer waits for the answer. The server may still be writing it.";
+    turn.end ??= { status: "stopped", error: { code: "stop_failed", message, retryable: false } };
+    leave(turn);
+  }
+
+  /** Whether streams get through again, for the next question. */
+  async #probe() {
+    const connection = new AbortController();
+    const timer = setTimeout(() => connection.abort(), PROBE_MS);
+    const times = [];
+    try {
+      const response = await this.#fetch("/stream/selftest", { signal: connection.signal });
+      if (isEventStream(response) && response.body) await read(response, () => times.push(now()));
+    } catch {
+      return;
+    } finally {
+      clearTimeout(timer);
+    }
+    this.#streamsAgain = times.length > 1 && times.at(-1) - times[0] >= SPREAD_MS;
+  }
+
+  #fetch(path, request = {}) {
+    const { baseUrl, headers, fetch } = this.#options;
+    const url = baseUrl.replace(/\/+$/, "") + path;
+    return fetch(url, { cache: "no-store", ...request, headers: { ...headers, ...request.headers } });
+  }
+}
+
+/** Read to the end: each event to `onEvent`, and after each piece `onPiece`, which ends it by returning true. */
+async function read(response, onEvent, onPiece = () => false) {
+  const reader = response.body.getReader();
+  const parser = createParser({ onEvent });
+  // Keeps the first bytes of a character whose rest is in the next piece.
+  const decoder = new TextDecoder();
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    parser.feed(decoder.decode(value, { stream: true }));
+    if (onPiece()) return;
+  }
+}
+
+function newTurn({ text = null, chatId = null, key = null, id = null }) {
+  const flags = { stopping: false, gone: false, done: false };
+  return { text, chatId, key, id, number: 0, content: "", end: null, connection: null, wake: null, ...flags };
+}
+
+function leave(turn) {
+  turn.gone = true;
+  turn.connection?.abort();
+  turn.wake?.();
+}
+
+function pause(turn, ms) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => turn.wake(), ms);
+    const awake = onWake(() => turn.wake());
+    turn.wake = () => {
+      clearTimeout(timer);
+      awake();
+      resolve();
+    };
+  });
+}
+
+/** Calls back when the network or the tab is there again; returns the function that ends it. */
+function onWake(callback) {
+  const visible = () => document.visibilityState === "visible" && callback();
+  globalThis.addEventListener?.("online", callback);
+  globalThis.addEventListener?.("pageshow", callback);
+  globalThis.document?.addEventListener("visibilitychange", visible);
+  return () => {
+    globalThis.removeEventListener?.("online", callback);
+    globalThis.removeEventListener?.("pageshow", callback);
+    globalThis.document?.removeEventListener("visibilitychange", visible);
+  };
+}
+
+function question({ text, chatId, key }) {
+  return {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "Idempotency-Key": key },
+    body: JSON.stringify({ content: text, chat_id: chatId }),
+  };
+}
+
+function endOf({ error, finish_reason: finishReason, usage = null }) {
+  if (error) return { status: error.code === "interrupted" ? "interrupted" : "failed", error };
+  if (!finishReason) return null;
+  return { status: finishReason === "stopped" ? "stopped" : "complete", finishReason, usage };
+}
+
+/** How a stored message ended; the turn takes its text. */
+function finished(turn, { id, chat_id: chatId, content, status, finish_reason: finishReason, usage, error }) {
+  Object.assign(turn, { id, chatId, content });
+  return { status, finishReason, usage, error };
+}
+
+async function problemOf(response) {
+  try {
+    const { error, message } = await response.json();
+    if (error?.code && error.message) return { error, message, ours: true };
+  } catch {
+    // No JSON: it is not from our server.
+  }
+  const message = `The server answered ${response.status}. Try again later.`;
+  return { error: { code: `http_${response.status}`, message, retryable: true }, ours: false };
+}
+
+function transient(response, error, ours) {
+  return ours ? error.code === "shutting_down" : TRANSIENT.includes(response.status);
+}
+
+function isEventStream(response) {
+  return response.ok && (response.headers.get("Content-Type") ?? "").startsWith("text/event-stream");
+}
+
+function unreachable() {
+  const message = "The server cannot be reached. Check the connection, then try again.";
+  return { code: "unreachable", message, retryable: true };
+}
+
+function newKey() {
+  // Not randomUUID(), which pages without TLS do not have.
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function now() {
+  return performance.now();
+}
+
+/** A chat for a component, kept as long as it is on the page and `baseUrl` stays the same.
+
+    Gives `{ partial, messages, status, busy, mode, reason, error, chatId, turnId, send, stop, open }`, which
+    createStream() describes. Another `chatId` opens that chat; null begins a new one. */
+export function useStream({ chatId = null, baseUrl = "", ...options } = {}) {
+  const client = useMemo(() => createStream({ baseUrl, ...options }), [baseUrl]);
+  useEffect(() => {
+    if (chatId !== client.getState().chatId) client.open(chatId);
+  }, [client, chatId]);
+  useEffect(() => client.close, [client]);
+  const state = useSyncExternalStore(client.subscribe, client.getState, client.getState);
+  const { send, stop, open } = client;
+  return { ...state, busy: BUSY.includes(state.status), send, stop, open };
+}

@@ -1,0 +1,9 @@
+"""A Python client of a running Rill server, for other programs. `python -m chat_app.client` is a chat in the terminal.
+
+It needs only httpx and httpx-sse, and nothing of the server: the folder can be copied into another project.
+"""
+
+from chat_app.client.chat_client import ChatClient
+from chat_app.client.events import ClientError, Event, Finished, Message, Reasoning, Started, Text
+
+__all__ = ["ChatClient", "ClientError", "Event", "Finished", "Message", "Reasoning", "Started", "Text"]

@@ -1,0 +1,186 @@
+"""`python -m chat_app.client "question"`: a chat in the terminal. Answers go to stdout, all else to stderr."""
+
+import argparse
+import asyncio
+import io
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from chat_app.client.chat_client import URL, ChatClient
+from chat_app.client.events import ClientError, Event, Finished, Started, Text
+
+FAILED, INTERRUPTED = 1, 130
+STOP_S = 5.0
+PROMPT = "> "
+HELP = "An empty line or Ctrl+D ends the chat, Ctrl+C stops an answer."
+NOTES = {"stopped": "Stopped; the text so far is kept.", "length": "The answer was cut off at the model's limit."}
+# Sequences in an answer could otherwise move the cursor or rename the window.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Chat:
+    """One conversation; each question is read in a task of its own, which Ctrl+C does not reach."""
+
+    def __init__(self, client: ChatClient, chat_id: str | None) -> None:
+        self.client = client
+        self.chat_id = chat_id
+        self._turn: asyncio.Future[str]
+        self._wrote = False
+
+    async def ask(self, question: str) -> int:
+        """Write the answer as it grows. The exit code: 0, FAILED, or INTERRUPTED after Ctrl+C."""
+        self._turn = asyncio.get_running_loop().create_future()
+        self._wrote = False
+        reading = asyncio.create_task(self._read(question))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            # That is what asyncio makes of the first Ctrl+C.
+            await self._stop(reading)
+            return INTERRUPTED
+
+    async def _read(self, question: str) -> int:
+        try:
+            async for event in self.client.stream(question, self.chat_id):
+                self._show(event)
+        except ClientError as error:
+            self._end_line()
+            say(error.message)
+            return FAILED
+        return 0
+
+    def _show(self, event: Event) -> None:
+        match event:
+            case Started(turn_id, chat_id):
+                self.chat_id = chat_id
+                self._turn.set_result(turn_id)
+            case Text(_, text):
+                self._wrote = True
+                write(text)
+            case Finished(reason):
+                write("\n")
+                self._wrote = False
+                if reason in NOTES:
+                    say(NOTES[reason])
+
+    async def _stop(self, reading: asyncio.Task[int]) -> None:
+        """Stop the turn at the server, and read what it wrote until then."""
+        if not self._turn.done():
+            say("Waiting for the server, to stop what it may have begun. Ctrl+C again leaves it alone.")
+        try:
+            async with asyncio.timeout(STOP_S):
+                began: set[asyncio.Future[Any]] = {reading, self._turn}
+                await asyncio.wait(began, return_when=asyncio.FIRST_COMPLETED)
+                if self._turn.done():
+                    await self.client.stop(self._turn.result())
+                await reading
+        except (TimeoutError, ClientError) as error:
+            reading.cancel()
+            self._end_line()
+            say(str(error) or "The server does not answer. If it has begun the answer, that goes on there.")
+
+    def _end_line(self) -> None:
+        if self._wrote:
+            write("\n")
+
+
+def write(text: str) -> None:
+    """To stdout, at once; a file or a pipe gets exactly the text."""
+    sys.stdout.write(CONTROLS.sub("\ufffd", text) if sys.stdout.isatty() else text)
+    sys.stdout.flush()
+
+
+def say(note: str) -> None:
+    sys.stderr.write(f"{note}\n")
+    sys.stderr.flush()
+
+
+def converse(runner: asyncio.Runner, chat: Chat) -> int:
+    say(HELP)
+    while question := prompt():
+        runner.run(chat.ask(question))
+    return 0
+
+
+def prompt() -> str:
+    """The next question; "" at the end. Ctrl+C begins the line anew, as in a shell."""
+    while True:
+        try:
+            if sys.stdout.isatty():
+                return input(PROMPT).strip()
+            sys.stderr.write(PROMPT)
+            sys.stderr.flush()
+            return input().strip()
+        except EOFError:
+            say("")
+            return ""
+        except KeyboardInterrupt:
+            say("")
+
+
+def ask_once(runner: asyncio.Runner, chat: Chat, question: str) -> int:
+    if not question:
+        say("There is no question. Give one as an argument, or on stdin.")
+        return FAILED
+    return runner.run(chat.ask(question))
+
+
+def run(options: argparse.Namespace) -> int:
+    """The whole program, once its arguments are known; returns the exit code."""
+    client = ChatClient(options.url)
+    chat = Chat(client, options.chat)
+    with asyncio.Runner() as runner:
+        try:
+            if options.question is None and sys.stdin.isatty():
+                code = converse(runner, chat)
+            else:
+                code = ask_once(runner, chat, (options.question or sys.stdin.read()).strip())
+        finally:
+            runner.run(client.aclose())
+    if chat.chat_id and sys.stderr.isatty():
+        say(f"To go on in this chat: --chat {chat.chat_id}")
+    return code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    prepare()
+    try:
+        return run(options)
+    except ClientError as error:
+        say(error.message)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Such as `| head`; without this, Python complains when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m chat_app.client", description="Chat with a Rill server.")
+    parser.add_argument("question", nargs="?", help="without one, stdin is it; on a terminal, a chat begins")
+    parser.add_argument("--url", default=URL, help="the server's address (default: %(default)s)")
+    parser.add_argument("--chat", metavar="ID", help="go on in this chat")
+    return parser
+
+
+def prepare() -> None:
+    logging.basicConfig(format="\n[%(message)s]")
+    with suppress(ImportError):
+        # Line editing and history for `input`.
+        import readline  # noqa: F401
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            # What a terminal cannot show, or a file holds by mistake, must not end the program.
+            stream.reconfigure(errors="replace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

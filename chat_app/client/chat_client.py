@@ -1,0 +1,264 @@
+"""The client: requests, and what to do when a connection breaks. What the answers mean is in `events`."""
+
+import json
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+from httpx_sse import EventSource
+
+from chat_app.client.events import (
+    GATEWAY,
+    ClientError,
+    Event,
+    Finished,
+    Message,
+    Reading,
+    Started,
+    Text,
+    interrupted,
+    not_ours,
+    parse_error,
+)
+from chat_app.client.patience import Patience, TryAgain
+
+URL = "http://127.0.0.1:3000"
+# The server sends a comment every 15 s of silence.
+SILENCE_S = 45.0
+REPLY_S = 600.0
+MAX_PORT = 65_535
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class ChatClient:
+    """`async with ChatClient("http://127.0.0.1:3000") as client: …`. All times are in seconds.
+
+    Args:
+        base_url: where the server is.
+        headers: sent with every request, such as `X-Session-Id`.
+        timeout: for a connection to be made, and for a request to be sent.
+        reconnect_for: how long to try again, since the last sign of life, before giving up; 0: not at all.
+        transport: another way to send requests, for tests.
+
+    Raises:
+        ClientError: `base_url` is none ("bad_address"). Every method raises it too, and nothing else.
+    """
+
+    def __init__(
+        self,
+        base_url: str = URL,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 10.0,
+        reconnect_for: float = 30.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._url = _address(base_url)
+        self._reconnect_for = reconnect_for
+        self._timeout = timeout
+        self._answered = False
+        self._http = httpx.AsyncClient(
+            base_url=self._url,
+            headers=headers,
+            timeout=httpx.Timeout(timeout, read=SILENCE_S),
+            transport=transport,
+            # A proxy of the environment does not reach this machine's own servers.
+            trust_env=self._url.host not in LOOPBACK,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections; turns go on."""
+        await self._http.aclose()
+
+    async def stream(
+        self, content: str, chat_id: str | None = None, *, key: str | None = None, reasoning: bool = False
+    ) -> AsyncGenerator[Event, None]:
+        """Send a message and read the answer as it grows: `Started`, `Text` …, `Finished`.
+
+        Without `chat_id` it begins a new chat. A broken connection is made again, and reading goes on at the exact
+        character. Leaving the loop early leaves the turn running; `stop` ends it. Where the server does not stream, the
+        whole answer comes as one `Text`. The same `key` (an own one each time by default) gives the same turn again.
+        """
+        key = key or uuid.uuid4().hex
+        reading = Reading()
+        post = {
+            "method": "POST",
+            "url": "/stream/",
+            "params": _params(reasoning) | {"ids": "1"},
+            **_ask(content, chat_id, key),
+        }
+        try:
+            async with aclosing(self._follow(reading, post, reasoning)) as events:
+                async for event in events:
+                    yield event
+            return
+        except ClientError as error:
+            if error.code != "streaming_off" or reading.started:
+                raise
+        for event in _whole(content, await self.send(content, chat_id, key=key)):
+            yield event
+
+    async def send(self, content: str, chat_id: str | None = None, *, key: str | None = None) -> Message:
+        """Send a message and wait for the whole answer.
+
+        A stopped answer is returned, with that status; the error of a failed or interrupted one has its text so far.
+        """
+        message = await self._message(
+            "/messages/",
+            **_ask(content, chat_id, key or uuid.uuid4().hex),
+            timeout=httpx.Timeout(self._timeout, read=REPLY_S),
+        )
+        if message.status == "interrupted":
+            raise interrupted(message)
+        return message
+
+    async def resume(self, turn_id: str, after: int = -1, *, reasoning: bool = False) -> AsyncGenerator[Event, None]:
+        """Read a turn, running or ended, after the number of the last event that is known (`Text.seq`).
+
+        By default all of it. It begins with `Started` and ends with `Finished` even if there is no new text.
+        """
+        async with aclosing(self._follow(Reading(turn_id, after), None, reasoning)) as events:
+            async for event in events:
+                yield event
+
+    async def stop(self, turn_id: str) -> Message:
+        """End a turn; returns the answer with its text so far. One that has ended stays as it is."""
+        return await self._message(f"/stream/{quote(turn_id, safe='')}/stop")
+
+    async def _follow(
+        self, reading: Reading, first: dict[str, Any] | None, reasoning: bool
+    ) -> AsyncGenerator[Event, None]:
+        """The turn's events over as many connections as it takes; `first` is the request until the turn is known."""
+        patience = Patience(self._reconnect_for)
+        try:
+            while True:
+                request = first if first and not reading.turn_id else _get(reading, reasoning)
+                try:
+                    async with aclosing(self._connection(reading, request)) as events:
+                        async for event in events:
+                            patience.renew()
+                            yield event
+                            if isinstance(event, Finished):
+                                return
+                except TryAgain as again:
+                    await patience.wait(again.error)
+        except ClientError as error:
+            error.turn_id = error.turn_id or reading.turn_id or None
+            error.text = error.text or reading.text
+            raise
+
+    async def _connection(self, reading: Reading, request: dict[str, Any]) -> AsyncGenerator[Event, None]:
+        async with self._open(**request) as response:
+            if response.status_code == httpx.codes.NO_CONTENT and not reading.whole:
+                # It ended at or before what was read: a server that died had saved less. A replay tells how it ended.
+                reading.whole = True
+                return
+            if (
+                "text/event-stream" not in response.headers.get("Content-Type", "")
+                or "X-Turn-Id" not in response.headers
+            ):
+                raise not_ours("no event stream", response.status_code)
+            if started := reading.opened(response.headers):
+                yield started
+            async with aclosing(EventSource(response).aiter_sse()) as blocks:
+                async for block in blocks:
+                    if new := reading.event(response.headers, block.event, block.data, block.id):
+                        yield new
+        raise TryAgain(self._lost())
+
+    async def _message(self, url: str, **request: Any) -> Message:
+        patience = Patience(self._reconnect_for)
+        while True:
+            try:
+                async with self._open("POST", url, **request) as response:
+                    return Message.parse((await response.aread()).decode(errors="replace"))
+            except TryAgain as again:
+                await patience.wait(again.error)
+
+    @asynccontextmanager
+    async def _open(self, method: str, url: str, **request: Any) -> AsyncIterator[httpx.Response]:
+        """A response that is a success. Within the block too, what may be mended by a new request raises TryAgain."""
+        try:
+            async with self._http.stream(method, url, **request) as response:
+                self._answered = True
+                await _check(response)
+                yield response
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            # A server that has answered before is coming back; one that never has is not there.
+            raise TryAgain(self._lost()) if self._answered else self._unreachable(error) from error
+        except (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError) as error:
+            raise TryAgain(self._lost()) from error
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def _lost(self) -> ClientError:
+        return ClientError(
+            "connection_lost",
+            f"The connection to {self._url} was lost and did not come back within {self._reconnect_for:g} s. "
+            "An answer that had begun goes on there.",
+            retryable=True,
+        )
+
+    def _unreachable(self, error: httpx.HTTPError) -> ClientError:
+        return ClientError(
+            "unreachable",
+            f"There is no server at {self._url} ({error}). Start one with `make run`, or give its address.",
+            retryable=True,
+        )
+
+
+async def _check(response: httpx.Response) -> None:
+    if response.is_success:
+        return
+    error = parse_error((await response.aread()).decode(errors="replace"), response.status_code)
+    if error.code == "shutting_down" or (error.code == "bad_answer" and response.status_code in GATEWAY):
+        raise TryAgain(error)
+    raise error
+
+
+def _address(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host or (url.port or 0) > MAX_PORT:
+        raise ClientError("bad_address", f"{text!r} is no address of a server. One looks like {URL}.")
+    return url
+
+
+def _ask(content: str, chat_id: str | None, key: str) -> dict[str, Any]:
+    # ASCII, so that half a surrogate pair gets the server's sentence instead of an error of the encoder.
+    body = json.dumps({"content": content, "chat_id": chat_id})
+    return {"content": body, "headers": {"Content-Type": "application/json", "Idempotency-Key": key}}
+
+
+def _get(reading: Reading, reasoning: bool) -> dict[str, Any]:
+    """The request that goes on where reading stopped."""
+    request = {"method": "GET", "url": f"/stream/{quote(reading.turn_id, safe='')}"}
+    if reading.whole:
+        return request | {"params": _params(reasoning) | {"after": "0"}}
+    known = {"Last-Event-ID": f"{reading.turn_id}:{reading.after}"} if reading.after >= 0 else {}
+    return request | {"params": _params(reasoning), "headers": known}
+
+
+def _params(reasoning: bool) -> dict[str, str]:
+    return {"include": "reasoning"} if reasoning else {}
+
+
+def _whole(content: str, reply: Message) -> list[Event]:
+    """The events of an answer that came whole."""
+    text = [Text(len(reply.content), reply.content)] if reply.content else []
+    finished = Finished(reply.finish_reason or reply.status, reply.usage)
+    return [Started(reply.id, reply.chat_id, reply.id, content), *text, finished]

@@ -1,0 +1,35 @@
+"""Dialogs: the browser's own `<dialog>`, opened by its id without a round trip, so focus and Esc are the browser's."""
+
+from typing import Any
+
+import reflex as rx
+from reflex.event import EventSpec
+
+from chat_app.ui.icons import icon
+
+
+def dialog(id: str, title: str, *children: rx.Component, **props: Any) -> rx.Component:
+    return rx.el.dialog(
+        rx.el.header(
+            rx.el.h2(title, id=f"{id}-title"),
+            rx.el.form(
+                rx.el.button(icon("x"), aria_label="Close", class_name="quiet"),
+                custom_attrs={"method": "dialog"},
+            ),
+        ),
+        *children,
+        id=id,
+        aria_labelledby=f"{id}-title",
+        class_name="dialog",
+        # A click beside it closes it.
+        custom_attrs={"closedby": "any"},
+        **props,
+    )
+
+
+def open_dialog(id: str) -> EventSpec:
+    return rx.call_script(f"document.getElementById('{id}').showModal()")
+
+
+def close_dialog(id: str) -> EventSpec:
+    return rx.call_script(f"document.getElementById('{id}').close()")

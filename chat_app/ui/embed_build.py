@@ -1,0 +1,96 @@
+"""Builds the page at /embed: a bundle of its own, for Reflex's page opens the websocket that this one does without.
+
+It is made by the Vite and from the packages of the page's build, right after it, and takes over its style sheets.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+from reflex.plugins import Plugin
+
+EVENTSOURCE_PARSER = "eventsource-parser@4.1.3"
+_HERE = Path(__file__).parent
+_SOURCES = ["embed_page.jsx", "stream_chat.jsx", "embed_vite.mjs"]
+_STYLESHEET = re.compile(r'<link [^>]*rel="stylesheet"[^>]*>')
+
+# Before anything is painted: a dark page must not flash white.
+_THEME = """\
+{
+  const theme = new URLSearchParams(location.search).get("theme");
+  const dark = theme === "dark" || (theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
+  document.documentElement.className = dark ? "dark" : "light";
+}
+"""
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Chat</title>
+<script>{theme}</script>
+<link rel="icon" href="/favicon.svg" type="image/svg+xml">
+{stylesheets}
+<link rel="stylesheet" href="/embed.css">
+<script type="module" src="/assets/{script}"></script>
+</head>
+<body><div id="root"></div></body>
+</html>
+"""
+
+
+class EmbedPlugin(Plugin):
+    """Adds `embed.html` and its bundle to the built page; `chat_app/api/embed.py` serves it."""
+
+    def get_frontend_dependencies(self, **context: Any) -> list[str]:
+        return [EVENTSOURCE_PARSER]
+
+    def post_build(self, **context: Any) -> None:
+        static = Path(context["static_dir"])
+        web = static.resolve().parent.parent
+        _bundle(web)
+        (script,) = (static / "assets").glob("embed-*.js")
+        stylesheets = _STYLESHEET.findall((static / "index.html").read_text())
+        (static / "embed.html").write_text(page(script.name, stylesheets))
+
+
+def page(script: str, stylesheets: list[str]) -> str:
+    digest = b64encode(hashlib.sha256(_THEME.encode()).digest()).decode()
+    policy = {
+        "default-src": "'self'",
+        "script-src": f"'self' 'sha256-{digest}'",
+        "style-src": "'self' 'unsafe-inline'",
+        # What an answer may show.
+        "img-src": "'self' https: data:",
+        "font-src": "'self' data:",
+        "base-uri": "'none'",
+    }
+    return _PAGE.format(
+        policy="; ".join(f"{name} {value}" for name, value in policy.items()),
+        theme=_THEME,
+        stylesheets="\n".join(stylesheets),
+        script=script,
+    )
+
+
+def _bundle(web: Path) -> None:
+    """Bundled from a copy in `web`, where its packages are found."""
+    folder = web / "embed"
+    folder.mkdir(exist_ok=True)
+    for name in _SOURCES:
+        shutil.copy(_HERE / name, folder / name)
+    node = shutil.which("node") or "node"
+    vite = web / "node_modules" / "vite" / "bin" / "vite.js"
+    subprocess.run(
+        [node, str(vite), "build", "--config", "embed/embed_vite.mjs"],
+        cwd=web,
+        env=os.environ | {"NODE_ENV": "production"},
+        check=True,
+    )

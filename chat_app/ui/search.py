@@ -1,0 +1,88 @@
+"""The search over all chats: Ctrl+K opens it, a result leads to its message."""
+
+from typing import TypedDict
+
+import reflex as rx
+
+from chat_app.service import get_service
+from chat_app.ui.dialogs import close_dialog, dialog
+from chat_app.ui.elements import Link
+
+
+class Part(TypedDict):
+    text: str
+    match: bool
+
+
+class Result(TypedDict):
+    """A hit; `to` is its address."""
+
+    to: str
+    title: str
+    parts: list[Part]
+
+
+class Search(rx.State):
+    query: str = ""
+    results: list[Result] = []
+
+    @rx.event
+    async def find(self, query: str) -> None:
+        self.query = query.strip()
+        hits = await get_service().store.search(self.query) if self.query else []
+        self.results = [
+            Result(
+                to=f"/c/{hit.chat_id}" + (f"#{hit.message_id}" if hit.message_id else ""),
+                title=hit.title,
+                parts=[Part(text=text, match=match) for text, match in hit.snippet],
+            )
+            for hit in hits
+        ]
+
+
+def search_dialog() -> rx.Component:
+    return dialog(
+        "search",
+        "Search chats",
+        rx.el.input(
+            # Not of the type "search": in such a field Esc empties it instead of closing the dialog.
+            type="text",
+            role="searchbox",
+            placeholder="Words in titles and messages",
+            aria_label="Search",
+            auto_focus=True,
+            class_name="field",
+            on_change=Search.find.debounce(150),
+        ),
+        rx.el.ul(
+            rx.foreach(Search.results, lambda result: found(result=result)),
+            aria_label="Results",
+            class_name="results",
+        ),
+        rx.el.p(
+            rx.cond(
+                (Search.query != "") & (Search.results.length() == 0),
+                "Nothing found. Try fewer or other words.",
+                "",
+            ),
+            role="status",
+            class_name="hint",
+        ),
+    )
+
+
+@rx.memo
+def found(result: rx.Var[Result], rest: rx.RestProp) -> rx.Component:
+    return rx.el.li(
+        rest,
+        Link.create(
+            rx.el.strong(result["title"]),
+            rx.el.span(rx.foreach(result["parts"].to(list[Part]), part)),
+            to=result["to"],
+            on_click=close_dialog("search"),
+        ),
+    )
+
+
+def part(piece: rx.Var[Part]) -> rx.Component:
+    return rx.cond(piece["match"], rx.el.mark(piece["text"]), rx.el.span(piece["text"]))

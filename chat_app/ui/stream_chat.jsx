@@ -1,0 +1,269 @@
+/* A chat of one column on useStream(), without a websocket: the page at /embed, and a component for any React page. */
+import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { Streamdown } from "streamdown";
+import { useStream } from "$/public/use-stream.js";
+
+const ANNOUNCED = {
+  waiting: "Assistant is typing",
+  streaming: "Assistant is typing",
+  reconnecting: "Connection lost. Reconnecting …",
+  complete: "Answer complete",
+  stopped: "Answer ended",
+  failed: "Answer ended",
+  interrupted: "Answer ended",
+};
+const PROBLEMS = {
+  stopped: "Stopped",
+  interrupted: "The server ended while this answer was being written.",
+  failed: "The answer failed.",
+};
+const REASONS = {
+  off: "Streaming is turned off here.",
+  "no-body": "This browser does not stream.",
+  "not-a-stream": "Something between this page and the server does not let streams through.",
+  buffered: "Something between this page and the server holds streams back.",
+};
+// As near to the end as rounding may leave it, in CSS pixels.
+const NEAR = 24;
+
+export function StreamChat({
+  baseUrl = "",
+  chatId = null,
+  greeting = "What would you like to know?",
+  headers,
+  onChat,
+}) {
+  const chat = useStream({ baseUrl, chatId, headers });
+  const { messages, partial, turnId, busy, status } = chat;
+  const empty = messages.length === 0 && !busy;
+  const [closed, setClosed] = useState(null);
+  const error = chat.error === closed ? null : chat.error;
+  useEffect(() => onChat?.(chat.chatId), [chat.chatId]);
+  const growing = busy && status !== "loading" && { id: turnId ?? "growing", role: "assistant", content: partial };
+  return (
+    <main className="embed">
+      {empty || <h1 className="visually-hidden">Chat</h1>}
+      {empty ? (
+        <div className="welcome">
+          <h1>{greeting}</h1>
+        </div>
+      ) : (
+        <Transcript>
+          {messages.map((message) => (
+            <Message key={message.id} message={message} />
+          ))}
+          {growing && <Message key={growing.id} message={growing} growing />}
+        </Transcript>
+      )}
+      <div className="dock">
+        {error && (
+          <div className="error-line" role="alert">
+            <span>{error.message}</span>
+            <IconButton
+              label="Dismiss"
+              className="quiet"
+              path="M6 6l12 12M18 6L6 18"
+              onClick={() => setClosed(error)}
+            />
+          </div>
+        )}
+        <Box busy={busy} send={chat.send} stop={chat.stop} />
+        <div className="notice">
+          <Connection status={status} mode={chat.mode} reason={chat.reason} />
+          {empty || (
+            <button type="button" className="text-button" onClick={() => chat.open(null)}>
+              New chat
+            </button>
+          )}
+        </div>
+      </div>
+      <div role="status" className="visually-hidden">
+        {ANNOUNCED[status]}
+      </div>
+    </main>
+  );
+}
+
+/** Scrolls, and follows what grows until the reader scrolls up. */
+function Transcript({ children }) {
+  const area = useRef(null);
+  const pinned = useRef(true);
+  useEffect(() => {
+    const element = area.current;
+    let top = 0;
+    const follow = () => {
+      if (pinned.current) element.scrollTop = element.scrollHeight;
+    };
+    const scrolled = () => {
+      const below = element.scrollHeight - element.clientHeight - element.scrollTop;
+      if (below <= NEAR) pinned.current = true;
+      else if (element.scrollTop < top) pinned.current = false;
+      top = element.scrollTop;
+    };
+    const observer = new ResizeObserver(follow);
+    observer.observe(element);
+    observer.observe(element.firstChild);
+    element.addEventListener("scroll", scrolled, { passive: true });
+    return () => observer.disconnect();
+  }, []);
+  // Who asks wants to see what comes.
+  const count = children[0].length;
+  useLayoutEffect(() => {
+    pinned.current = true;
+    area.current.scrollTop = area.current.scrollHeight;
+  }, [count]);
+  return (
+    <div className="scroll-area" ref={area} tabIndex={0} role="region" aria-label="Messages">
+      <div className="column">
+        {/* No live region: a screen reader is told where an answer begins and ends (`status`), not each token. */}
+        <div className="transcript" role="log" aria-label="Conversation" aria-live="off">
+          {children}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+const Message = memo(function Message({ message, growing = false }) {
+  const { role, content, status, error } = message;
+  if (role === "user") {
+    return (
+      <article aria-label="You said" className="question">
+        <div className="bubble" dir="auto">
+          {content}
+        </div>
+      </article>
+    );
+  }
+  const problem = PROBLEMS[status] && (status === "stopped" ? PROBLEMS.stopped : (error?.message ?? PROBLEMS[status]));
+  return (
+    <article aria-label="Assistant said" className="answer">
+      {growing && content === "" ? <Typing /> : <Answer text={content} growing={growing} />}
+      {problem && (
+        <div className="after">
+          <p className="problem" data-status={status}>
+            {problem}
+          </p>
+        </div>
+      )}
+    </article>
+  );
+}, sameMessage);
+
+function sameMessage(before, after) {
+  const [old, next] = [before.message, after.message];
+  return before.growing === after.growing && old.content === next.content && old.status === next.status;
+}
+
+function Typing() {
+  return (
+    <p className="typing">
+      <span className="dots" aria-hidden="true">
+        <i />
+        <i />
+        <i />
+      </span>
+      Assistant is typing
+    </p>
+  );
+}
+
+const controls = { table: { copy: true, download: false, fullscreen: false }, code: { copy: true, download: false } };
+const linkSafety = { enabled: false };
+
+function Answer({ text, growing }) {
+  return (
+    <Streamdown
+      className={growing ? "prose growing" : "prose"}
+      mode="streaming"
+      parseIncompleteMarkdown={growing}
+      isAnimating={growing}
+      dir="auto"
+      controls={controls}
+      linkSafety={linkSafety}
+      lineNumbers={false}
+    >
+      {text}
+    </Streamdown>
+  );
+}
+
+/** The message box: Enter sends unless an input method is composing; a refused message comes back. */
+function Box({ busy, send, stop }) {
+  const [text, setText] = useState("");
+  const area = useRef(null);
+  useLayoutEffect(() => {
+    area.current.style.height = "auto";
+    area.current.style.height = `${area.current.scrollHeight}px`;
+  }, [text]);
+
+  async function submit(event) {
+    event?.preventDefault();
+    if (busy || text.trim() === "") return;
+    setText("");
+    const reply = await send(text);
+    if (reply === null) setText((typed) => typed || text);
+  }
+
+  function keyDown(event) {
+    // 229: Safari ends the composition before the Enter that confirms it.
+    const composing = event.nativeEvent.isComposing || event.keyCode === 229;
+    if (event.key !== "Enter" || event.shiftKey || composing) return;
+    event.preventDefault();
+    submit();
+  }
+
+  // One button, so that it keeps the focus while it changes.
+  const button = busy
+    ? { label: "Stop generating", className: "round stop", type: "button", onClick: stop, path: STOP }
+    : { label: "Send message", className: "round send", type: "submit", path: SEND };
+  return (
+    <form className="box" onSubmit={submit} data-empty={text.trim() === "" ? "" : undefined}>
+      <textarea
+        ref={area}
+        rows={1}
+        name="message"
+        aria-label="Message"
+        placeholder="Ask anything"
+        enterKeyHint="send"
+        value={text}
+        onChange={(event) => setText(event.target.value)}
+        onKeyDown={keyDown}
+      />
+      <IconButton {...button} />
+    </form>
+  );
+}
+
+const SEND = "M12 19V5m-7 7 7-7 7 7";
+const STOP = "M5 5h14v14H5z";
+
+function IconButton({ label, path, type = "button", ...rest }) {
+  return (
+    <button type={type} aria-label={label} {...rest}>
+      <svg viewBox="0 0 24 24" width="18" height="18" aria-hidden="true" focusable="false">
+        <path d={path} fill="none" stroke="currentColor" strokeWidth="2" strokeLinecap="round" strokeLinejoin="round" />
+      </svg>
+    </button>
+  );
+}
+
+function Connection({ status, mode, reason }) {
+  if (status === "reconnecting") return <Chip state="reconnecting">Connection lost. Reconnecting …</Chip>;
+  if (mode === "whole")
+    return (
+      <Chip state="whole" why={REASONS[reason]}>
+        Whole replies
+      </Chip>
+    );
+  return <Chip state="live">Live</Chip>;
+}
+
+function Chip({ state, why, children }) {
+  return (
+    <span className="chip" data-connection={state} title={why}>
+      {children}
+      {why && <span className="visually-hidden">: {why}</span>}
+    </span>
+  );
+}

@@ -1,0 +1,26 @@
+"""The chat on `useStream()` as a Reflex component: for a page that talks to an app of ours on another address."""
+
+from typing import Any
+
+import reflex as rx
+
+from chat_app.ui.elements import STREAMDOWN
+from chat_app.ui.embed_build import EVENTSOURCE_PARSER
+
+
+class StreamChat(rx.Component):
+    """A chat of one column over the event stream, with its own connection and no state of ours.
+
+    `base_url` is the address of the app ("" is the page's own), `headers` go along with every request, and `on_chat`
+    gets the id of the open chat, null for a new one.
+    """
+
+    library = rx.asset("stream_chat.jsx", shared=True).importable_path
+    tag = "StreamChat"
+    lib_dependencies: list[str] = [*STREAMDOWN, EVENTSOURCE_PARSER]
+
+    base_url: rx.Var[str]
+    chat_id: rx.Var[str]
+    greeting: rx.Var[str]
+    headers: rx.Var[dict[str, str]]
+    on_chat: rx.EventHandler[rx.event.passthrough_event_spec(Any)]

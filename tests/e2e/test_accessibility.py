@@ -1,0 +1,104 @@
+"""axe-core finds nothing wrong, in every state and both themes; the regions and names that people and tools rely on."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from playwright.async_api import BrowserContext, Page, expect
+
+from tests.app import App
+from tests.e2e.chat import ChatPage
+from tests.npm import npm_install
+
+pytestmark = pytest.mark.anyio
+
+
+RUN = """async () => {
+  const runOnly = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+  const { violations } = await axe.run({ runOnly });
+  return violations.map((rule) => [rule.id, rule.help, rule.nodes.map((node) => node.html.slice(0, 200))]);
+}"""
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = npm_install(tmp_path_factory.mktemp("axe"), "axe-core@4.14.1")
+    return (folder / "axe-core" / "axe.min.js").read_text()
+
+
+async def empty(_chat: ChatPage) -> None:
+    pass
+
+
+async def in_a_chat(chat: ChatPage) -> None:
+    await chat.ask(tokens=300, interval_ms=0, markdown=True)
+    await chat.ended()
+
+
+async def during_an_answer(chat: ChatPage) -> None:
+    await chat.ask(tokens=-1, interval_ms=20, markdown=True)
+    await expect(chat.answers.locator(".prose")).to_contain_text("Section 2")
+
+
+async def failed(chat: ChatPage) -> None:
+    await chat.ask(status=500)
+    await expect(chat.toasts).to_be_visible()
+    await expect(chat.answers.locator(".problem")).to_be_visible()
+
+
+async def search_open(chat: ChatPage) -> None:
+    await chat.ask("Something to find")
+    await chat.ended()
+    await chat.page.keyboard.press("Control+k")
+    await chat.page.get_by_role("searchbox", name="Search").fill("something")
+    await expect(chat.page.get_by_role("list", name="Results").get_by_role("link").first).to_be_visible()
+
+
+async def settings_open(chat: ChatPage) -> None:
+    await chat.ask("Hello")
+    await chat.ended()
+    await chat.page.get_by_role("button", name="Settings of this chat").click()
+    await expect(chat.page.get_by_role("dialog")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("state", [empty, in_a_chat, during_an_answer, failed, search_open, settings_open])
+async def test_axe_finds_nothing(
+    page: Page, app: App, axe: str, theme: str, state: Callable[[ChatPage], Awaitable[None]]
+) -> None:
+    await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    chat = await ChatPage(page, app).open()
+    await state(chat)
+    await page.evaluate(axe)
+    found = await page.evaluate(RUN)
+    assert not found, "\n".join(map(str, found))
+
+
+async def test_the_names_that_people_and_tools_rely_on(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask("Hello")
+    await chat.ended()
+    await expect(page.get_by_role("log", name="Conversation")).to_have_attribute("aria-live", "off")
+    await expect(page.get_by_role("article", name="You said")).to_have_count(1)
+    await expect(page.get_by_role("article", name="Assistant said")).to_have_count(1)
+    for name in ("Send message", "Regenerate", "Edit message", "Copy message"):
+        await expect(page.get_by_role("button", name=name).first).to_be_attached()
+    await expect(page.get_by_role("textbox", name="Message")).to_be_visible()
+
+
+async def test_twice_the_size_and_a_narrow_phone_need_no_sideways_scroll(
+    context: BrowserContext, page: Page, app: App
+) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=300, interval_ms=0, markdown=True)
+    await chat.ended()
+    for width in (640, 360, 320):
+        await page.set_viewport_size({"width": width, "height": 700})
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_reduced_motion_is_respected(page: Page, app: App) -> None:
+    await page.emulate_media(reduced_motion="reduce")
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=1, first_ms=20_000)
+    await expect(chat.answers.locator(".dots i").first).to_be_visible()
+    assert await page.evaluate("document.getAnimations().length") == 0

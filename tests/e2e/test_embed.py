@@ -1,0 +1,536 @@
+"""The chat in someone else's page, and the hook that it is made with: in real Chromium, through a proxy that
+misbehaves, and on a page of another origin."""
+
+import json
+import re
+import threading
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import FrameLocator, Page, expect
+
+from chat_app.config import ROOT
+from tests.app import App
+from tests.e2e.chat import fold
+from tests.provider_client import Provider, script
+from tests.proxy import Proxy
+
+pytestmark = pytest.mark.anyio
+
+PHONE = {"width": 360, "height": 640}
+HOST_PAGE = Path(__file__).parent.parent / "embed_host.html"
+REACT_STUB = b"export const useEffect = 0, useMemo = 0, useSyncExternalStore = 0;"
+
+
+class EmbedPage:
+    """The chat as a person sees it, in a page of its own or in a frame."""
+
+    def __init__(self, root: Page | FrameLocator) -> None:
+        self.root = root
+        self.box = root.get_by_role("textbox", name="Message")
+        self.send = root.get_by_role("button", name="Send message")
+        self.stop = root.get_by_role("button", name="Stop generating")
+        self.log = root.get_by_role("log", name="Conversation")
+        self.questions = root.get_by_role("article", name="You said")
+        self.answers = root.get_by_role("article", name="Assistant said")
+        self.status = root.get_by_role("status")
+        self.error = root.get_by_role("alert")
+        self.connection = root.locator(".chip")
+
+    async def ask(self, content: str = "", **keys: Any) -> None:
+        await self.box.fill(content or script(**keys))
+        await self.box.press("Enter")
+
+    async def text(self, nth: int = -1) -> str:
+        return fold(await self.answers.nth(nth).locator(".prose").inner_text())
+
+
+class SomeonesSite(SimpleHTTPRequestHandler):
+    """The sample page, with the packages that a bundler would put into it."""
+
+    def __init__(self, *args: Any, app_url: list[str], **more: Any) -> None:
+        self.app_url = app_url
+        super().__init__(*args, directory=str(ROOT / ".web" / "node_modules"), **more)
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/npm/"):
+            self.path = self.path.removeprefix("/npm")
+            return super().do_GET()
+        if self.path == "/react-stub.js":
+            return self._send(REACT_STUB, "text/javascript")
+        return self._send(HOST_PAGE.read_text().replace("APP", self.app_url[0]).encode(), "text/html")
+
+    def _send(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class Sites:
+    """Two sites with the same page; the app allows the first only. Both are other origins than the app's."""
+
+    app_url = [""]
+    friend: str
+    stranger: str
+
+
+@pytest.fixture(scope="module")
+def sites() -> Iterator[Sites]:
+    sites = Sites()
+    site = partial(SomeonesSite, app_url=sites.app_url)
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), site) for _ in ("friend", "stranger")]
+    threads = [threading.Thread(target=server.serve_forever) for server in servers]
+    for thread in threads:
+        thread.start()
+    sites.friend, sites.stranger = (f"http://127.0.0.1:{server.server_port}" for server in servers)
+    yield sites
+    for server, thread in zip(servers, threads, strict=True):
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def app(page_built: None, provider: Provider, sites: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """One that lets the friend's pages in."""
+    with App(
+        tmp_path_factory.mktemp("embedded"),
+        openai_base_url=provider.base_url,
+        openai_model="bench",
+        max_message_chars="20000",
+        cors_allowed_origins=sites.friend,
+    ) as app:
+        sites.app_url[0] = app.url
+        yield app
+
+
+@pytest.fixture
+async def proxy(app: App) -> AsyncIterator[Proxy]:
+    async with Proxy(app.port) as proxy:
+        yield proxy
+
+
+def completions(provider: Provider) -> int:
+    return sum(request["path"].endswith("/chat/completions") for request in provider.requests())
+
+
+async def opened(page: Page, url: str, **parameters: str) -> EmbedPage:
+    await page.goto(f"{url}/embed?{httpx.QueryParams(parameters)}")
+    chat = EmbedPage(page)
+    await expect(chat.box).to_be_visible()
+    return chat
+
+
+async def stored(page: Page, app: App) -> list[dict[str, Any]]:
+    """The open chat's messages in the database."""
+    chat_id = await page.evaluate("sessionStorage.getItem('embed:chat')")
+    reply = httpx.get(f"{app.url}/messages/", params={"chat_id": chat_id}).raise_for_status()
+    messages: list[dict[str, Any]] = reply.json()["messages"]
+    return messages
+
+
+def words(count: int) -> str:
+    return " ".join(f"tok{n}" for n in range(count))
+
+
+# A page of its own
+
+
+async def test_an_answer_grows_and_stays_without_a_websocket(page: Page, app: App) -> None:
+    sockets: list[str] = []
+    page.on("websocket", lambda socket: sockets.append(socket.url))
+    await page.set_viewport_size(PHONE)
+    chat = await opened(page, app.url)
+    await chat.ask(tokens=40, interval_ms=30)
+    await expect(chat.status).to_have_text("Assistant is typing")
+    await expect(chat.answers).to_have_count(1)
+    seen = {await chat.answers.inner_text()}
+    while "tok39" not in (text := await chat.answers.inner_text()):
+        seen.add(text)
+    assert len(seen) >= 5
+    await expect(chat.status).to_have_text("Answer complete")
+    await expect(chat.connection).to_have_text("Live")
+    assert await chat.text() == words(40) == fold((await stored(page, app))[-1]["content"])
+    await chat.ask(tokens=3)
+    await expect(chat.answers).to_have_count(2)
+    assert len(await stored(page, app)) == 4
+    await expect(chat.log.get_by_role("article")).to_have_count(4)
+    assert sockets == []
+
+
+async def test_typing_is_shown_until_the_first_token(page: Page, app: App) -> None:
+    chat = await opened(page, app.url)
+    await chat.ask(tokens=3, first_ms=800)
+    await expect(chat.answers).to_have_text("Assistant is typing")
+    await expect(chat.answers.locator(".prose")).to_have_text(words(3))
+
+
+async def test_a_reload_in_mid_answer_goes_on(page: Page, app: App) -> None:
+    chat = await opened(page, app.url)
+    await chat.ask(tokens=80, interval_ms=25)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok20")
+    await page.reload()
+    await expect(chat.stop).to_be_visible()
+    await expect(chat.status).to_have_text("Answer complete")
+    await expect(chat.answers).to_have_count(1)
+    assert await chat.text() == words(80)
+    await page.get_by_role("button", name="New chat").click()
+    await expect(chat.answers).to_have_count(0)
+    await page.reload()
+    await expect(chat.box).to_be_visible()
+    await expect(chat.answers).to_have_count(0)
+
+
+async def test_stop_ends_the_providers_request_and_keeps_the_text(page: Page, app: App, provider: Provider) -> None:
+    provider.clear()
+    chat = await opened(page, app.url)
+    await chat.ask(tokens=-1, interval_ms=20)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok5")
+    await chat.stop.click()
+    await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
+    await provider.until(lambda seen: any(request["closed_by_client"] for request in seen))
+    last = (await stored(page, app))[-1]
+    assert last["status"] == "stopped"
+    assert await chat.text() == fold(last["content"])
+
+
+async def test_a_failure_says_why_and_keeps_the_text(page: Page, app: App) -> None:
+    chat = await opened(page, app.url)
+    await chat.ask(tokens=20, drop_after=6)
+    await expect(chat.error).to_contain_text("broke off")
+    await expect(chat.answers.locator(".problem")).to_contain_text("broke off")
+    assert await chat.text() == words(6)
+    await chat.error.get_by_role("button", name="Dismiss").click()
+    await expect(chat.error).to_have_count(0)
+    await page.reload()
+    await expect(chat.answers.locator(".problem")).to_contain_text("broke off")
+
+
+async def test_a_refused_message_comes_back_into_the_box(page: Page, app: App) -> None:
+    chat = await opened(page, app.url)
+    await chat.box.fill("x" * 20_001)
+    await chat.box.press("Enter")
+    await expect(chat.error).to_contain_text("at most 20,000 are allowed")
+    await expect(chat.box).to_have_value("x" * 20_001)
+    await expect(chat.questions).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [320, 480])
+async def test_narrow_frames_have_no_sideways_scroll(page: Page, app: App, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 480})
+    chat = await opened(page, app.url, greeting="Donaudampfschifffahrtsgesellschaftskapitän " * 3)
+    sideways = "document.documentElement.scrollWidth"
+    assert await page.evaluate(sideways) == width
+    await chat.ask(tokens=300, interval_ms=0, markdown=True)
+    await expect(chat.status).to_have_text("Answer complete")
+    assert await page.evaluate(sideways) == width
+    # It followed the answer, and the box is still there.
+    below = "(area) => area.scrollHeight - area.scrollTop - area.clientHeight"
+    assert await page.locator(".scroll-area").evaluate(below) < 24
+    await expect(chat.box).to_be_in_viewport(ratio=1)
+
+
+async def test_the_keyboard_is_enough(page: Page, app: App) -> None:
+    chat = await opened(page, app.url)
+    await page.keyboard.press("Tab")
+    await expect(chat.box).to_be_focused()
+    await page.keyboard.type("one")
+    await page.keyboard.press("Shift+Enter")
+    await page.keyboard.type("two")
+    await page.keyboard.press("Tab")
+    await expect(chat.send).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(chat.questions).to_have_text("one\ntwo")
+    await expect(chat.status).to_have_text("Answer complete")
+    # The button is the same, so the focus did not get lost while it was another.
+    await expect(chat.send).to_be_focused()
+    await page.keyboard.press("Shift+Tab")
+    await page.keyboard.type(script(tokens=-1, interval_ms=20))
+    await page.keyboard.press("Enter")
+    await expect(chat.answers.nth(1).locator(".prose")).to_contain_text("tok5")
+    await page.keyboard.press("Tab")
+    await expect(chat.stop).to_be_focused()
+    await page.keyboard.press("Space")
+    await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
+
+
+# Parameters
+
+
+async def test_the_accent_is_applied_and_stays_readable(page: Page, app: App) -> None:
+    primary = "getComputedStyle(document.documentElement).getPropertyValue('--primary')"
+    await opened(page, app.url, accent="#b4009e", theme="light")
+    assert await page.evaluate(primary) == "rgb(180,0,158)"
+    await opened(page, app.url, accent="B4009E", theme="dark")
+    assert await page.evaluate("document.documentElement.className") == "dark"
+    lighter = [int(value) for value in re.findall(r"\d+", await page.evaluate(primary))]
+    assert all(one >= other for one, other in zip(lighter, (180, 0, 158), strict=True))
+    await opened(page, app.url, accent="ff0", theme="light")
+    darker = [int(value) for value in re.findall(r"\d+", await page.evaluate(primary))]
+    assert max(darker) < 160
+
+
+async def test_an_accent_that_is_no_colour_is_ignored(page: Page, app: App) -> None:
+    for accent in ("red", "#12345", "url(//evil.example)", "#fff;background:red", "</style><script>", ""):
+        await opened(page, app.url, accent=accent)
+        assert await page.evaluate("document.documentElement.style.getPropertyValue('--primary')") == "", accent
+
+
+async def test_a_greeting_is_text(page: Page, app: App) -> None:
+    greeting = "<img src=x onerror=alert(1)><b>Hello</b> " + "x" * 500
+    await opened(page, app.url, greeting=greeting)
+    assert await page.get_by_role("heading").inner_text() == greeting[:200]
+    await expect(page.locator("h1 *")).to_have_count(0)
+
+
+async def test_the_pages_own_policy_refuses_foreign_scripts(page: Page, app: App) -> None:
+    await opened(page, app.url)
+    await page.evaluate("""() => {
+      const script = document.createElement("script");
+      script.textContent = "window.got = 1";
+      document.body.append(script);
+    }""")
+    assert await page.evaluate("window.got") is None
+
+
+# Where it cannot stream
+
+
+async def test_without_response_body_it_takes_whole_replies(page: Page, app: App, provider: Provider) -> None:
+    provider.clear()
+    await page.add_init_script("delete Response.prototype.body")
+    chat = await opened(page, app.url)
+    await chat.ask(tokens=20, interval_ms=20)
+    await expect(chat.connection).to_have_text(re.compile("Whole replies.*does not stream"))
+    await expect(chat.status).to_have_text("Answer complete")
+    assert await chat.text() == words(20)
+    assert completions(provider) == 1
+    assert len(await stored(page, app)) == 2
+
+
+@pytest.fixture(scope="module")
+def unstreamed(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    folder = tmp_path_factory.mktemp("unstreamed")
+    with App(folder, openai_base_url=provider.base_url, openai_model="bench", feature_streaming="false") as app:
+        yield app
+
+
+async def test_with_the_flag_off_it_takes_whole_replies(page: Page, unstreamed: App, provider: Provider) -> None:
+    provider.clear()
+    chat = await opened(page, unstreamed.url)
+    await chat.ask(tokens=20, interval_ms=20)
+    await expect(chat.answers).to_have_text("Assistant is typing")
+    await expect(chat.connection).to_have_text(re.compile("Whole replies.*turned off"))
+    await expect(chat.status).to_have_text("Answer complete")
+    assert await chat.text() == words(20)
+    await chat.ask(status=500)
+    await expect(chat.error).to_contain_text("has a problem")
+    assert completions(provider) == 2
+
+
+async def test_behind_a_proxy_that_holds_streams_back_it_takes_whole_replies(
+    page: Page, app: App, proxy: Proxy, provider: Provider
+) -> None:
+    provider.clear()
+    proxy.mode = "hold"
+    chat = await opened(page, proxy.url)
+    await chat.ask(tokens=160, interval_ms=40)
+    await expect(chat.connection).to_have_text(re.compile("Whole replies.*holds streams back"))
+    await expect(chat.status).to_have_text("Assistant is typing")
+    await expect(chat.status).to_have_text("Answer complete")
+    assert await chat.text() == words(160)
+    assert completions(provider) == 1
+    assert len(proxy.keys()) == 1
+    # From now on at once, until the self test sees that streams get through again.
+    proxy.mode = "pass"
+    async with page.expect_request_finished(lambda request: request.url.endswith("/stream/selftest")):
+        await chat.ask(tokens=3, first_ms=1500)
+    await expect(chat.answers.nth(1).locator(".prose")).to_have_text(words(3))
+    await expect(chat.send).to_be_visible()
+    await chat.ask(tokens=30, interval_ms=20)
+    await expect(chat.connection).to_have_text("Live")
+    await expect(chat.answers.nth(2).locator(".prose")).to_contain_text("tok29")
+    assert len(proxy.keys()) == 3
+
+
+async def test_behind_a_proxy_that_strips_streams_it_takes_whole_replies(
+    page: Page, app: App, proxy: Proxy, provider: Provider
+) -> None:
+    provider.clear()
+    proxy.mode = "strip"
+    chat = await opened(page, proxy.url)
+    await chat.ask(tokens=20)
+    await expect(chat.connection).to_have_text(re.compile("Whole replies.*does not let streams through"))
+    await expect(chat.status).to_have_text("Answer complete")
+    assert await chat.text() == words(20)
+    assert completions(provider) == 1
+
+
+# A connection that breaks
+
+
+async def test_it_goes_on_after_the_connection_was_cut(page: Page, app: App, proxy: Proxy, provider: Provider) -> None:
+    provider.clear()
+    chat = await opened(page, proxy.url)
+    await chat.ask(tokens=150, interval_ms=20)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok10")
+    proxy.cut()
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok40")
+    proxy.down = True
+    proxy.cut()
+    await expect(chat.connection).to_have_text("Connection lost. Reconnecting …")
+    await expect(chat.status).to_have_text("Connection lost. Reconnecting …")
+    held = await chat.text()
+    proxy.down = False
+    await expect(chat.status).to_have_text("Answer complete")
+    assert await chat.text() == words(150) == fold((await stored(page, app))[-1]["content"])
+    assert held.startswith(words(40)) and "tok149" not in held
+    assert completions(provider) == 1
+    first, *others = proxy.streams()
+    assert first.method == "POST" and len(others) >= 2
+    for other in others:
+        assert other.method == "GET"
+        turn, _, number = other.headers["last-event-id"].rpartition(":")
+        assert other.path == f"/stream/{turn}" and int(number) > 0
+
+
+async def test_a_question_that_finds_nobody_comes_back(page: Page, app: App, proxy: Proxy) -> None:
+    chat = await opened(page, proxy.url)
+    # Without the pauses of half a minute between the attempts.
+    await page.clock.install()
+    proxy.down = True
+    await chat.ask("Are you there?")
+    await expect(chat.connection).to_have_text("Connection lost. Reconnecting …")
+    while not await chat.error.count():
+        await page.clock.run_for(1000)
+    await expect(chat.error).to_contain_text("cannot be reached")
+    await expect(chat.box).to_have_value("Are you there?")
+    proxy.down = False
+    await chat.box.press("Enter")
+    await expect(chat.status).to_have_text("Answer complete")
+    await expect(chat.questions).to_have_count(1)
+
+
+async def test_a_character_split_over_two_network_chunks_is_one(page: Page, app: App, proxy: Proxy) -> None:
+    text = "Grüße 👋🏽 aus 漢字 und 👩‍👩‍👧 – fertig"
+    proxy.mode = "raw"
+    chat = await opened(page, proxy.url)
+    await chat.ask(text=text, interval_ms=20)
+    await expect(chat.status).to_have_text("Answer complete")
+    assert await chat.text() == text
+    await expect(chat.connection).to_have_text("Live")
+
+
+# Someone else's page
+
+
+async def test_the_script_tag_puts_the_chat_into_a_page(page: Page, app: App, sites: Sites) -> None:
+    await page.goto(sites.friend)
+    frame = page.locator("iframe[title='Ask the baker']")
+    await expect(frame).to_have_css("width", "400px")
+    await expect(frame).to_have_css("height", "500px")
+    # It is where the tag is.
+    assert await frame.evaluate("frame => frame.previousElementSibling.tagName") == "SCRIPT"
+    chat = EmbedPage(page.frame_locator("iframe"))
+    await expect(chat.root.get_by_role("heading")).to_have_text("What would you like to know about our bread?")
+    await chat.ask(tokens=30, interval_ms=20)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok29")
+    await expect(chat.status).to_have_text("Answer complete")
+    assert await chat.text() == words(30)
+    await chat.box.fill("And cakes?")
+    await expect(chat.send).to_have_css("background-color", "rgb(180, 0, 158)")
+
+
+async def test_a_page_that_is_not_allowed_cannot_frame_it(
+    page: Page, app: App, sites: Sites, provider: Provider
+) -> None:
+    provider.clear()
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    async with page.expect_event("console", lambda message: "frame-ancestors" in message.text):
+        await page.goto(sites.stranger)
+    await expect(page.locator("iframe")).to_be_visible()
+    await expect(EmbedPage(page.frame_locator("iframe")).box).to_have_count(0)
+    assert provider.requests() == []
+
+
+CROSS_ORIGIN = """
+async ([app, content, options]) => {
+  const seen = {statuses: [], headers: {}};
+  try {
+    const { createStream } = await import(app + "/use-stream.js");
+    const fetchIt = async (...request) => {
+      const response = await fetch(...request);
+      for (const name of ["X-Turn-Id", "X-Chat-Id", "X-Message-Id", "X-Stream-Version"])
+        seen.headers[name] = response.headers.get(name);
+      return response;
+    };
+    const chat = createStream({ baseUrl: app, fetch: fetchIt, ...options });
+    chat.subscribe(() => seen.statuses.push(chat.getState().status));
+    const reply = await chat.send(content);
+    return {...seen, reply, mode: chat.getState().mode};
+  } catch (error) {
+    return {...seen, failed: String(error)};
+  }
+}
+"""
+
+
+async def test_the_hooks_core_works_from_an_allowed_page_of_another_origin(page: Page, app: App, sites: Sites) -> None:
+    await page.goto(sites.friend)
+    options = {"headers": {"X-Session-Id": "me"}}
+    found = await page.evaluate(CROSS_ORIGIN, [app.url, script(tokens=20, interval_ms=20), options])
+    assert found["mode"] == "stream", found
+    assert fold(found["reply"]["content"]) == words(20)
+    assert found["statuses"].count("streaming") >= 5
+    assert found["headers"]["X-Turn-Id"] == found["reply"]["id"]
+    assert all(found["headers"].values())
+    # What the browser asked before, asked once more: it shows its preflights to nobody.
+    asked = {
+        "Origin": sites.friend,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type,idempotency-key,last-event-id,x-session-id",
+    }
+    answer = httpx.options(f"{app.url}/stream/", headers=asked)
+    assert answer.is_success
+    assert answer.headers["access-control-allow-origin"] == sites.friend
+    allowed = {name.strip() for name in answer.headers["access-control-allow-headers"].lower().split(",")}
+    assert {"content-type", "idempotency-key", "last-event-id", "x-session-id"} <= allowed
+
+
+async def test_it_resumes_across_origins(page: Page, app: App, sites: Sites, provider: Provider) -> None:
+    provider.clear()
+    async with Proxy(app.port) as proxy:
+        await page.goto(sites.friend)
+        asked = f"given => {{ window.answer = ({CROSS_ORIGIN.strip()})(given); }}"
+        await page.evaluate(asked, [proxy.url, script(tokens=100, interval_ms=20), {}])
+        await provider.until(lambda seen: any(request["tokens_sent"] > 30 for request in seen))
+        proxy.cut()
+        found = await page.evaluate("window.answer")
+        assert fold(found["reply"]["content"]) == words(100), found
+        assert any(one.method == "GET" and "last-event-id" in one.headers for one in proxy.streams())
+    assert completions(provider) == 1
+
+
+async def test_a_page_that_is_not_allowed_gets_nothing(page: Page, app: App, sites: Sites, provider: Provider) -> None:
+    provider.clear()
+    await page.goto(sites.stranger)
+    found = await page.evaluate(CROSS_ORIGIN, [app.url, "Hi", {}])
+    assert "failed" in found, json.dumps(found)
+    asked = """
+      url => fetch(url, {method: "POST", headers: {"Idempotency-Key": "k"}, body: '{"content": "Hi"}'})
+        .then(() => "done", () => "failed")
+    """
+    for path in ("/stream/?ids=1", "/messages/"):
+        assert await page.evaluate(asked, app.url + path) == "failed"
+    assert provider.requests() == []

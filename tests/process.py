@@ -1,0 +1,29 @@
+"""What a process and its children use, from /proc; Linux only."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+AVAILABLE = Path("/proc/self/task").is_dir()
+
+
+def rss_mb(pid: int) -> float:
+    """Resident memory of the process and its children."""
+    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in family(pid))
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time of the process and its children so far."""
+    return sum(_ticks(one) for one in family(pid)) / os.sysconf("SC_CLK_TCK")
+
+
+def family(pid: int) -> Iterator[int]:
+    yield pid
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield from family(int(child))
+
+
+def _ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])

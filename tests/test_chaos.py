@@ -1,0 +1,155 @@
+"""Fifty readers attach, stall, drop and come back at random; ten turns run; each reader ends with the stored text.
+
+`CHAOS_SEED` repeats a run's choices; the seed is printed.
+"""
+
+import asyncio
+import os
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api_app import Api
+from tests.provider import Script, answer_tokens
+from tests.provider_client import Provider, script
+from tests.sse_client import streaming, value
+from tests.ws_client import Socket
+
+pytestmark = pytest.mark.anyio
+
+READERS = 50
+SCRIPTS: list[dict[str, Any]] = [
+    *({"tokens": 400, "interval_ms": 10, "first_ms": first} for first in (0, 300, 1_000)),
+    *({"tokens": 80, "interval_ms": 50, "split_emoji": True} for _ in range(2)),
+    {"tokens": 1_500, "interval_ms": 2, "separators": True},
+    {"tokens": 6_000, "interval_ms": 0},
+    {"markdown": True, "tokens": 800, "interval_ms": 5},
+    {"pieces": ["👋🏽 ", "é\u2028", "\n\n", "data: ", "[DONE] ", '"\\ '] * 60, "interval_ms": 10},
+    {"tokens": 300, "interval_ms": 10, "drop_after": 200},
+]
+
+Objects = AsyncIterator[dict[str, Any]]
+
+
+@dataclass
+class Reader:
+    """Reads one turn to its end, however often it loses its connection."""
+
+    client: httpx.AsyncClient
+    turn_id: str
+    chance: random.Random
+    number: int = -1
+    text: str = ""
+    end: dict[str, Any] | None = None
+    attached: Counter[str] = field(default_factory=Counter)
+
+    async def read(self) -> None:
+        await asyncio.sleep(self.chance.uniform(0, 2))
+        while self.end is None:
+            door = self.chance.choice([self.over_sse, self.over_websocket])
+            self.attached[door.__name__] += 1
+            async with door() as objects:
+                await self.take(objects)
+
+    async def take(self, objects: Objects) -> None:
+        """Some of what comes, at some pace, then drop the connection."""
+        patience = self.chance.choice([0, 1, 5, 30, 200, 1_000])
+        async for one in objects:
+            self.note(one)
+            if self.end or not patience:
+                return
+            patience -= 1
+            if self.chance.random() < 0.002:
+                await asyncio.sleep(self.chance.uniform(0, 0.3))
+
+    def note(self, one: dict[str, Any]) -> None:
+        if one["role"] == "user":
+            assert (self.number, one["seq"]) == (-1, 0)
+        elif one.keys().isdisjoint({"finish_reason", "error"}):
+            # A number counts the characters up to it, so this is what finds a gap or a repeat.
+            assert one["seq"] == max(self.number, 0) + len(one["delta"])
+            self.text += one["delta"]
+        else:
+            assert one["seq"] == len(self.text) + 1
+            self.end = one
+        self.number = one["seq"]
+
+    @asynccontextmanager
+    async def over_sse(self) -> AsyncIterator[Objects]:
+        last = {"Last-Event-ID": f"{self.turn_id}:{self.number}"} if self.number >= 0 else {}
+        async with streaming(self.client, "GET", f"/stream/{self.turn_id}", headers=last) as stream:
+
+            async def objects() -> Objects:
+                while not self.end:
+                    frame = await stream.next()
+                    assert frame.id.startswith(self.turn_id)
+                    yield value(frame) | {"seq": int(frame.id.rpartition(":")[2])}
+
+            yield objects()
+
+    @asynccontextmanager
+    async def over_websocket(self) -> AsyncIterator[Objects]:
+        async with Socket(f"{self.client.base_url}/stream/ws".replace("http", "ws", 1)) as socket:
+            await socket.send({"resume": {"turn_id": self.turn_id, "after": self.number}})
+
+            async def objects() -> Objects:
+                while not self.end:
+                    one = await socket.receive()
+                    assert one["turn_id"] == self.turn_id
+                    yield one
+
+            yield objects()
+
+
+@pytest.fixture
+def api(provider: Provider, tmp_path: Path) -> Iterator[Api]:
+    with Api(tmp_path, openai_base_url=provider.base_url, openai_model="bench") as api:
+        yield api
+
+
+async def test_readers_that_come_and_go_get_exactly_the_stored_text(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
+    with capsys.disabled():
+        print(f"\nCHAOS_SEED={seed}", end=" ", flush=True)
+    async with httpx.AsyncClient(base_url=api.url, timeout=60, trust_env=False) as client:
+        turns = [await begin(client, keys) for keys in SCRIPTS]
+        readers = [Reader(client, turns[n % len(turns)], random.Random(f"{seed} reader {n}")) for n in range(READERS)]
+        async with asyncio.timeout(60), asyncio.TaskGroup() as reading:
+            for reader in readers:
+                reading.create_task(reader.read())
+        for reader in readers:
+            stored = (await client.post(f"/stream/{reader.turn_id}/stop")).raise_for_status().json()
+            assert_same(reader.text, stored["content"])
+            assert_same(reader.text, expected_text(SCRIPTS[turns.index(reader.turn_id)]))
+            assert reader.end
+            assert (reader.end.get("error") or {}).get("code") == (stored["error"] or {}).get("code")
+            assert reader.end.get("finish_reason") == ("stop" if stored["status"] == "complete" else None)
+    attached = sum((reader.attached for reader in readers), Counter[str]())
+    with capsys.disabled():
+        print(f"{READERS} readers of {len(turns)} turns, attached {attached.total()} times ({dict(attached)})")
+    assert min(attached["over_sse"], attached["over_websocket"]) >= READERS
+
+
+async def begin(client: httpx.AsyncClient, keys: dict[str, Any]) -> str:
+    """Ask and leave at once."""
+    async with streaming(client, "POST", "/stream/", json={"content": script(**keys)}) as stream:
+        return stream.turn_id
+
+
+def expected_text(keys: dict[str, Any]) -> str:
+    tokens = list(answer_tokens(Script(**keys), script(**keys)))
+    return "".join(tokens[: keys.get("drop_after")])
+
+
+def assert_same(one: str, other: str) -> None:
+    """Not `==`, whose report on a long difference takes minutes."""
+    assert len(one) == len(other) and hash(one) == hash(other)

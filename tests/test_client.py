@@ -1,0 +1,734 @@
+"""The Python client and the terminal chat, against the real app: also cut off, killed and restarted in mid-answer."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+import pytest
+
+from chat_app.client import ChatClient, ClientError, Event, Finished, Message, Reasoning, Started, Text
+from chat_app.config import ROOT
+from tests.app import App, free_port
+from tests.provider_client import Provider, script
+
+WAIT_S = 20.0
+ENDLESS = {"tokens": -1, "interval_ms": 5}
+# What is shown of it is not there because a buffer was full.
+STALLED = {"tokens": 20, "interval_ms": 20, "stall_after": 10}
+NOBODY = "00000000-0000-7000-8000-000000000000"
+
+
+def numbered(count: int) -> str:
+    return "".join(f"tok{n} " for n in range(count))
+
+
+def is_numbered(text: str) -> bool:
+    """Whether the text is the beginning of the provider's answer: nothing lost, nothing twice."""
+    return numbered(len(text)).startswith(text)
+
+
+def text_of(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Text))
+
+
+def stored(app: App, chat_id: str) -> list[dict[str, Any]]:
+    response = httpx.get(f"{app.url}/messages/", params={"chat_id": chat_id}, trust_env=False)
+    messages: list[dict[str, Any]] = response.raise_for_status().json()["messages"]
+    return messages
+
+
+def chats(app: App) -> list[str]:
+    """The ids of the chats, the most recently used first."""
+    response = httpx.get(f"{app.url}/chats/", trust_env=False).raise_for_status()
+    return [chat["id"] for chat in response.json()["chats"]]
+
+
+async def until(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + WAIT_S
+    while not (value := await asyncio.to_thread(condition)):
+        assert time.monotonic() < deadline, "it never came true"
+        await asyncio.sleep(0.02)
+    return value
+
+
+class Proxy:
+    """Passes bytes on, and cuts the n-th connection once `cuts[n]` bytes of the answer have passed; None: never."""
+
+    def __init__(self, port: int, cuts: list[int | None], *, reset: bool = False) -> None:
+        self.target = port
+        self.cuts = cuts
+        self.reset = reset
+        self.connections = 0
+        self.refusing = False
+        self.cut_now = asyncio.Event()
+        self._serving: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> "Proxy":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cut_now.set()
+        self._server.close()
+        await self._server.wait_closed()
+        await asyncio.gather(*self._serving)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._serving.add(task)
+        cut = self.cuts[self.connections] if self.connections < len(self.cuts) else None
+        self.connections += 1
+        upstream: asyncio.StreamWriter | None = None
+        try:
+            if not self.refusing:
+                answer, upstream = await asyncio.open_connection("127.0.0.1", self.target)
+                passing = [self._pass(answer, writer, cut), self._pass(reader, upstream, None), self.cut_now.wait()]
+                tasks = [asyncio.create_task(one) for one in passing]
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        except OSError:
+            pass
+        for one in (writer, upstream):
+            if one:
+                one.transport.abort() if self.reset else one.close()
+                with suppress(OSError):
+                    await one.wait_closed()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None) -> None:
+        passed = 0
+        while limit is None or passed < limit:
+            data = await reader.read(1 << 16 if limit is None else min(limit - passed, 1 << 16))
+            if not data:
+                return
+            passed += len(data)
+            writer.write(data)
+            await writer.drain()
+
+
+@pytest.fixture
+async def client(app: App) -> AsyncIterator[ChatClient]:
+    async with ChatClient(app.url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def mortal(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app of this module's own, to be killed and started again."""
+    with App(tmp_path_factory.mktemp("mortal"), openai_base_url=provider.base_url, openai_model="bench") as app:
+        yield app
+
+
+# The client
+
+
+@pytest.mark.anyio
+async def test_an_answer_streams_as_typed_events(client: ChatClient, app: App) -> None:
+    question = script(tokens=5)
+    first, *pieces, last = [event async for event in client.stream(question)]
+    assert isinstance(first, Started)
+    assert (first.content, first.message_id) == (question, first.turn_id)
+    assert all(isinstance(piece, Text) for piece in pieces)
+    assert [piece.text for piece in pieces if isinstance(piece, Text)] == [f"tok{n} " for n in range(5)]
+    assert [piece.seq for piece in pieces if isinstance(piece, Text)] == [5, 10, 15, 20, 25]
+    assert isinstance(last, Finished)
+    assert last.finish_reason == "stop"
+    assert last.usage and last.usage["completion_tokens"] == 5
+    assert [message["content"] for message in stored(app, first.chat_id)] == [question, numbered(5)]
+
+
+@pytest.mark.anyio
+async def test_a_chat_goes_on(client: ChatClient, app: App) -> None:
+    first = await client.send(script(tokens=2))
+    events = [event async for event in client.stream(script(tokens=3), first.chat_id)]
+    assert text_of(events) == numbered(3)
+    assert len(stored(app, first.chat_id)) == 4
+
+
+@pytest.mark.anyio
+async def test_thoughts_come_where_they_are_asked_for(client: ChatClient) -> None:
+    question = script(tokens=2, reasoning=["hm, ", "so"])
+    assert not [event async for event in client.stream(question) if isinstance(event, Reasoning)]
+    events = [event async for event in client.stream(question, reasoning=True)]
+    assert "".join(event.text for event in events if isinstance(event, Reasoning)) == "hm, so"
+    assert text_of(events) == numbered(2)
+
+
+@pytest.mark.anyio
+async def test_send_waits_for_the_whole_answer(client: ChatClient) -> None:
+    message = await client.send(script(tokens=4))
+    assert isinstance(message, Message)
+    assert (message.role, message.content, message.status) == ("assistant", numbered(4), "complete")
+    assert (message.finish_reason, message.model) == ("stop", "bench")
+    assert message.created_at.tzinfo is not None
+
+
+@pytest.mark.anyio
+async def test_the_same_key_gives_the_same_answer(client: ChatClient, app: App) -> None:
+    message = await client.send(script(tokens=2), key="once")
+    events = [event async for event in client.stream(script(tokens=2), key="once")]
+    assert isinstance(events[0], Started)
+    assert (events[0].turn_id, text_of(events)) == (message.id, message.content)
+    assert len(stored(app, message.chat_id)) == 2
+
+
+@pytest.mark.anyio
+async def test_reading_goes_on_from_the_middle(client: ChatClient) -> None:
+    whole = await client.send(script(text="One 👋 two"))
+    first, *pieces, last = [event async for event in client.resume(whole.id, after=5)]
+    assert first == Started(whole.id, whole.chat_id, whole.id, None)
+    assert text_of(pieces) == " two"
+    assert [piece.seq for piece in pieces if isinstance(piece, Text)][-1] == 9
+    assert isinstance(last, Finished)
+    again = [event async for event in client.resume(whole.id)]
+    assert isinstance(again[0], Started)
+    assert again[0].content == script(text="One 👋 two")
+    assert text_of(again) == whole.content
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("after", [9, 10, 1_000_000])
+async def test_a_reader_who_knows_it_all_is_told_how_it_ended(client: ChatClient, after: int) -> None:
+    whole = await client.send(script(text="One 👋 two"))
+    first, last = [event async for event in client.resume(whole.id, after=after)]
+    assert isinstance(first, Started)
+    assert isinstance(last, Finished)
+    assert last.finish_reason == "stop"
+
+
+@pytest.mark.anyio
+async def test_leaving_early_leaves_the_turn_running_and_stop_ends_it(client: ChatClient, app: App) -> None:
+    turn_id = chat_id = ""
+    seq = 0
+    async with aclosing(client.stream(script(**ENDLESS))) as events:
+        async for event in events:
+            if isinstance(event, Started):
+                turn_id, chat_id = event.turn_id, event.chat_id
+            elif isinstance(event, Text):
+                seq = event.seq
+                break
+    assert stored(app, chat_id)[1]["status"] == "streaming"
+    rest = ""
+    async for event in client.resume(turn_id, after=seq):
+        if isinstance(event, Text):
+            if not rest:
+                await client.stop(turn_id)
+            rest += event.text
+        elif isinstance(event, Finished):
+            assert event.finish_reason == "stopped"
+    answer = stored(app, chat_id)[1]
+    assert answer["status"] == "stopped"
+    assert numbered(1) + rest == answer["content"]
+    again = await client.stop(turn_id)
+    assert (again.status, again.content) == ("stopped", answer["content"])
+
+
+@pytest.mark.anyio
+async def test_a_refusal_of_the_provider_is_an_error_with_its_code(client: ChatClient) -> None:
+    with pytest.raises(ClientError) as streamed:
+        [event async for event in client.stream(script(status=401))]
+    assert (streamed.value.code, streamed.value.retryable, streamed.value.status) == ("provider_refused", False, 200)
+    assert streamed.value.turn_id
+    with pytest.raises(ClientError) as sent:
+        await client.send(script(status=401))
+    assert (sent.value.code, sent.value.status) == ("provider_refused", 502)
+    assert str(sent.value) == str(streamed.value) == sent.value.message
+
+
+@pytest.mark.anyio
+async def test_the_error_of_a_broken_answer_has_its_text_so_far(client: ChatClient) -> None:
+    with pytest.raises(ClientError) as streamed:
+        [event async for event in client.stream(script(tokens=8, drop_after=3))]
+    with pytest.raises(ClientError) as sent:
+        await client.send(script(tokens=8, drop_after=3))
+    assert streamed.value.text == sent.value.text == numbered(3)
+    assert streamed.value.retryable and sent.value.retryable
+
+
+@pytest.mark.anyio
+async def test_what_the_server_refuses_is_an_error_with_its_sentence(client: ChatClient) -> None:
+    with pytest.raises(ClientError, match="chat") as unknown_chat:
+        [event async for event in client.stream("Hello", NOBODY)]
+    assert (unknown_chat.value.code, unknown_chat.value.status) == ("not_found", 404)
+    with pytest.raises(ClientError, match="no such turn"):
+        [event async for event in client.resume(NOBODY)]
+    with pytest.raises(ClientError, match="no such turn"):
+        await client.stop(NOBODY)
+    with pytest.raises(ClientError, match="empty") as empty:
+        await client.send(" ")
+    assert (empty.value.code, empty.value.status) == ("invalid_request", 422)
+    with pytest.raises(ClientError, match=r"JSON|surrogate"):
+        await client.send("\ud800")
+
+
+@pytest.mark.anyio
+async def test_a_busy_chat_names_the_turn_that_runs(client: ChatClient) -> None:
+    async with aclosing(client.stream(script(**ENDLESS))) as events:
+        started = await anext(events)
+        assert isinstance(started, Started)
+        with pytest.raises(ClientError) as busy:
+            await client.send("And?", started.chat_id)
+        assert (busy.value.code, busy.value.status, busy.value.turn_id) == ("turn_running", 409, started.turn_id)
+        await client.stop(started.turn_id)
+
+
+@pytest.mark.anyio
+async def test_a_server_that_is_not_there_is_told_at_once() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    async with ChatClient(url) as client:
+        for ask in (client.send, client.stop, lambda text: anext(client.stream(text))):
+            with pytest.raises(ClientError, match=f"no server at {url} .*make run") as missing:
+                await ask("Hello")
+            assert (missing.value.code, missing.value.status) == ("unreachable", None)
+
+
+@pytest.mark.parametrize("address", ["", "localhost:3000", "ftp://localhost", "http://", "http://x:99999", "what?"])
+def test_what_is_no_address_is_told_at_once(address: str) -> None:
+    with pytest.raises(ClientError, match="is no address") as wrong:
+        ChatClient(address)
+    assert wrong.value.code == "bad_address"
+
+
+# Broken connections
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+async def test_a_cut_connection_loses_and_repeats_nothing(app: App, reset: bool) -> None:
+    """Cut in the headers, at any place of a block, and again on the second and third connection."""
+    question = f"Reset: {reset}\n{script(tokens=60, interval_ms=2)}"
+    cuts: list[int | None] = [0, 100, 900, 1200, 1337, 1500]
+    async with Proxy(app.port, cuts, reset=reset) as proxy, ChatClient(proxy.url) as client:
+        events = [event async for event in client.stream(question)]
+    assert proxy.connections == len(cuts) + 1
+    assert [type(event) for event in events if not isinstance(event, Text)] == [Started, Finished]
+    assert text_of(events) == numbered(60)
+    assert isinstance(events[0], Started)
+    assert events[0].content == question
+    assert [message["content"] for message in stored(app, events[0].chat_id)] == [question, numbered(60)]
+    # The message was sent three times.
+    assert [stored(app, chat)[0]["content"] for chat in chats(app)[:3]].count(question) == 1
+
+
+@pytest.mark.anyio
+async def test_a_message_that_got_no_answer_is_sent_again_and_answered_once(app: App, provider: Provider) -> None:
+    provider.clear()
+    async with Proxy(app.port, [0, 50, None]) as proxy, ChatClient(proxy.url) as client:
+        message = await client.send(script(tokens=7))
+    assert message.content == numbered(7)
+    assert proxy.connections == 3
+    assert len(stored(app, message.chat_id)) == 2
+    assert len([one for one in provider.requests() if one["method"] == "POST"]) == 1
+
+
+@pytest.mark.anyio
+async def test_a_stop_survives_a_cut_connection(client: ChatClient, app: App) -> None:
+    async with aclosing(client.stream(script(**ENDLESS))) as events:
+        started = await anext(events)
+        assert isinstance(started, Started)
+        async with Proxy(app.port, [0]) as proxy, ChatClient(proxy.url) as other:
+            assert (await other.stop(started.turn_id)).status == "stopped"
+
+
+@pytest.mark.anyio
+async def test_trying_again_has_an_end(client: ChatClient, app: App) -> None:
+    began = time.monotonic()
+    async with Proxy(app.port, [1200]) as proxy, ChatClient(proxy.url, reconnect_for=0.5) as cut_off:
+        proxy.cuts += [0] * 1000
+        with pytest.raises(ClientError, match=r"did not come back within 0\.5 s") as lost:
+            [event async for event in cut_off.stream(script(**ENDLESS))]
+    assert (lost.value.code, lost.value.retryable) == ("connection_lost", True)
+    assert lost.value.text and is_numbered(lost.value.text)
+    assert proxy.connections > 2
+    assert time.monotonic() - began < WAIT_S
+    assert lost.value.turn_id
+    assert (await client.stop(lost.value.turn_id)).content.startswith(lost.value.text)
+
+
+def answering(*answers: httpx.Response) -> tuple[ChatClient, list[httpx.Request]]:
+    """A client whose server gives these answers in turn, and the requests it gets."""
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return answers[len(requests) - 1]
+
+    return ChatClient(transport=httpx.MockTransport(answer)), requests
+
+
+def reply(**changes: str) -> dict[str, Any]:
+    whole = {"id": "t", "chat_id": "c", "role": "assistant", "content": "Hi", "status": "complete"}
+    return whole | {"created_at": "2026-01-01T00:00:00Z", "finish_reason": "stop", "new_key": "unknown"} | changes
+
+
+def refusal(code: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": "No.", "retryable": False}}
+
+
+@pytest.mark.anyio
+async def test_a_server_that_restarts_is_asked_again_with_the_same_key() -> None:
+    busy = [httpx.Response(503, json=refusal("shutting_down")), httpx.Response(502, text="<html>Bad gateway</html>")]
+    client, requests = answering(*busy, httpx.Response(200, json=reply()))
+    async with client:
+        assert (await client.send("Hello")).content == "Hi"
+    assert len({request.headers["Idempotency-Key"] for request in requests}) == 1
+
+
+@pytest.mark.anyio
+async def test_where_streaming_is_off_the_answer_comes_whole() -> None:
+    client, requests = answering(httpx.Response(404, json=refusal("streaming_off")), httpx.Response(200, json=reply()))
+    async with client:
+        events = [event async for event in client.stream("Hello")]
+    assert events == [Started("t", "c", "t", "Hello"), Text(2, "Hi"), Finished("stop")]
+    assert [request.url.path for request in requests] == ["/stream/", "/messages/"]
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_was_interrupted_is_an_error_of_send_too() -> None:
+    client, _ = answering(httpx.Response(200, json=reply(status="interrupted")))
+    async with client:
+        with pytest.raises(ClientError) as interrupted:
+            await client.send("Hello")
+    assert (interrupted.value.code, interrupted.value.text) == ("interrupted", "Hi")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(200, text="<html>Welcome</html>", headers={"Content-Type": "text/html"}),
+        httpx.Response(404, text="<html>Not found</html>"),
+        httpx.Response(200, text="data:hello\n\n", headers={"Content-Type": "text/event-stream"}),
+        httpx.Response(405, json={"detail": "Method not allowed"}),
+    ],
+)
+async def test_another_kind_of_server_is_told_as_such(answer: httpx.Response) -> None:
+    client, _ = answering(answer, answer)
+    async with client:
+        with pytest.raises(ClientError, match="not that of a Rill server") as streamed:
+            [event async for event in client.stream("Hello")]
+        with pytest.raises(ClientError, match="not that of a Rill server"):
+            await client.send("Hello")
+    assert streamed.value.code == "bad_answer"
+
+
+# A server that dies
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("saved", [False, True], ids=["nothing saved", "some of it saved"])
+async def test_a_killed_server_is_found_again_and_tells_how_it_ended(mortal: App, saved: bool) -> None:
+    """Text is saved once a second: what is stored is shorter than what was read."""
+    async with ChatClient(mortal.url) as client:
+        chat_id = ""
+        events = []
+        restart: asyncio.Task[None] | None = None
+        with pytest.raises(ClientError) as ended:
+            async for event in client.stream(script(**ENDLESS)):
+                events.append(event)
+                if isinstance(event, Started):
+                    chat_id = event.chat_id
+                elif isinstance(event, Text) and not restart and saved == bool(stored(mortal, chat_id)[1]["content"]):
+                    mortal.kill()
+                    restart = asyncio.create_task(asyncio.to_thread(mortal.start))
+        assert restart
+        await restart
+    error = ended.value
+    assert (error.code, error.retryable) == ("interrupted", True)
+    assert error.text == text_of(events)
+    assert is_numbered(error.text)
+    answer = stored(mortal, chat_id)[1]
+    assert answer["status"] == "interrupted"
+    assert error.text.startswith(answer["content"])
+
+
+@pytest.mark.anyio
+async def test_what_was_saved_behind_a_cut_is_read_after_the_restart(mortal: App) -> None:
+    """Cut first, killed a second later: the rest of the text comes from the database."""
+    async with Proxy(mortal.port, [1200]) as proxy, ChatClient(proxy.url) as client:
+        events: list[Event] = []
+
+        async def read() -> None:
+            async for event in client.stream(script(**ENDLESS)):
+                proxy.refusing = True
+                events.append(event)
+
+        reading = asyncio.create_task(read())
+        await until(lambda: proxy.connections > 1 and text_of(events))
+        started, seen = events[0], text_of(events)
+        assert isinstance(started, Started)
+        await until(lambda: len(stored(mortal, started.chat_id)[1]["content"]) > len(seen))
+        mortal.kill()
+        await asyncio.to_thread(mortal.start)
+        proxy.refusing = False
+        with pytest.raises(ClientError) as ended:
+            await reading
+    assert ended.value.code == "interrupted"
+    assert ended.value.text == text_of(events) == stored(mortal, started.chat_id)[1]["content"]
+    assert len(ended.value.text) > len(seen)
+    assert is_numbered(ended.value.text)
+
+
+# The terminal program
+
+PROGRAM = [sys.executable, "-m", "chat_app.client"]
+
+
+def piped(app: App, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, "--url", app.url, *arguments],
+        cwd=ROOT,
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=WAIT_S,
+    )
+
+
+def test_a_pipe_gets_exactly_the_answer(app: App) -> None:
+    text = "# Title\n\n- one 👋\n- \x1b[1mtwo\x1b[0m"
+    run = piped(app, script(text=text))
+    assert (run.returncode, run.stdout, run.stderr) == (0, text + "\n", "")
+
+
+def test_the_question_may_come_through_a_pipe(app: App) -> None:
+    question = f"Line one\n{script(tokens=3)}"
+    run = piped(app, stdin=f"{question}\n")
+    assert (run.returncode, run.stdout, run.stderr) == (0, numbered(3) + "\n", "")
+    assert stored(app, chats(app)[0])[0]["content"] == question
+
+
+def test_a_chat_goes_on_in_the_terminal(app: App) -> None:
+    piped(app, script(tokens=1))
+    chat_id = chats(app)[0]
+    assert piped(app, "--chat", chat_id, script(tokens=2)).stdout == numbered(2) + "\n"
+    assert len(stored(app, chat_id)) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdout", "sentence"),
+    [
+        ([script(status=401)], "", "OPENAI_API_KEY"),
+        ([script(tokens=8, drop_after=3)], numbered(3) + "\n", "."),
+        (["--chat", NOBODY, "Hello"], "", "chat"),
+        (["--url", "http://127.0.0.1:1", "Hello"], "", "There is no server at http://127.0.0.1:1"),
+        (["--url", "localhost:3000", "Hello"], "", "is no address"),
+        ([], "", "There is no question."),
+        (["\udcff"], "", "."),
+    ],
+    ids=["401", "broken off", "unknown chat", "no server", "no address", "no question", "no text"],
+)
+def test_a_failure_is_a_sentence_and_exit_code_1(app: App, arguments: list[str], stdout: str, sentence: str) -> None:
+    run = piped(app, *arguments)
+    assert (run.returncode, run.stdout) == (1, stdout)
+    assert sentence in run.stderr
+    assert run.stderr.count("\n") == 1 and "Traceback" not in run.stderr
+
+
+def test_a_note_says_that_the_model_was_cut_off(app: App) -> None:
+    run = piped(app, script(tokens=2, finish_reason="length"))
+    assert (run.returncode, run.stdout) == (0, numbered(2) + "\n")
+    assert "limit" in run.stderr
+
+
+def test_a_reader_who_has_enough_ends_it_quietly(app: App) -> None:
+    command = [*PROGRAM, "--url", app.url, script(tokens=-1)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        assert os.read(process.stdout.fileno(), 4)
+        process.stdout.close()
+        assert process.wait(WAIT_S) == 1
+        assert process.stderr.read() == b""
+    httpx.post(f"{app.url}/stream/{stored(app, chats(app)[0])[1]['id']}/stop", trust_env=False).raise_for_status()
+
+
+def test_a_restart_in_mid_answer_is_told_in_a_pipe(mortal: App) -> None:
+    command = [*PROGRAM, "--url", mortal.url, script(**ENDLESS)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        seen = b""
+        while b"tok3 " not in seen:
+            seen += os.read(process.stdout.fileno(), 1 << 16)
+        mortal.kill()
+        mortal.start()
+        rest, notes = process.communicate(timeout=WAIT_S)
+        assert process.returncode == 1
+    text = (seen + rest).decode()
+    assert text.endswith("\n")
+    assert is_numbered(text[:-1])
+    assert "The connection was lost" in notes.decode()
+    assert notes.decode().splitlines()[-1].startswith("The server ended while this answer was being written.")
+
+
+def test_ctrl_c_stops_the_turn_in_a_pipe_too(app: App) -> None:
+    command = [*PROGRAM, "--url", app.url, script(**STALLED)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        seen = b""
+        while b"tok3 " not in seen:
+            seen += os.read(process.stdout.fileno(), 1 << 16)
+        process.send_signal(signal.SIGINT)
+        rest, notes = process.communicate(timeout=WAIT_S)
+        assert process.returncode == 130
+    assert b"Stopped" in notes
+    answer = stored(app, chats(app)[0])[1]
+    assert answer["status"] == "stopped"
+    assert (seen + rest).decode() == answer["content"] + "\n"
+
+
+class Terminal:
+    """The program in a pseudo-terminal of its own, on which Ctrl+C is a key."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.screen = ""
+        self.reads = 0
+        self._fd, inner = os.openpty()
+        # A session's first terminal that is opened becomes the one whose Ctrl+C it gets.
+        shell = ["sh", "-c", 'exec "$@" <>"$0" >&0 2>&0', os.ttyname(inner), *PROGRAM, *arguments]
+        environment = os.environ | {"TERM": "dumb"}
+        self.process = subprocess.Popen(shell, cwd=ROOT, env=environment, start_new_session=True)
+        self._inner = inner
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._fd)
+        os.close(self._inner)
+
+    def type(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+    def until(self, pattern: str) -> str:
+        """What is shown up to the end of the pattern, taken off the screen."""
+        deadline = time.monotonic() + WAIT_S
+        while not (found := re.search(pattern, self.screen)):
+            assert time.monotonic() < deadline, f"{pattern!r} was never shown: {self.screen[-2000:]!r}"
+            self._read()
+        shown, self.screen = self.screen[: found.end()], self.screen[found.end() :]
+        return shown
+
+    def rest(self) -> str:
+        """What is still shown after its end."""
+        self._read()
+        return self.screen
+
+    def end(self) -> int:
+        return self.process.wait(WAIT_S)
+
+    def _read(self) -> None:
+        os.set_blocking(self._fd, False)
+        with suppress(BlockingIOError):
+            self.screen += os.read(self._fd, 1 << 16).decode()
+            self.reads += 1
+            return
+        time.sleep(0.005)
+
+
+def test_an_answer_grows_in_the_terminal_and_ctrl_c_stops_it(app: App) -> None:
+    with Terminal("--url", app.url, script(**STALLED)) as terminal:
+        shown = terminal.until("tok9 ")
+        # It is shown while it still grows.
+        chat_id = chats(app)[0]
+        assert stored(app, chat_id)[1]["status"] == "streaming"
+        assert terminal.reads >= 3
+        terminal.type("\x03")
+        shown += terminal.until("Stopped; the text so far is kept.")
+        assert terminal.end() == 130
+    answer = stored(app, chat_id)[1]
+    assert answer["status"] == "stopped"
+    assert shown.replace("^C", "").startswith(answer["content"])
+
+
+def test_a_conversation_in_the_terminal(app: App) -> None:
+    with Terminal("--url", app.url) as terminal:
+        terminal.until("> ")
+        terminal.type(f"{script(tokens=3)}\n")
+        assert numbered(3) in terminal.until("tok2 \r\n> ")
+        terminal.type(f"{script(**ENDLESS)}\n")
+        terminal.until("tok9 ")
+        terminal.type("\x03")
+        terminal.until("Stopped.*\r\n> ")
+        # On the prompt it only begins the line anew.
+        terminal.type("never mind\x03")
+        terminal.until("> ")
+        terminal.type(f"{script(text='Two [31mred', tokens=None)}\n")
+        terminal.until("Two .*\r\n> ")
+        terminal.type("\x04")
+        shown = terminal.until(r"--chat \S+\r\n")
+        assert terminal.end() == 0
+    chat_id = shown.split()[-1]
+    assert [one["status"] for one in stored(app, chat_id)[1::2]] == ["complete", "stopped", "complete"]
+
+
+def test_ctrl_c_gives_up_on_a_server_that_does_not_answer() -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    with server, Terminal("--url", f"http://127.0.0.1:{server.getsockname()[1]}", "Hello") as terminal:
+        connection, _ = server.accept()
+        assert connection.recv(1)
+        terminal.type("\x03")
+        terminal.until("Ctrl\\+C again")
+        terminal.type("\x03")
+        assert terminal.end() == 130
+        assert "Traceback" not in terminal.rest()
+        connection.close()
+
+
+def test_an_empty_line_ends_a_conversation(app: App) -> None:
+    with Terminal("--url", app.url) as terminal:
+        terminal.until("> ")
+        terminal.type("\n")
+        assert terminal.end() == 0
+
+
+def test_a_conversation_survives_a_failure_and_a_restart(mortal: App) -> None:
+    with Terminal("--url", mortal.url) as terminal:
+        terminal.until("> ")
+        terminal.type(f"{script(**ENDLESS)}\n")
+        terminal.until("tok3 ")
+        mortal.kill()
+        mortal.start()
+        terminal.until("The server ended while this answer was being written.*\r\n> ")
+        terminal.type(f"{script(tokens=3)}\n")
+        terminal.until("tok0 tok1 tok2 \r\n> ")
+        terminal.type("\x04")
+        assert terminal.end() == 0
+    assert [one["status"] for one in stored(mortal, chats(mortal)[0])[1::2]] == ["interrupted", "complete"]
+
+
+def test_an_answer_cannot_steer_the_terminal(app: App) -> None:
+    text = "a\x1b]0;title\x07b\rc\td"
+    with Terminal("--url", app.url, script(pieces=[json.dumps(text), text])) as terminal:
+        shown = terminal.until("--chat")
+    assert "a\ufffd]0;title\ufffdb\ufffdc" in shown
+    assert "\x1b]" not in shown
+
+
+def test_the_client_needs_nothing_of_the_server() -> None:
+    code = "import sys, chat_app.client.__main__; print(*(n for n in sys.modules if n.startswith('chat_app.')))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert all(name.startswith("chat_app.client") for name in run.stdout.split())
+    packages = {path.name for path in Path(ROOT, "chat_app", "client").glob("*.py")}
+    assert packages == {"__init__.py", "__main__.py", "chat_client.py", "events.py", "patience.py"}

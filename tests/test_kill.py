@@ -1,0 +1,260 @@
+"""SIGKILL at a random moment of running answers, again and again: nothing that was saved is lost, everyone is told.
+
+Each round runs several turns side by side, kills the server, starts it on the same database and looks at what is left.
+`KILL_SEED` repeats a run's choices; the seed is printed.
+"""
+
+import asyncio
+import os
+import random
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from chat_app.models import Status
+from chat_app.turns import CHECKPOINT_CHARS, CHECKPOINT_S
+from tests.api_app import Api
+from tests.provider import Script, answer_tokens
+from tests.provider_client import Provider, script
+from tests.sse_client import streaming, text_of, value
+from tests.ws_client import Socket
+
+pytestmark = pytest.mark.anyio
+
+ROUNDS = 30
+LATEST_KILL_S = 3.0
+WRITES_S = 1.5
+"""How long a checkpoint may be on its way to the database. A few milliseconds, if other programs leave a core."""
+FAST_DISK = Path("/dev/shm")
+"""Where there is one: a kill loses nothing that the kernel has, and a busy disk is not what is tested."""
+
+
+@dataclass
+class Asked:
+    """A turn that runs when the server dies, and what its reader got of it."""
+
+    keys: dict[str, Any]
+    turn_id: str = ""
+    chat_id: str = ""
+    last_id: str = ""
+    text: str = ""
+    arrivals: list[tuple[float, int]] = field(default_factory=list)
+    """When the text had which length."""
+    end: dict[str, Any] | None = None
+
+    @property
+    def flat_out(self) -> bool:
+        return self.keys.get("interval_ms") == 0
+
+    @property
+    def content(self) -> str:
+        return script(**self.keys)
+
+    async def read(self, client: httpx.AsyncClient, begun: asyncio.Event) -> None:
+        """Ask, and read until the server is gone."""
+        try:
+            async with streaming(client, "POST", "/stream/?ids=1", json={"content": self.content}) as stream:
+                self.turn_id, self.chat_id = stream.turn_id, stream.chat_id
+                begun.set()
+                while True:
+                    frame = await stream.next()
+                    if frame.data != "[DONE]" and value(frame)["role"] == "assistant":
+                        self._note(value(frame))
+                    self.last_id = frame.id
+        except (httpx.TransportError, StopAsyncIteration):
+            pass
+
+    def _note(self, delta: dict[str, Any]) -> None:
+        self.text += delta["delta"]
+        self.arrivals.append((time.monotonic(), len(self.text)))
+        if delta.keys() & {"finish_reason", "error"}:
+            self.end = delta
+
+    def length_at(self, moment: float) -> int:
+        return max((length for arrived, length in self.arrivals if arrived <= moment), default=0)
+
+
+def some_turns(chance: random.Random) -> list[Asked]:
+    """Endless ones of several speeds, one flat out, one that may end before the kill, one that is slow to begin."""
+    return [
+        Asked({"tokens": -1, "interval_ms": chance.choice([1, 3, 10])}),
+        Asked({"tokens": -1, "interval_ms": chance.choice([20, 60, 200])}),
+        Asked({"tokens": chance.randrange(2_000, 30_000), "interval_ms": 0, "separators": True}),
+        Asked({"tokens": chance.randrange(1, 200), "interval_ms": 10, "split_emoji": True}),
+        Asked({"tokens": -1, "first_ms": chance.randrange(4_000)}),
+    ]
+
+
+@dataclass
+class Seen:
+    """What all rounds saw."""
+
+    ends: list[str] = field(default_factory=list)
+    ahead: list[tuple[Asked, float, int]] = field(default_factory=list)
+    """By how many seconds and characters a reader was ahead of what was saved."""
+
+    def __str__(self) -> str:
+        running = self.ends.count(Status.interrupted)
+        seconds = max(late for _, late, _ in self.ahead)
+        flat_out = max(chars for turn, _, chars in self.ahead if turn.flat_out)
+        others = max(chars for turn, _, chars in self.ahead if not turn.flat_out)
+        return (
+            f"{ROUNDS} kills, {len(self.ends)} turns, {running} of them running; readers were ahead of what was saved "
+            f"by at most {seconds:.2f} s and {others:,} characters, {flat_out:,} where the model wrote flat out"
+        )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    if not FAST_DISK.is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=FAST_DISK) as name:
+        yield Path(name)
+
+
+async def test_killed_at_any_moment_nothing_that_was_saved_is_lost(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1_000_000))
+    with capsys.disabled():
+        print(f"\nKILL_SEED={seed}", end=" ", flush=True)
+    seen = Seen()
+    # Two servers, since most of the time is spent waiting for them.
+    async with asyncio.TaskGroup() as sides:
+        for side in ("left", "right"):
+            sides.create_task(rounds(folder / side, random.Random(f"{seed} {side}"), seen))
+    with capsys.disabled():
+        print(seen)
+    assert seen.ends.count(Status.interrupted) >= 2 * ROUNDS
+
+
+async def rounds(folder: Path, chance: random.Random, seen: Seen) -> None:
+    folder.mkdir()
+    with Provider() as provider, Api(folder, openai_base_url=provider.base_url, openai_model="bench") as api:
+        async with httpx.AsyncClient(base_url=api.url, timeout=30, trust_env=False) as client:
+            for _ in range(ROUNDS // 2):
+                await one_round(api, client, provider, chance, seen)
+
+
+async def one_round(api: Api, client: httpx.AsyncClient, provider: Provider, chance: random.Random, seen: Seen) -> None:
+    provider.clear()
+    turns = some_turns(chance)
+    killed = await run_and_kill(api, client, turns, chance.uniform(0, LATEST_KILL_S))
+    produced = {one["body"]["messages"][-1]["content"]: one["tokens_sent"] for one in provider.requests()}
+    await asyncio.to_thread(api.start)
+    assert statuses(api.folder / "chat.db").isdisjoint({Status.streaming})
+    for turn in turns:
+        stored = await stored_of(client, turn)
+        assert text_produced(turn, produced.get(turn.content, 0)).startswith(stored["content"])
+        seen.ends.append(stored["status"])
+        seen.ahead.append((turn, *check_bound(turn, stored, killed)))
+        await check_readers(client, turn, stored)
+        await check_new_turn(client, turn)
+
+
+async def run_and_kill(api: Api, client: httpx.AsyncClient, turns: list[Asked], after: float) -> float:
+    """Returns when the server was killed."""
+    begun = [asyncio.Event() for _ in turns]
+    readers = [asyncio.create_task(turn.read(client, event)) for turn, event in zip(turns, begun, strict=True)]
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(event.wait() for event in begun))
+        await asyncio.sleep(after)
+        killed = time.monotonic()
+        api.kill()
+        await asyncio.gather(*readers)
+    return killed
+
+
+def statuses(database: Path) -> set[str]:
+    connection = sqlite3.connect(database)
+    try:
+        return {status for (status,) in connection.execute("SELECT status FROM message")}
+    finally:
+        connection.close()
+
+
+def text_produced(turn: Asked, tokens: int) -> str:
+    return "".join(islice(answer_tokens(Script(**turn.keys), turn.content), tokens))
+
+
+async def stored_of(client: httpx.AsyncClient, turn: Asked) -> dict[str, Any]:
+    history = (await client.get("/messages/", params={"chat_id": turn.chat_id})).raise_for_status().json()
+    question, answer = history["messages"]
+    assert (question["content"], question["status"]) == (turn.content, "complete")
+    assert answer["id"] == turn.turn_id
+    return dict(answer)
+
+
+def check_bound(turn: Asked, stored: dict[str, Any], killed: float) -> tuple[float, int]:
+    """What was told as complete is complete; else no more than a checkpoint's worth is lost.
+
+    Returns by how many seconds and characters the reader was ahead of what was saved.
+    """
+    if turn.end is not None:
+        assert turn.end["finish_reason"] == "stop"
+    if turn.end is not None or stored["status"] == Status.complete:
+        assert stored["status"] == Status.complete
+        assert stored["content"] == text_produced(turn, 1_000_000)
+        return 0.0, 0
+    assert (stored["status"], stored["finish_reason"]) == (Status.interrupted, "interrupted")
+    saved = len(stored["content"])
+    lost = [arrived for arrived, length in turn.arrivals if length > saved and arrived < killed]
+    ahead = (killed - min(lost) if lost else 0.0), max(0, len(turn.text) - saved)
+    # A checkpoint begins a second after the one before, or with 2,000 unsaved characters, and then has to be written.
+    assert saved >= turn.length_at(killed - CHECKPOINT_S - WRITES_S), ahead
+    if not turn.flat_out:
+        # Flat out, thousands of characters come while one checkpoint is written: the second is what holds there.
+        assert saved >= turn.length_at(killed - WRITES_S) - CHECKPOINT_CHARS, ahead
+    return ahead
+
+
+async def check_readers(client: httpx.AsyncClient, turn: Asked, stored: dict[str, Any]) -> None:
+    """The reader that was cut off, over both doors, and one that knows nothing yet."""
+    rest = stored["content"][len(turn.text) :]
+    if turn.end is None:
+        assert await resumed(client, turn, turn.last_id) == (rest, stored["status"])
+        assert await resumed_over_websocket(client, turn) == (rest, stored["status"])
+    assert await resumed(client, turn, "") == (stored["content"], stored["status"])
+
+
+async def resumed(client: httpx.AsyncClient, turn: Asked, last_id: str) -> tuple[str, str]:
+    """The text that a reader gets which comes back with that id, and the status that it is told. It is told once."""
+    headers = {"Last-Event-ID": last_id} if last_id else {}
+    async with streaming(client, "GET", f"/stream/{turn.turn_id}", headers=headers) as stream:
+        *frames, end, done = await stream.rest()
+    assert done.data == "[DONE]"
+    again = await client.get(f"/stream/{turn.turn_id}", headers={"Last-Event-ID": done.id})
+    assert again.status_code == 204
+    return text_of(frames), told(value(end))
+
+
+async def resumed_over_websocket(client: httpx.AsyncClient, turn: Asked) -> tuple[str, str]:
+    after = int(turn.last_id.rpartition(":")[2])
+    async with Socket(f"{client.base_url}/stream/ws".replace("http", "ws", 1)) as socket:
+        await socket.send({"resume": {"turn_id": turn.turn_id, "after": after}})
+        objects = [await socket.receive()]
+        while not objects[-1].keys() & {"finish_reason", "error"}:
+            objects.append(await socket.receive())
+    return "".join(one["delta"] for one in objects), told(objects[-1])
+
+
+def told(end: dict[str, Any]) -> str:
+    if "error" in end:
+        assert end["error"].keys() >= {"code", "message", "retryable"}
+        return str(end["error"]["code"])
+    return {"stop": "complete"}[end["finish_reason"]]
+
+
+async def check_new_turn(client: httpx.AsyncClient, turn: Asked) -> None:
+    ask = {"chat_id": turn.chat_id, "content": script(tokens=3, interval_ms=0)}
+    reply = (await client.post("/messages/", json=ask)).raise_for_status().json()
+    assert (reply["content"], reply["status"]) == ("tok0 tok1 tok2 ", "complete")

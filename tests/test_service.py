@@ -1,0 +1,106 @@
+"""The service as the doors use it: what it does around the store, with a model that is scripted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from chat_app import service as service_module
+from chat_app.config import Settings
+from chat_app.errors import NotFound
+from chat_app.models import Status
+from chat_app.service import Service, serving
+from tests.provider_client import Provider, script
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def settings(tmp_path: Path, provider: Provider) -> Settings:
+    provider.clear()
+    return Settings.model_validate(
+        {
+            "database_url": f"sqlite:///{tmp_path / 'chat.db'}",
+            "openai_base_url": provider.base_url,
+            "openai_model": "bench",
+            "chat_titles": False,
+        }
+    )
+
+
+@pytest.fixture
+async def service(settings: Settings) -> AsyncIterator[Service]:
+    async with serving(settings) as service:
+        yield service
+
+
+async def announced(service: Service, since: int) -> int:
+    async with asyncio.timeout(5):
+        return await service.turns.changed(since)
+
+
+async def test_a_chat_whose_answer_grows_is_stopped_and_trashed_and_comes_back_with_its_text(
+    service: Service, provider: Provider
+) -> None:
+    turn = await service.turns.start(script(tokens=-1, interval_ms=5))
+    async with asyncio.timeout(10):
+        await anext(turn.batches())
+    version = service.turns.version
+    await service.trash_chat(turn.chat_id)
+    version = await announced(service, version)
+    await provider.until(lambda seen: seen[0]["closed_by_client"])
+    for attempt in (service.turns.find(turn.id), service.trash_chat(turn.chat_id), service.delete_chat(turn.chat_id)):
+        with pytest.raises(NotFound):
+            await attempt
+    chat = await service.restore_chat(turn.chat_id)
+    await announced(service, version)
+    question, answer = await service.store.messages(chat.id)
+    assert (answer.id, answer.status) == (turn.id, Status.stopped)
+    assert answer.content.startswith("tok0 ")
+    found = await service.turns.find(turn.id)
+    assert found.user.id == question.id
+
+
+async def test_the_trash_is_emptied_after_a_while(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_module, "TRASH_S", 0.1)
+    chat = await service.create_chat()
+    await service.trash_chat(chat.id)
+    await service.restore_chat(chat.id)
+    await service.trash_chat(chat.id)
+    async with asyncio.timeout(5):
+        while service._emptying:
+            await asyncio.sleep(0.01)
+    with pytest.raises(NotFound):
+        await service.restore_chat(chat.id)
+
+
+async def test_the_trash_is_emptied_at_the_start(settings: Settings) -> None:
+    async with serving(settings) as service:
+        kept, gone = await service.create_chat(), await service.create_chat()
+        await service.trash_chat(gone.id)
+        began = asyncio.get_running_loop().time()
+    # The one who would empty it later is not waited for.
+    assert asyncio.get_running_loop().time() - began < 5
+    async with serving(settings) as service:
+        assert [chat.id for chat in await service.store.chats()] == [kept.id]
+        with pytest.raises(NotFound):
+            await service.restore_chat(gone.id)
+
+
+async def test_what_changes_is_announced(service: Service) -> None:
+    turn = await service.turns.start(script(tokens=1))
+    await turn.end()
+    await asyncio.sleep(0)
+    data = await service.store.export_chat(turn.chat_id)
+    for change in (
+        service.create_chat("x"),
+        service.set_chat(turn.chat_id, pinned=True),
+        service.rename_chat(turn.chat_id, "x"),
+        service.choose(turn.user.id),
+        service.rate(turn.id, 1),
+        service.import_chat(data),
+    ):
+        version = service.turns.version
+        await change
+        assert await announced(service, version) == version + 1
