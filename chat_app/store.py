@@ -1,7 +1,9 @@
 """Every SQL statement but those of `search`. One short async session per call; rows come out detached, never to be
 written through. A chat in the trash is not found by anything but `restore_chat` and `empty_trash`."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self._engine = _engine(make_url(url))
         self._session = async_sessionmaker(self._engine, class_=AsyncSession, expire_on_commit=False)
+        self._turn_to_write = asyncio.Lock() if self._engine.dialect.name == "sqlite" else None
 
     async def open(self) -> None:
         """Bring the schema up to date."""
@@ -49,6 +52,16 @@ class Store:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that writes.
+
+        SQLite has one writer at a time, and polls for its turn: of many at once some starve until "database is locked".
+        Here they queue.
+        """
+        async with self._turn_to_write or nullcontext(), self._session.begin() as session:
+            yield session
 
     # Chats
 
@@ -72,7 +85,7 @@ class Store:
 
     async def create_chat(self, title: str | None = None) -> Chat:
         """Without a title, the chat gets one from its first message."""
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             chat = Chat(title=title or NEW_CHAT, named=title is not None)
             session.add(chat)
         return chat
@@ -91,7 +104,7 @@ class Store:
             values = {"named": True} | values
         for name in values.keys() & {"model", "system_prompt"}:
             values[name] = (values[name] or "").strip() or None
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             if values:
                 await _change_chat(session, chat_id, **values)
             return await _chat(session, chat_id)
@@ -103,26 +116,26 @@ class Store:
     async def name_chat(self, chat_id: str, title: str) -> bool:
         """Give a title unless the chat is named (or gone) by now; returns whether it was given."""
         query = update(Chat).where(col(Chat.id) == chat_id, col(Chat.deleted_at).is_(None), col(Chat.named).is_(False))
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             return bool((await session.exec(query.values(title=title, named=True))).rowcount)
 
     async def trash_chat(self, chat_id: str) -> None:
         """Nothing finds the chat from now on, until `restore_chat`. Raises NotFound."""
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             await _change_chat(session, chat_id, deleted_at=now())
 
     async def restore_chat(self, chat_id: str) -> Chat:
         """Take a chat back out of the trash; one that is not there stays as it is. Raises NotFound."""
         if "\0" in chat_id:
             raise _no_chat()
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             await session.exec(update(Chat).where(col(Chat.id) == chat_id).values(deleted_at=None))
             return await _chat(session, chat_id)
 
     async def empty_trash(self, older_than: timedelta = timedelta()) -> int:
         """Delete the chats that have been in the trash for so long; returns how many."""
         query = select(Chat.id).where(col(Chat.deleted_at) <= now() - older_than)
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             chat_ids = (await session.exec(query)).all()
             for chat_id in chat_ids:
                 await _delete(session, chat_id)
@@ -130,7 +143,7 @@ class Store:
 
     async def delete_chat(self, chat_id: str) -> None:
         """The chat and its messages, for good. Raises NotFound."""
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             await _change_chat(session, chat_id, deleted_at=now())
             await _delete(session, chat_id)
 
@@ -163,7 +176,7 @@ class Store:
         Raises:
             NotFound: there is no such message.
         """
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             if (message := await _message(session, message_id)) is None:
                 raise _no_message()
             query = select(Message.id, Message.parent_id).where(Message.chat_id == message.chat_id)
@@ -180,7 +193,7 @@ class Store:
         """
         if rating not in (-1, 0, 1):
             raise InvalidRequest("A rating is -1 (bad), 0 (none) or 1 (good).")
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             message = await _message(session, message_id)
             if message is None or message.role != Role.assistant:
                 raise _no_answer()
@@ -221,7 +234,7 @@ class Store:
             InvalidRequest: it is something else, or too large.
         """
         chat, messages = chatfile.imported(data)
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             session.add(chat)
             await session.flush()
             session.add_all(messages)
@@ -245,7 +258,7 @@ class Store:
             TurnRunning: the chat has a running turn.
         """
         try:
-            async with self._session.begin() as session:
+            async with self._writing() as session:
                 chat_id, parent_id = await _chat_and_parent(session, content, chat_id, edit_of)
                 user = Message(chat_id=chat_id, parent_id=parent_id, role=Role.user, content=content)
                 reply = Message(
@@ -277,7 +290,7 @@ class Store:
             NotFound: there is no such reply.
             TurnRunning: the chat has a running turn.
         """
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             old = await _message(session, reply_id)
             user = await session.get(Message, old.parent_id) if old and old.parent_id else None
             if old is None or user is None or old.role != Role.assistant:
@@ -307,18 +320,18 @@ class Store:
     async def checkpoint(self, turn_id: str, content: str, reasoning: str) -> None:
         """Save the text of a running turn so far; one that comes after the final write changes nothing."""
         query = update(Message).where(col(Message.id) == turn_id, col(Message.status) == Status.streaming)
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             await session.exec(query.values(content=content, reasoning=reasoning))
 
     async def end_turn(self, turn_id: str, values: dict[str, Any]) -> None:
         """The one final write of a turn."""
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             await session.exec(update(Message).where(col(Message.id) == turn_id).values(**values))
 
     async def interrupt_orphans(self) -> int:
         """Mark every turn that a dead server left running; returns how many. Their text stays."""
         query = update(Message).where(col(Message.status) == Status.streaming)
-        async with self._session.begin() as session:
+        async with self._writing() as session:
             result = await session.exec(query.values(status=Status.interrupted, finish_reason=Status.interrupted.value))
             return result.rowcount
 

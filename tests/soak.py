@@ -24,7 +24,7 @@ from tests.provider_client import Provider, script
 from tests.sse_client import streaming, value
 from tests.ws_client import Closed, Socket
 
-USERS = 30
+USERS = 12
 WARM_UP_S = 60.0
 REPORT_S = 30.0
 ALLOWED_GROWTH = 1.10

@@ -489,12 +489,15 @@ async def test_what_was_saved_behind_a_cut_is_read_after_the_restart(mortal: App
 # The terminal program
 
 PROGRAM = [sys.executable, "-m", "chat_app.client"]
+# Its own flushing is what is tested.
+ENVIRONMENT = os.environ | {"TERM": "dumb", "PYTHONUNBUFFERED": ""}
 
 
 def piped(app: App, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*PROGRAM, "--url", app.url, *arguments],
         cwd=ROOT,
+        env=ENVIRONMENT,
         input=stdin,
         stdin=subprocess.DEVNULL if stdin is None else None,
         capture_output=True,
@@ -551,7 +554,9 @@ def test_a_note_says_that_the_model_was_cut_off(app: App) -> None:
 
 def test_a_reader_who_has_enough_ends_it_quietly(app: App) -> None:
     command = [*PROGRAM, "--url", app.url, script(tokens=-1)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout and process.stderr
         assert os.read(process.stdout.fileno(), 4)
         process.stdout.close()
@@ -562,7 +567,9 @@ def test_a_reader_who_has_enough_ends_it_quietly(app: App) -> None:
 
 def test_a_restart_in_mid_answer_is_told_in_a_pipe(mortal: App) -> None:
     command = [*PROGRAM, "--url", mortal.url, script(**ENDLESS)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout and process.stderr
         seen = b""
         while b"tok3 " not in seen:
@@ -580,7 +587,9 @@ def test_a_restart_in_mid_answer_is_told_in_a_pipe(mortal: App) -> None:
 
 def test_ctrl_c_stops_the_turn_in_a_pipe_too(app: App) -> None:
     command = [*PROGRAM, "--url", app.url, script(**STALLED)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout and process.stderr
         seen = b""
         while b"tok3 " not in seen:
@@ -603,8 +612,7 @@ class Terminal:
         self._fd, inner = os.openpty()
         # A session's first terminal that is opened becomes the one whose Ctrl+C it gets.
         shell = ["sh", "-c", 'exec "$@" <>"$0" >&0 2>&0', os.ttyname(inner), *PROGRAM, *arguments]
-        environment = os.environ | {"TERM": "dumb"}
-        self.process = subprocess.Popen(shell, cwd=ROOT, env=environment, start_new_session=True)
+        self.process = subprocess.Popen(shell, cwd=ROOT, env=ENVIRONMENT, start_new_session=True)
         self._inner = inner
 
     def __enter__(self) -> "Terminal":

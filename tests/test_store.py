@@ -816,3 +816,14 @@ async def test_times_come_back_aware_and_in_utc(store: Store) -> None:
     for time in (chat.created_at, chat.updated_at, saved.created_at):
         assert time.tzinfo is UTC
         assert before <= time <= now()
+
+
+async def test_many_writers_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a queue of ours: polling for SQLite's lock, as its time-out does, some starve until it is "locked"."""
+    monkeypatch.setattr("chat_app.store.SQLITE_BUSY_TIMEOUT_MS", 0)
+    store = Store(f"sqlite:///{tmp_path / 'chat.db'}")
+    await store.open()
+    begun = await asyncio.gather(*(store.begin_turn(f"question {n}") for n in range(50)))
+    await asyncio.gather(*(store.checkpoint(reply.id, "text", "") for _, reply, _ in begun))
+    assert len(await store.chats()) == 50
+    await store.close()

@@ -17,6 +17,7 @@ from chat_app.errors import BodyTooLarge, ChatError, ForeignRequest
 # A character is at most two `\\uXXXX` escapes in JSON.
 BYTES_PER_CHAR = 12
 BODY_ALLOWANCE = 16_384
+IMPORT_PATH, IMPORT_BYTES = "/chats/import", 32_000_000
 DISCARD_S = 2.0
 EXPOSED = "X-Stream-Version, X-Turn-Id, X-Chat-Id, X-Message-Id, Retry-After"
 
@@ -36,14 +37,20 @@ class Guard:
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
         try:
-            self._check(headers)
+            self._check(headers, self._limit(scope))
         except ChatError as error:
             return await _refuse(error, scope, receive, self._with_headers(send, None))
         if scope["type"] == "websocket":
             return await self.app(scope, receive, send)
-        await self.app(scope, self._limited(receive), self._with_headers(send, headers.get("origin")))
+        await self.app(
+            scope, self._limited(receive, self._limit(scope)), self._with_headers(send, headers.get("origin"))
+        )
 
-    def _check(self, headers: Headers) -> None:
+    def _limit(self, scope: Scope) -> int:
+        """How many bytes a body may have: an exported chat holds many messages."""
+        return IMPORT_BYTES if scope["path"] == IMPORT_PATH else self.max_body
+
+    def _check(self, headers: Headers, limit: int) -> None:
         host = headers.get("host", "")
         if not self.settings.knows_host(host):
             raise ForeignRequest(f"The host {host!r} is not served here. Add its name to ALLOWED_HOSTS to serve it.")
@@ -51,13 +58,10 @@ class Guard:
         if origin and origin.partition("://")[2] != host and origin not in self.origins:
             raise ForeignRequest(f"Pages of {origin} may not use this app. Add it to CORS_ALLOWED_ORIGINS to allow it.")
         length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self.max_body:
-            raise self._too_large()
+        if length.isdecimal() and int(length) > limit:
+            raise _too_large(limit)
 
-    def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"The body is too large; at most {self.max_body:,} bytes are read. Shorten the message.")
-
-    def _limited(self, receive: Receive) -> Receive:
+    def _limited(self, receive: Receive, limit: int) -> Receive:
         read = 0
 
         async def limited() -> Message:
@@ -84,6 +88,10 @@ class Guard:
             await send(message)
 
         return with_headers
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is too large; at most {limit:,} bytes are read. Shorten the message.")
 
 
 async def _refuse(error: ChatError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -87,9 +87,7 @@ class Chats(rx.State):
 
     @rx.event
     async def pin(self, chat_id: str, pinned: bool) -> None:
-        service = get_service()
-        await service.store.set_chat(chat_id, pinned=pinned)
-        service.turns.announce()
+        await get_service().set_chat(chat_id, pinned=pinned)
 
 
 def chat_rows(chats: list[Chat]) -> list[ChatRow]:

@@ -45,7 +45,7 @@ class ChatSettings(rx.State):
             value = -1.0
         if value is not None and not 0 <= value <= 2:
             return rx.toast.error("The temperature is a number between 0 and 2; leave it empty for the model's own.")
-        await get_service().store.set_chat(
+        await get_service().set_chat(
             transcript.open_chat,
             model=form.get("model") or None,
             system_prompt=str(form.get("system_prompt", "")).strip() or None,

@@ -74,12 +74,12 @@ class Transcript(rx.State):
     @rx.event
     async def show(self, message_id: str) -> None:
         """Another version, with what follows from it."""
-        await get_service().store.choose(message_id)
+        await get_service().choose(message_id)
         await self.load(self.open_chat)
 
     @rx.event
     async def rate(self, message_id: str, rating: int) -> None:
-        await get_service().store.rate(message_id, rating)
+        await get_service().rate(message_id, rating)
         for rows in (self.loaded, self.recent):
             for row in rows:
                 if row["id"] == message_id:
