@@ -42,9 +42,8 @@ class Guard:
             return await _refuse(error, scope, receive, self._with_headers(send, None))
         if scope["type"] == "websocket":
             return await self.app(scope, receive, send)
-        await self.app(
-            scope, self._limited(receive, self._limit(scope)), self._with_headers(send, headers.get("origin"))
-        )
+        limited = self._limited(receive, self._limit(scope))
+        await self.app(scope, limited, self._with_headers(send, headers.get("origin")))
 
     def _limit(self, scope: Scope) -> int:
         """How many bytes a body may have: an exported chat holds many messages."""
@@ -68,10 +67,10 @@ class Guard:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self.max_body:
+            if read > limit:
                 if message.get("more_body"):
                     await _discard(receive)
-                raise self._too_large()
+                raise _too_large(limit)
             return message
 
         return limited
