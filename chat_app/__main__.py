@@ -17,6 +17,7 @@ from granian.log import LogLevels
 
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import SettingsError
+from chat_app.extend import module_file
 
 REFLEX = [sys.executable, "-m", "reflex"]
 BUILT = ROOT / ".web" / "build" / "client"
@@ -37,8 +38,9 @@ def main() -> None:
         os.execve(sys.executable, [*REFLEX, "run"], reflex_environment())
     if taken(settings):
         sys.exit(f"Port {settings.port} is taken. End the program that uses it, or set PORT to another.")
+    check_extensions(settings)
     try:
-        build_page()
+        build_page(settings.pages)
     except subprocess.CalledProcessError:
         sys.exit("The page could not be built; the lines above say why.")
     serve(settings)
@@ -55,14 +57,22 @@ def taken(settings: Settings) -> bool:
     return False
 
 
-def build_page() -> None:
-    """Compile the page with Reflex, unless the last build was made from the same sources."""
-    stamp = fingerprint()
+def check_extensions(settings: Settings) -> None:
+    """Say now, in one sentence, what is wrong with a module of the user's; not as a traceback out of the server."""
+    if settings.replies or settings.hooks or settings.pages:
+        checked = subprocess.run([sys.executable, "-m", "chat_app.extend"], check=False)
+        if checked.returncode:
+            sys.exit(checked.returncode)
+
+
+def build_page(pages: str | None = None) -> None:
+    """Compile the page with Reflex, those of PAGES too, unless the last build was made from the same sources."""
+    stamp = fingerprint(pages)
     if BUILT.is_dir() and STAMP.is_file() and STAMP.read_text() == stamp:
         say("The page is built already.")
         return
     say("Building the page. The first time takes about half a minute …")
-    environment = reflex_environment() | {"REFLEX_API_URL": SAME_ORIGIN_URL}
+    environment = reflex_environment() | {"REFLEX_API_URL": SAME_ORIGIN_URL, "PAGES": pages or ""}
     export = [*REFLEX, "export", "--frontend-only", "--no-zip", "--loglevel", "warning"]
     subprocess.run(export, cwd=ROOT, env=environment, check=True)
     STAMP.write_text(stamp)
@@ -80,9 +90,12 @@ def reflex_environment() -> dict[str, str]:
     }
 
 
-def fingerprint() -> str:
-    """A hash over all that the built page is made from."""
+def fingerprint(pages: str | None = None) -> str:
+    """A hash over all that the built page is made from; of PAGES, the setting and its module's own file."""
     digest = hashlib.sha256()
+    if pages:
+        file = module_file(pages)
+        digest.update(pages.encode() + b"\0" + (file.read_bytes() if file else b"") + b"\0")
     for file in source_files():
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()

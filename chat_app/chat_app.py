@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from chat_app.api import create_api
 from chat_app.api.guard import Guard
 from chat_app.config import load_settings
+from chat_app.extend import page_adder
 from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
 from chat_app.ui.connection import connection_watch
@@ -47,3 +48,5 @@ if app.sio is not None:
     app.sio.eio.cors_allowed_origins = []
 app.register_lifespan_task(lifespan)
 add_pages(app)
+if settings.pages:
+    page_adder(settings.pages)(app)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from chat_app.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def _share(value: Any) -> float:
@@ -58,6 +60,9 @@ class Settings(BaseModel):
     chat_titles: bool = True
     feature_streaming: Annotated[float, BeforeValidator(_share)] = 1.0
     local_model_path: Path | None = None
+    replies: str | None = None
+    hooks: str | None = None
+    pages: str | None = None
     max_message_chars: int = Field(32_000, ge=1)
     first_token_timeout: float = Field(120, gt=0, allow_inf_nan=False)
     shutdown_grace: float = Field(5, ge=0, allow_inf_nan=False)
@@ -85,6 +90,13 @@ class Settings(BaseModel):
             raise ValueError("use sqlite:///path/to/file.db or postgresql://user:password@host/name")
         return url
 
+    @field_validator("replies", "hooks", "pages")
+    @classmethod
+    def _names_function(cls, path: str | None) -> str | None:
+        if path is not None and not _FUNCTION.fullmatch(path):
+            raise ValueError("use package.module:function")
+        return path
+
     @field_validator("cors_allowed_origins")
     @classmethod
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
@@ -95,8 +107,8 @@ class Settings(BaseModel):
 
     @property
     def embedded(self) -> bool:
-        """Whether the embedded model serves: there is neither a key nor a base URL."""
-        return self.openai_api_key is None and self.openai_base_url is None
+        """Whether the embedded model serves: there is neither a key, a base URL, nor a reply source of one's own."""
+        return self.openai_api_key is None and self.openai_base_url is None and self.replies is None
 
     @property
     def url(self) -> str:

@@ -151,6 +151,7 @@ class Interrupted(ChatError):
     """The server ended while the answer grew."""
 
     code = "interrupted"
+    status = 503
     retryable = True
 
     def __init__(self) -> None:

@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from chat_app.config import ROOT, Settings, load_settings
-from chat_app.errors import ChatError, NotFound
+from chat_app.errors import ChatError, NotFound, ProviderRefused
+from chat_app.extend import reply_source, setup_of
 from chat_app.log import MemoryLog
 from chat_app.models import Chat, Message
 from chat_app.replies.openai_service import OpenAIService
@@ -28,7 +29,11 @@ TRASH_S = 300.0
 
 @dataclass(frozen=True)
 class Service:
-    """What the doors use. `local_model` is None unless the embedded model serves."""
+    """What the doors use. `local_model` is None unless the embedded model serves.
+
+    `source_name` is what REPLIES' function is called, empty without one; `openai` then waits for that function to use
+    it: `get_service().openai`. `setup` is HOOKS' function.
+    """
 
     settings: Settings
     store: Store
@@ -36,10 +41,14 @@ class Service:
     turns: Turns
     local_model: "LocalModel | None"
     titles: Titles | None
+    source_name: str = ""
+    setup: Callable[["Service"], None] | None = None
     _emptying: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def model_name(self) -> str:
         """What serves, as the page shows it; empty while the provider cannot be asked."""
+        if self.source_name:
+            return self.source_name
         if self.local_model:
             return self.local_model.name
         with suppress(ChatError):
@@ -127,6 +136,8 @@ class Service:
             logger.warning("%d answers were cut off when the server last ended; their text is kept", orphans)
         if self.local_model:
             await self.local_model.start()
+        if self.setup:
+            self.setup(self)
 
     async def end_turns(self) -> None:
         """Let running turns end for a while, then stop and save them."""
@@ -167,22 +178,28 @@ def build(settings: Settings) -> Service:
     else:
         openai = OpenAIService(
             api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else None,
-            base_url=settings.openai_base_url,
+            base_url=settings.openai_base_url or (None if settings.openai_api_key else _no_provider),
             model=settings.openai_model,
             system_prompt=settings.system_prompt,
         )
+    reply, source_name = reply_source(settings.replies) if settings.replies else (openai.reply, "")
     turns = Turns(
         store,
         MemoryLog(),
-        openai.reply,
+        reply,
         max_message_chars=settings.max_message_chars,
         first_token_timeout=settings.first_token_timeout,
         next_token_timeout=settings.next_token_timeout,
     )
-    # Not by the embedded model: its titles are worse than the first line.
-    wanted = settings.chat_titles and not settings.embedded
+    # Not by the embedded model: its titles are worse than the first line. Nor by a source that may be no model.
+    wanted = settings.chat_titles and not settings.embedded and not settings.replies
     titles = Titles(store, turns, openai.chat_completion) if wanted else None
-    return Service(settings, store, openai, turns, local_model, titles)
+    setup = setup_of(settings.hooks) if settings.hooks else None
+    return Service(settings, store, openai, turns, local_model, titles, source_name, setup)
+
+
+async def _no_provider() -> str:
+    raise ProviderRefused("No model is configured beside REPLIES. Set OPENAI_BASE_URL or OPENAI_API_KEY.")
 
 
 _service: Service | None = None

@@ -8,7 +8,7 @@ is handed in), SQL (`store`), and how readers encode what they read (`api`, `ui`
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -181,6 +181,8 @@ class Turns:
         self._beginning: set[asyncio.Task[str]] = set()
         self._bell = asyncio.Event()
         self._closing = False
+        self._on_start: list[Callable[[Turn], None]] = []
+        self._on_delta: list[Callable[[Turn, Delta], None]] = []
         self._on_end: list[Callable[[Turn, Ended], None]] = []
         self.version = 0
 
@@ -267,6 +269,14 @@ class Turns:
         self._bell.set()
         self._bell = asyncio.Event()
 
+    def on_start(self, callback: Callable[[Turn], None]) -> None:
+        """Call this whenever a turn has begun. As all three, it is called in the loop and must not wait."""
+        self._on_start.append(callback)
+
+    def on_delta(self, callback: Callable[[Turn, Delta], None]) -> None:
+        """Call this for every delta, reasoning too, once readers can see it."""
+        self._on_delta.append(callback)
+
     def on_end(self, callback: Callable[[Turn, Ended], None]) -> None:
         """Call this whenever a turn has ended and is saved. It must not wait: the page does, for what comes after."""
         self._on_end.append(callback)
@@ -331,6 +341,7 @@ class Turns:
         run.generation = asyncio.create_task(self._generate(run), name=f"generation {reply.id}")
         run.task = asyncio.create_task(self._live(run), name=f"turn {reply.id}")
         self.announce()
+        self._tell(run, self._on_start)
 
     def _turn(self, run: _Run) -> Turn:
         ended_at = run.seq + 1 if run.over else None
@@ -378,9 +389,14 @@ class Turns:
     async def _append(self, run: _Run, piece: Piece) -> None:
         run.note(piece)
         if piece.reasoning:
-            await self._log.append(run.reply.id, run.delta(piece.reasoning, reasoning=True))
+            await self._append_delta(run, run.delta(piece.reasoning, reasoning=True))
         if piece.text:
-            await self._log.append(run.reply.id, run.delta(piece.text, reasoning=False))
+            await self._append_delta(run, run.delta(piece.text, reasoning=False))
+
+    async def _append_delta(self, run: _Run, delta: Delta) -> None:
+        await self._log.append(run.reply.id, delta)
+        if self._on_delta:
+            self._tell(run, self._on_delta, delta)
 
     async def _keep_saved(self, run: _Run) -> None:
         """Checkpoint the growing text, beside the generation: a slow database must not slow a token down."""
@@ -423,14 +439,14 @@ class Turns:
             await self._log.append(run.reply.id, ended)
             asyncio.get_running_loop().call_later(LINGER_S, self._forget, run.reply.id)
             self.announce()
-            self._tell(run, ended)
+            self._tell(run, self._on_end, ended)
 
-    def _tell(self, run: _Run, ended: Ended) -> None:
-        for callback in self._on_end:
+    def _tell(self, run: _Run, callbacks: Sequence[Callable[..., None]], *event: Event) -> None:
+        for callback in callbacks:
             try:
-                callback(self._turn(run), ended)
+                callback(self._turn(run), *event)
             except Exception:
-                logger.exception("a callback at the end of turn %s failed", run.reply.id)
+                logger.exception("a callback of turn %s failed", run.reply.id)
 
     async def _save_end(self, run: _Run, ended: Ended) -> None:
         values = run.content() | {

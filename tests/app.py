@@ -28,6 +28,9 @@ class App:
     Settings are given by field name (`feature_streaming="false"`); none leaks in from the environment or `.env`.
     """
 
+    root = ROOT
+    """The tree that is run; another one for a test that builds the page differently."""
+
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self.port = free_port()
@@ -50,7 +53,7 @@ class App:
             # A session of its own, so that a kill reaches the server's worker too.
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *self.command()],
-                cwd=ROOT,
+                cwd=self.root,
                 env=self._environment(),
                 stdout=log,
                 stderr=log,

@@ -5,7 +5,6 @@ arrival. Prints a Markdown table. `--url … --box …` measures another app on 
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from chat_app.__main__ import build_page
-from tests import chromium
+from tests import chromium, process
 from tests.app import App
 from tests.provider import Script, answer_tokens
 from tests.provider_client import Provider, script
@@ -182,22 +181,8 @@ def ask(page: Page, target: Target, keys: dict[str, Any]) -> None:
 
 
 def cpu_ms(pid: int | None) -> float | None:
-    """CPU time of a process and its children so far; None where there is no /proc."""
-    if pid is None or not Path("/proc").is_dir():
-        return None
-    ticks = sum(_ticks(process) for process in _family(pid))
-    return ticks / os.sysconf("SC_CLK_TCK") * 1000
-
-
-def _ticks(pid: int) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
-
-
-def _family(pid: int) -> Iterator[int]:
-    yield pid
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        yield from _family(int(child))
+    """CPU time of a process and its children so far; None where it cannot be read."""
+    return process.cpu_s(pid) * 1000 if pid is not None and process.AVAILABLE else None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ LAYERS = [
     ["chatfile", "config", "log", "search", "tree"],
     ["store"],
     ["turns"],
-    ["replies", "titles"],
+    ["replies", "titles", "extend"],
     ["service"],
     ["api", "ui"],
     ["chat_app", "__main__"],

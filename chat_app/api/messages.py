@@ -17,7 +17,7 @@ from chat_app.api.bodies import (
 )
 from chat_app.api.problems import error_response
 from chat_app.api.stream import turn_headers
-from chat_app.errors import NotFound
+from chat_app.errors import Interrupted, NotFound
 from chat_app.models import Status
 from chat_app.service import get_service
 
@@ -37,8 +37,8 @@ async def send(
     if reply is None:
         raise NotFound("The chat was deleted while the reply was being written.")
     message = message_out(reply).model_dump(mode="json")
-    if ended.status is Status.failed and ended.error:
-        return error_response(ended.error, message=message)
+    if ended.status in (Status.failed, Status.interrupted):
+        return error_response(ended.error or Interrupted().as_dict(), message=message)
     return JSONResponse(message, headers=turn_headers(turn))
 
 

@@ -1,0 +1,129 @@
+"""What a developer adds from outside: REPLIES, HOOKS and PAGES each name a function as `package.module:function`.
+
+Modules are looked for as Python does, and in the folder of the app too. `python -m chat_app.extend` tries all three and
+says in one sentence what is wrong; the start does so in a process of its own, so that a heavy module is kept only once.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import operator
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from chat_app.config import ROOT, Settings, load_settings
+from chat_app.errors import SettingsError
+from chat_app.turns import Reply
+
+
+def reply_source(path: str) -> tuple[Reply, str]:
+    """REPLIES: the reply seam on the function, which gets only the options that it takes; and the name to show.
+
+    Raises:
+        SettingsError: it cannot be found, or is no async generator function of the messages.
+    """
+    function = _load("REPLIES", path)
+    if not inspect.isasyncgenfunction(function):
+        raise _unfit("REPLIES", path, "it is no async generator function; write `async def` and `yield` the text")
+    takes = _options(path, function)
+    name = getattr(function, "model_name", None) or getattr(function, "__name__", path)
+    if takes is None:
+        return function, str(name)
+
+    def reply(messages: Any, **options: Any) -> Any:
+        return function(messages, **{name: value for name, value in options.items() if name in takes})
+
+    return reply, str(name)
+
+
+def setup_of(path: str) -> Callable[[Any], None]:
+    """HOOKS: the function that is called once with the service. Raises SettingsError."""
+    return _plain("HOOKS", path, "the service")
+
+
+def page_adder(path: str) -> Callable[[Any], None]:
+    """PAGES: the function that is called with the `rx.App` while the page is put together. Raises SettingsError."""
+    return _plain("PAGES", path, "the app")
+
+
+def check(settings: Settings) -> None:
+    """Try all that the settings name. Raises SettingsError."""
+    if settings.replies:
+        reply_source(settings.replies)
+    if settings.hooks:
+        setup_of(settings.hooks)
+    if settings.pages:
+        page_adder(settings.pages)
+
+
+def module_file(path: str) -> Path | None:
+    """The source file of the named module, not imported for it (its packages are); None where there is none."""
+    _make_importable()
+    try:
+        spec = importlib.util.find_spec(path.partition(":")[0])
+    except ImportError:
+        return None
+    return Path(spec.origin) if spec and spec.origin and Path(spec.origin).is_file() else None
+
+
+def _plain(variable: str, path: str, argument: str) -> Callable[[Any], None]:
+    function: Callable[[Any], None] = _load(variable, path)
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise _unfit(variable, path, "it is called, not awaited; write `def`, not `async def`")
+    try:
+        inspect.signature(function).bind(object())
+    except TypeError:
+        raise _unfit(variable, path, f"it must take one argument, {argument}") from None
+    return function
+
+
+def _options(path: str, function: Callable[..., Any]) -> set[str] | None:
+    """The names of the options that a reply source takes; None: any."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind([])
+    except TypeError:
+        raise _unfit("REPLIES", path, "it must be callable with the messages alone: `reply(messages)`") from None
+    _, *others = signature.parameters.values()
+    if any(one.kind is one.VAR_KEYWORD for one in others):
+        return None
+    return {one.name for one in others if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
+
+
+def _load(variable: str, path: str) -> Any:
+    _make_importable()
+    module_name, _, name = path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = "" if isinstance(error, ModuleNotFoundError) else f" at {where.filename}:{where.lineno}"
+        reason = f"{module_name} cannot be imported ({type(error).__name__}: {error}{place})"
+        raise _unfit(variable, path, reason) from error
+    try:
+        function = operator.attrgetter(name)(module)
+    except AttributeError:
+        raise _unfit(variable, path, f"{module_name} has no {name}") from None
+    if not callable(function):
+        raise _unfit(variable, path, "it is no function")
+    return function
+
+
+def _make_importable() -> None:
+    for folder in (str(ROOT), str(Path.cwd())):
+        if folder not in sys.path:
+            sys.path.append(folder)
+
+
+def _unfit(variable: str, path: str, reason: str) -> SettingsError:
+    return SettingsError(f"The setting {variable}={path} cannot be used: {reason}.")
+
+
+if __name__ == "__main__":
+    try:
+        check(load_settings())
+    except SettingsError as problem:
+        sys.exit(str(problem))

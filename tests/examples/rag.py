@@ -1,0 +1,49 @@
+"""Retrieval before the model: the texts that fit the question best are put before it.
+
+REPLIES=tests.examples.rag:handbook OPENAI_BASE_URL=http://localhost:11434/v1
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from chat_app.service import get_service
+from chat_app.turns import Piece
+
+TEXTS = [
+    "Holidays: everybody has 30 days a year. Ask for them in the calendar, two weeks ahead.",
+    "Coffee: the machine on the second floor is cleaned on Fridays at four.",
+    "Travel: book trains yourself and send the bill to travel@example.org within a month.",
+    "Security: a lost laptop is reported at once, day or night, to security@example.org.",
+]
+INSTRUCTION = "Answer from these notes only, and say so when they do not hold the answer.\n\n"
+BEST = 2
+
+
+def terms(text: str) -> Counter[str]:
+    """Its words, shortened so that "booked" and "books" meet."""
+    return Counter(word[:4] for word in re.findall(r"\w{3,}", text.lower()))
+
+
+INDEX = [(text, terms(text)) for text in TEXTS]
+SEEN_IN = Counter(term for _, index in INDEX for term in index)
+
+
+def retrieve(question: str) -> list[str]:
+    """The best texts for a question, a rare word counting more; none where no word is shared."""
+    asked = terms(question)
+    scored = [(sum(math.log(1 + len(TEXTS) / SEEN_IN[term]) for term in asked & index), text) for text, index in INDEX]
+    return [text for score, text in sorted(scored, reverse=True)[:BEST] if score]
+
+
+async def handbook(messages: list[dict[str, str]], **options: Any) -> AsyncIterator[Piece]:
+    """Stopping a turn closes this generator, and `aclosing` passes it on: the model stops at once."""
+    history = [message for message in messages if message["role"] != "system"]
+    notes = "\n".join(retrieve(history[-1]["content"])) or "(none)"
+    prompt = [{"role": "system", "content": INSTRUCTION + notes}, *history]
+    async with aclosing(get_service().openai.reply(prompt, **options)) as pieces:
+        async for piece in pieces:
+            yield piece

@@ -1,0 +1,58 @@
+"""A page at /usage: turns, tokens and the wait for the first token, per day and model.
+
+PAGES=tests.examples.usage_page:add
+"""
+
+from collections import defaultdict
+from statistics import median
+
+import reflex as rx
+
+from chat_app.models import Message, Role
+from chat_app.service import get_service
+
+COLUMNS = ["Day", "Model", "Turns", "Failed", "Tokens in", "Tokens out", "First token"]
+
+
+def usage_rows(replies: list[Message]) -> list[list[str]]:
+    """A row per day (UTC) and model, the newest day first; tokens are those that the provider reported."""
+    groups: dict[tuple[str, str], list[Message]] = defaultdict(list)
+    for reply in replies:
+        groups[f"{reply.created_at:%Y-%m-%d}", reply.model or "–"].append(reply)
+    return [[*key, *figures(groups[key])] for key in sorted(groups, reverse=True)]
+
+
+def figures(replies: list[Message]) -> list[str]:
+    bills = [reply.usage or {} for reply in replies]
+    tokens = [sum(bill.get(kind) or 0 for bill in bills) for kind in ("prompt_tokens", "completion_tokens")]
+    waits = [reply.first_token_ms for reply in replies if reply.first_token_ms is not None]
+    failed = sum(reply.status in ("failed", "interrupted") for reply in replies)
+    wait = f"{median(waits):,.0f} ms" if waits else "–"
+    return [f"{len(replies):,}", f"{failed:,}", *(f"{count:,}" for count in tokens), wait]
+
+
+class Usage(rx.State):
+    rows: list[list[str]] = []
+
+    @rx.event
+    async def load(self) -> None:
+        store = get_service().store
+        messages = [message for chat in await store.chats(1_000) for message in await store.messages(chat.id)]
+        self.rows = usage_rows([message for message in messages if message.role == Role.assistant])
+
+
+def usage_page() -> rx.Component:
+    head = rx.el.tr(*[rx.el.th(name, scope="col", class_name="px-3 py-2 text-left") for name in COLUMNS])
+    cell = lambda value: rx.el.td(value, class_name="px-3 py-2 border-t border-border")  # noqa: E731
+    body = rx.foreach(Usage.rows, lambda row: rx.el.tr(rx.foreach(row, cell)))
+    return rx.el.main(
+        rx.el.h1("Usage", class_name="brand"),
+        rx.el.table(rx.el.thead(head), rx.el.tbody(body), aria_label="Usage by day and model"),
+        rx.cond(Usage.rows, rx.fragment(), rx.el.p("Nothing was asked yet.", class_name="lead")),
+        rx.el.a("Back to the chats", href="/", class_name="button"),
+        class_name="mx-auto max-w-4xl p-8 flex flex-col gap-4 overflow-x-auto",
+    )
+
+
+def add(app: rx.App) -> None:
+    app.add_page(usage_page, route="/usage", title="Usage", on_load=Usage.load)
