@@ -34,11 +34,11 @@ def main() -> None:
         settings = load_settings()
     except SettingsError as error:
         sys.exit(str(error))
+    check_extensions(settings)
     if sys.argv[1:] == ["dev"]:
         os.execve(sys.executable, [*REFLEX, "run"], reflex_environment())
     if taken(settings):
         sys.exit(f"Port {settings.port} is taken. End the program that uses it, or set PORT to another.")
-    check_extensions(settings)
     try:
         build_page(settings.pages)
     except subprocess.CalledProcessError:

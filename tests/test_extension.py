@@ -174,6 +174,12 @@ def test_what_names_no_function_stops_the_start(variable: str, path: str) -> Non
         load_settings({variable: path})
 
 
+@pytest.mark.parametrize("path", ["m:f", "package.module:function", "my_agent.v2:Agent.reply", "über:größe"])
+def test_a_function_is_named_by_module_and_name(path: str) -> None:
+    settings = load_settings({"REPLIES": path, "HOOKS": path, "PAGES": path})
+    assert (settings.replies, settings.hooks, settings.pages) == (path, path, path)
+
+
 @pytest.mark.parametrize(
     ("variable", "name", "reason"),
     [

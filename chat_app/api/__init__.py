@@ -2,16 +2,18 @@
 
 from fastapi import FastAPI
 
-from chat_app.api import chats, embed, messages, paths, problems, search, stream, websocket
+from chat_app.api import chats, docs, embed, messages, openapi, paths, problems, search, stream, websocket
 from chat_app.api.deadline import SEND_TIMEOUT_S, Deadline
 
 
 def create_api(send_timeout_s: float = SEND_TIMEOUT_S) -> FastAPI:
-    api = FastAPI(title="Chat", version="1", docs_url=None, redoc_url=None)
+    api = FastAPI(title="Rill", version="1", docs_url=None, redoc_url=None)
     problems.install(api)
+    openapi.install(api)
     # Before `/stream/{turn_id}`, which would take `ws` for a turn.
     api.include_router(websocket.router)
     api.include_router(embed.router)
+    api.include_router(docs.router)
     routers = [module.router for module in (stream, messages, chats, search)]
     for router in routers:
         api.include_router(router)

@@ -25,7 +25,7 @@ SELFTEST_PAUSE_S = 0.2
 EventStream = StreamingResponse
 
 
-def streaming_service(request: Request) -> Service:
+async def streaming_service(request: Request) -> Service:
     """The service, where streaming is on for this session: `X-Session-Id`, or the client's address."""
     service = get_service()
     session = request.headers.get("x-session-id") or (request.client.host if request.client else "")

@@ -30,7 +30,7 @@ def usage_app(page_built: None, provider: Provider, tmp_path_factory: pytest.Tem
         else:
             shutil.copy(source, tree / name)
     # With what npm installed, which takes longer than the build.
-    shutil.copytree(ROOT / ".web", tree / ".web", symlinks=True, ignore=shutil.ignore_patterns("build"))
+    shutil.copytree(ROOT / ".web", tree / ".web", symlinks=True)
     build = f"from chat_app.__main__ import build_page; build_page({PAGES!r})"
     subprocess.run([sys.executable, "-c", build], cwd=tree, check=True)
     app = App(tmp_path_factory.mktemp("usage"), openai_base_url=provider.base_url, openai_model="bench", pages=PAGES)
