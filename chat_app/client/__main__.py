@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -40,8 +41,14 @@ class Chat:
         try:
             return await asyncio.shield(reading)
         except asyncio.CancelledError:
-            # That is what asyncio makes of the first Ctrl+C.
-            await self._stop(reading)
+            # That is what asyncio makes of the first Ctrl+C. A second one leaves at once: a KeyboardInterrupt could
+            # come at any point, also while a connection is being closed.
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGINT, os._exit, INTERRUPTED)
+            try:
+                await self._stop(reading)
+            finally:
+                loop.remove_signal_handler(signal.SIGINT)
             return INTERRUPTED
 
     async def _read(self, question: str) -> int:
