@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from chat_app.__main__ import build_page
 from tests.app import App
 from tests.provider_client import Provider
+
+# A shell starts what runs in the background with SIGINT ignored, and programs inherit that: Ctrl+C would do nothing.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
