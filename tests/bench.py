@@ -21,6 +21,7 @@ from tests.app import App
 from tests.provider import Script, answer_tokens
 from tests.provider_client import Provider, script
 
+BOX = "textarea[name=message]"
 WAIT_MS = 180_000
 SETTLE_MS = 700
 QUIET_MS = 1_500
@@ -193,14 +194,14 @@ def own_app(provider: Provider) -> Iterator[Target]:
         App(Path(folder), openai_base_url=provider.base_url, openai_model="bench") as app,
     ):
         assert app.process
-        yield Target(app.url, "textarea", app.process.pid)
+        yield Target(app.url, BOX, app.process.pid)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--provider-port", type=int, default=0, help="for an app that is started by hand")
     parser.add_argument("--url", help="the page of another app that talks to this provider")
-    parser.add_argument("--box", default="textarea", help="the CSS selector of its text box")
+    parser.add_argument("--box", default=BOX, help="the CSS selector of its text box")
     parser.add_argument("--pid", type=int, help="the process whose CPU time counts")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     given = parser.parse_args()
