@@ -16,7 +16,7 @@ from typing import Any
 
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import SettingsError
-from chat_app.turns import Reply
+from chat_app.reply import Reply
 
 
 def reply_source(path: str) -> tuple[Reply, str]:

@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 
 from chat_app.models import Status
 
+Kind = Literal["text", "reasoning"]
+
 
 @dataclass(frozen=True, slots=True)
 class Delta:
@@ -19,7 +21,7 @@ class Delta:
 
     seq: int
     text: str
-    kind: Literal["text", "reasoning"] = "text"
+    kind: Kind = "text"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from typing import Any
 
 from chat_app.log import Ended
 from chat_app.models import Role, Status
+from chat_app.reply import ChatMessage
 from chat_app.store import Store
-from chat_app.turns import ChatMessage, Turn, Turns
+from chat_app.turn import Turn
+from chat_app.turns import Turns
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,8 @@ is handed in), SQL (`store`), and how readers encode what they read (`api`, `ui`
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from chat_app.errors import (
@@ -22,140 +20,21 @@ from chat_app.errors import (
     ShuttingDown,
     TurnRunning,
 )
-from chat_app.log import Delta, Ended, Event, Log, newer
+from chat_app.log import Delta, Ended, Event, Log
 from chat_app.models import Message, Role, Status
+from chat_app.reply import ChatMessage, Piece, Reply
+from chat_app.run import Run
+from chat_app.saver import Saver
 from chat_app.store import Store
+from chat_app.turn import Turn, replay, stored_turn
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_S = 1.0
-CHECKPOINT_CHARS = 2_000
-FINAL_WRITE_RETRIES_S = (0.1, 0.2, 0.5, 1, 2, 4, 8, 15)
 LINGER_S = 60.0
-END_OF_INTERRUPTED = 1_000_000_000
+# A provider that is faster than its reader would not let go of the loop: readers are served after so many pieces.
+PIECES_A_STEP = 16
 GO_ON = "Go on exactly where your answer stopped. Repeat nothing of it and add no introduction."
 INTERRUPTED = {"status": Status.interrupted, "finish_reason": Status.interrupted.value}
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What a reply source yields: some text, some reasoning, or what it knows at the end."""
-
-    text: str = ""
-    reasoning: str = ""
-    finish_reason: str | None = None
-    usage: dict[str, Any] | None = None
-    model: str | None = None
-
-
-ChatMessage = dict[str, str]
-"""`{"role": "user" | "assistant" | "system", "content": str}`"""
-
-Reply = Callable[..., AsyncGenerator[Piece | str, None]]
-"""The reply seam: messages in, oldest first, an async generator of pieces out. A plain string is a piece of text.
-
-A chat's own system prompt is the first message; its `model` and `temperature` are keyword arguments, given only where
-they are set: `reply(messages, **options)`.
-"""
-
-
-@dataclass(slots=True)
-class _Run:
-    """A running turn as its task sees it."""
-
-    user: Message
-    reply: Message
-    began: float = field(default_factory=time.monotonic)
-    seq: int = 0
-    deltas: int = 0
-    text: list[str] = field(default_factory=list)
-    reasoning: list[str] = field(default_factory=list)
-    unsaved: int = 0
-    many_unsaved: asyncio.Event = field(default_factory=asyncio.Event)
-    saving: asyncio.Task[bool] | None = None
-    first_token_ms: int | None = None
-    finish_reason: str | None = None
-    usage: dict[str, Any] | None = None
-    model: str | None = None
-    generation: asyncio.Task[None] = field(init=False)
-    task: asyncio.Task[None] = field(init=False)
-    over: bool = False
-
-    def elapsed_ms(self) -> int:
-        return round((time.monotonic() - self.began) * 1000)
-
-    def note(self, piece: Piece) -> None:
-        self.finish_reason = piece.finish_reason or self.finish_reason
-        self.usage = piece.usage or self.usage
-        self.model = piece.model or self.model
-
-    def delta(self, text: str, reasoning: bool) -> Delta:
-        if self.first_token_ms is None:
-            self.first_token_ms = self.elapsed_ms()
-        text = _storable(text)
-        (self.reasoning if reasoning else self.text).append(text)
-        self.seq += len(text)
-        self.deltas += 1
-        self.unsaved += len(text)
-        if self.unsaved >= CHECKPOINT_CHARS:
-            self.many_unsaved.set()
-        return Delta(self.seq, text, "reasoning" if reasoning else "text")
-
-    def head(self, text: str) -> Delta:
-        """What a version that goes on begins with; it is no token of the model's."""
-        self.text.append(text)
-        self.seq = len(text)
-        return Delta(self.seq, text)
-
-    def content(self) -> dict[str, str]:
-        return {"content": "".join(self.text), "reasoning": "".join(self.reasoning)}
-
-    def ended(self, status: Status, error: ChatError | None) -> Ended:
-        usage = self.usage
-        if usage is None and self.deltas:
-            # A stopped or broken answer has no bill from the provider; a delta is about a token.
-            usage = {"completion_tokens": self.deltas, "estimated": True}
-        reason = self.finish_reason or "stop" if status is Status.complete else status.value
-        return Ended(self.seq + 1, status, reason, usage, error.as_dict() if error else None)
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A turn as its readers see it: the two messages as they were when it was looked up, and its events."""
-
-    user: Message
-    reply: Message
-    ended_at: int | None
-    """The number of the end, where the turn had ended when it was looked up."""
-    _follow: Callable[[int, float | None], AsyncIterator[list[Event]]]
-
-    @property
-    def id(self) -> str:
-        return self.reply.id
-
-    @property
-    def chat_id(self) -> str:
-        return self.reply.chat_id
-
-    def batches(self, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
-        """All that is newer than the number `after` at once, then what comes, in lists; a slow reader gets longer ones.
-
-        After `idle` seconds of silence comes an empty list.
-        """
-        return self._follow(after, idle)
-
-    async def events(self, after: int = 0) -> AsyncIterator[Event]:
-        """The same, one by one; the last is always an `Ended`, unless that was not newer either."""
-        async for batch in self.batches(after):
-            for event in batch:
-                yield event
-
-    async def end(self) -> Ended:
-        """Wait for the end."""
-        async for event in self.events():
-            if isinstance(event, Ended):
-                return event
-        raise AssertionError("a log always ends with Ended")
 
 
 class Turns:
@@ -177,7 +56,7 @@ class Turns:
         self._max_message_chars = max_message_chars
         self._first_token_timeout = first_token_timeout
         self._next_token_timeout = next_token_timeout
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, Run] = {}
         self._beginning: set[asyncio.Task[str]] = set()
         self._bell = asyncio.Event()
         self._closing = False
@@ -234,7 +113,7 @@ class Turns:
         user = await self._store.message(reply.parent_id)
         if user is None:
             raise NotFound("The message that this turn answers was deleted.")
-        return Turn(user, reply, _end_number(reply), lambda after, _: _replay(reply, after))
+        return stored_turn(user, reply)
 
     def running(self, chat_id: str) -> Turn | None:
         """The turn that runs in the chat, if one does."""
@@ -282,9 +161,9 @@ class Turns:
         self._on_end.append(callback)
 
     def forget(self, chat_id: str) -> None:
-        """Drop the logs of a deleted chat's turns now: nobody may read them any more."""
+        """Drop the turns of a deleted chat now: nobody may read them any more."""
         for turn_id in [run.reply.id for run in self._runs.values() if run.reply.chat_id == chat_id]:
-            self._forget(turn_id)
+            del self._runs[turn_id]
         self.announce()
 
     async def close(self, grace: float = 0) -> None:
@@ -335,22 +214,26 @@ class Turns:
 
     async def _run(self, user: Message, reply: Message) -> None:
         await self._log.create(reply.id)
-        run = self._runs[reply.id] = _Run(user, reply)
+        run = self._runs[reply.id] = Run(user, reply)
         if reply.content:
             await self._log.append(reply.id, run.head(reply.content))
-        run.generation = asyncio.create_task(self._generate(run), name=f"generation {reply.id}")
-        run.task = asyncio.create_task(self._live(run), name=f"turn {reply.id}")
+        saver = Saver(self._store, run)
+        run.generation = asyncio.create_task(self._generate(run, saver), name=f"generation {reply.id}")
+        run.task = asyncio.create_task(self._live(run, saver), name=f"turn {reply.id}")
         self.announce()
         self._tell(run, self._on_start)
 
-    def _turn(self, run: _Run) -> Turn:
-        ended_at = run.seq + 1 if run.over else None
-        return Turn(run.user, run.reply, ended_at, lambda after, idle: self._log.follow(run.reply.id, after, idle))
+    def _turn(self, run: Run) -> Turn:
+        ended_at = run.events[-1].seq if run.events else None
+        return Turn(run.user, run.reply, ended_at, lambda after, idle: self._follow(run, after, idle))
 
-    async def _live(self, run: _Run) -> None:
+    def _follow(self, run: Run, after: int, idle: float | None) -> AsyncIterator[list[Event]]:
+        return replay(run.events, after) if run.events else self._log.follow(run.reply.id, after, idle)
+
+    async def _live(self, run: Run, saver: Saver) -> None:
         """The whole life of a turn. Nobody cancels this task: `stop` cancels the generation inside it."""
         status, error = Status.failed, None
-        saver = asyncio.create_task(self._keep_saved(run))
+        saving = asyncio.create_task(saver.keep_saved())
         try:
             await run.generation
             status = Status.complete
@@ -362,10 +245,10 @@ class Turns:
             logger.exception("turn %s failed", run.reply.id)
             error = InternalError()
         finally:
-            saver.cancel()
-            await self._end(run, status, error)
+            saving.cancel()
+            await self._end(run, saver, status, error)
 
-    async def _generate(self, run: _Run) -> None:
+    async def _generate(self, run: Run, saver: Saver) -> None:
         chat = await self._store.chat(run.reply.chat_id)
         options = {"model": chat.model, "temperature": chat.temperature}
         options = {name: value for name, value in options.items() if value is not None}
@@ -378,56 +261,35 @@ class Turns:
                 asyncio.timeout(self._first_token_timeout) as limit,
                 aclosing(self._reply(history, **options)) as pieces,
             ):
+                count = 0
                 async for piece in pieces:
-                    await self._append(run, Piece(piece) if isinstance(piece, str) else piece)
+                    await self._append(run, saver, Piece(piece) if isinstance(piece, str) else piece)
                     # A piece without text, such as the role alone, is no first token.
                     if run.deltas:
                         limit.reschedule(asyncio.get_running_loop().time() + self._next_token_timeout)
+                    count += 1
+                    if count % PIECES_A_STEP == 0:
+                        await asyncio.sleep(0)
         except TimeoutError:
             raise ProviderSilent("The model was silent for too long. Try again, or choose a faster model.") from None
 
-    async def _append(self, run: _Run, piece: Piece) -> None:
+    async def _append(self, run: Run, saver: Saver, piece: Piece) -> None:
         run.note(piece)
         if piece.reasoning:
-            await self._append_delta(run, run.delta(piece.reasoning, reasoning=True))
+            await self._append_delta(run, run.delta(piece.reasoning, "reasoning"))
         if piece.text:
-            await self._append_delta(run, run.delta(piece.text, reasoning=False))
+            await self._append_delta(run, run.delta(piece.text, "text"))
+        saver.grown()
 
-    async def _append_delta(self, run: _Run, delta: Delta) -> None:
+    async def _append_delta(self, run: Run, delta: Delta) -> None:
         await self._log.append(run.reply.id, delta)
         if self._on_delta:
             self._tell(run, self._on_delta, delta)
 
-    async def _keep_saved(self, run: _Run) -> None:
-        """Checkpoint the growing text, beside the generation: a slow database must not slow a token down."""
-        while True:
-            # Not `wait_for`: Python 3.11's swallows a cancel that comes together with what is waited for.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CHECKPOINT_S):
-                    await run.many_unsaved.wait()
-            run.many_unsaved.clear()
-            if run.unsaved:
-                # Shielded: a cancelled statement costs its connection, and closing that may hang the end of the loop.
-                run.saving = asyncio.create_task(self._checkpoint(run))
-                if not await asyncio.shield(run.saving):
-                    await asyncio.sleep(CHECKPOINT_S)
-
-    async def _checkpoint(self, run: _Run) -> bool:
-        unsaved, run.unsaved = run.unsaved, 0
-        try:
-            await self._store.checkpoint(run.reply.id, **run.content())
-        except Exception:
-            logger.warning("checkpoint of turn %s failed, will try again", run.reply.id, exc_info=True)
-            run.unsaved += unsaved
-            return False
-        return True
-
-    async def _end(self, run: _Run, status: Status, error: ChatError | None) -> None:
+    async def _end(self, run: Run, saver: Saver, status: Status, error: ChatError | None) -> None:
         ended = run.ended(status, error)
         try:
-            if run.saving:
-                await asyncio.wait({run.saving})
-            await self._save_end(run, ended)
+            await saver.end(ended)
         except BaseException as problem:
             # What was not saved must not be called complete.
             logger.exception("the end of turn %s could not be saved", run.reply.id)
@@ -435,79 +297,26 @@ class Turns:
             if not isinstance(problem, Exception):
                 raise
         finally:
-            run.over = True
+            run.end(ended)
             await self._log.append(run.reply.id, ended)
-            asyncio.get_running_loop().call_later(LINGER_S, self._forget, run.reply.id)
+            await self._log.drop(run.reply.id)
+            asyncio.get_running_loop().call_later(LINGER_S, self._runs.pop, run.reply.id, None)
             self.announce()
             self._tell(run, self._on_end, ended)
 
-    def _tell(self, run: _Run, callbacks: Sequence[Callable[..., None]], *event: Event) -> None:
+    def _tell(self, run: Run, callbacks: Sequence[Callable[..., None]], *event: Event) -> None:
         for callback in callbacks:
             try:
                 callback(self._turn(run), *event)
             except Exception:
                 logger.exception("a callback of turn %s failed", run.reply.id)
 
-    async def _save_end(self, run: _Run, ended: Ended) -> None:
-        values = run.content() | {
-            "status": ended.status,
-            "finish_reason": ended.finish_reason,
-            "usage": ended.usage,
-            "error": ended.error,
-            "model": run.model,
-            "first_token_ms": run.first_token_ms,
-            "duration_ms": run.elapsed_ms(),
-        }
-        for pause in FINAL_WRITE_RETRIES_S:
-            try:
-                return await self._store.end_turn(run.reply.id, values)
-            except Exception:
-                logger.warning("the end of turn %s is not saved yet", run.reply.id, exc_info=True)
-                await asyncio.sleep(pause)
-        await self._store.end_turn(run.reply.id, values)
-
-    async def _stop(self, run: _Run) -> None:
+    async def _stop(self, run: Run) -> None:
         if run.task.done():
             return
         run.generation.cancel()
         await asyncio.wait({run.task})
 
-    def _forget(self, turn_id: str) -> None:
-        if self._runs.pop(turn_id, None):
-            self._dropping = asyncio.ensure_future(self._log.drop(turn_id))
-
-
-def _storable(text: str) -> str:
-    """NUL and half a surrogate pair become U+FFFD: no database takes them, and the whole answer would stay unsaved."""
-    if not text.isascii():
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text.replace("\0", "\ufffd")
-
 
 def _chat_message(message: Message) -> ChatMessage:
     return {"role": message.role, "content": message.content}
-
-
-def _end_number(reply: Message) -> int:
-    """The number of the end of a turn that is not in memory.
-
-    Where the server died, a reader may have got text that was never saved: its number is beyond the stored text, and it
-    is to be told the end all the same.
-    """
-    if reply.status in (Status.streaming, Status.interrupted):
-        return END_OF_INTERRUPTED
-    return len(reply.reasoning) + len(reply.content) + 1
-
-
-async def _replay(reply: Message, after: int) -> AsyncIterator[list[Event]]:
-    """The events of an ended turn, from its row."""
-    events: list[Event] = []
-    if reply.reasoning:
-        events.append(Delta(len(reply.reasoning), reply.reasoning, "reasoning"))
-    if reply.content:
-        events.append(Delta(len(reply.reasoning) + len(reply.content), reply.content))
-    # Nobody runs what is no longer in memory, whatever its row says.
-    status = Status.interrupted if reply.status == Status.streaming else Status(reply.status)
-    events.append(Ended(_end_number(reply), status, reply.finish_reason or status.value, reply.usage, reply.error))
-    if batch := newer(events, after):
-        yield batch

@@ -18,7 +18,7 @@ from chat_app.api import websocket
 from chat_app.api.deadline import Deadline
 from chat_app.log import Delta, Ended, MemoryLog
 from chat_app.models import Message, Status
-from chat_app.turns import Turn
+from chat_app.turn import Turn
 from tests import process
 from tests.api_app import Api
 from tests.provider_client import Provider, script

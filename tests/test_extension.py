@@ -17,9 +17,11 @@ from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import InvalidRequest, SettingsError
 from chat_app.log import Delta, Ended, MemoryLog
 from chat_app.models import Message, Status
+from chat_app.reply import Piece
 from chat_app.service import Service, serving
 from chat_app.store import Store
-from chat_app.turns import Piece, Turn, Turns
+from chat_app.turn import Turn
+from chat_app.turns import Turns
 from tests.api_app import Api
 from tests.examples import rag, rules
 from tests.provider_client import Provider, script

@@ -11,8 +11,9 @@ from chat_app.config import ROOT
 
 LAYERS = [
     ["errors", "models", "shutdown", "client"],
-    ["chatfile", "config", "log", "search", "tree"],
-    ["store"],
+    ["chatfile", "config", "log", "reply", "search", "tree"],
+    ["store", "turn", "run"],
+    ["saver"],
     ["turns"],
     ["replies", "titles", "extend"],
     ["service"],
@@ -98,7 +99,9 @@ def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> Non
 
 
 def test_the_core_does_not_know_where_text_comes_from() -> None:
-    assert parts_imported_by("turns") == {"errors", "log", "models", "store"}
+    core = {"reply", "run", "saver", "turn"}
+    assert parts_imported_by("turns") == {"errors", "log", "models", "store"} | core
+    assert {other for name in core for other in parts_imported_by(name)} <= {"errors", "log", "models", "store"} | core
 
 
 @pytest.mark.parametrize("name", ["errors", "config", "models", "log", "store", "turns", "replies", "service", "api"])

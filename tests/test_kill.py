@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from chat_app.models import Status
-from chat_app.turns import CHECKPOINT_CHARS, CHECKPOINT_S
+from chat_app.saver import CHECKPOINT_CHARS, CHECKPOINT_S
 from tests.api_app import Api
 from tests.provider import Script, answer_tokens
 from tests.provider_client import Provider, script
@@ -209,7 +209,7 @@ def check_bound(turn: Asked, stored: dict[str, Any], killed: float) -> tuple[flo
     saved = len(stored["content"])
     lost = [arrived for arrived, length in turn.arrivals if length > saved and arrived < killed]
     ahead = (killed - min(lost) if lost else 0.0), max(0, len(turn.text) - saved)
-    # A checkpoint begins a second after the one before, or with 2,000 unsaved characters, and then has to be written.
+    # A checkpoint begins half a second after the one before, or with 2,000 unsaved characters, and has to be written.
     assert saved >= turn.length_at(killed - CHECKPOINT_S - WRITES_S), ahead
     if not turn.flat_out:
         # Flat out, thousands of characters come while one checkpoint is written: the second is what holds there.

@@ -20,7 +20,7 @@ from chat_app.errors import (
     ProviderRefused,
 )
 from chat_app.replies.openai_service import CHARS_PER_TOKEN, OpenAIService, SurrogateJoiner, event_data
-from chat_app.turns import ChatMessage, Piece
+from chat_app.reply import ChatMessage, Piece
 from tests.provider import EMOJI, SEPARATORS
 from tests.provider_client import Provider, script
 

@@ -13,7 +13,7 @@ from openai._streaming import SSEDecoder
 from chat_app.api import sse, stream
 from chat_app.log import Delta, Ended, Event, MemoryLog
 from chat_app.models import Message, Role, Status
-from chat_app.turns import Turn
+from chat_app.turn import Turn
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,11 @@ import pytest
 from chat_app.errors import InternalError, InvalidRequest, NotFound, ProviderBusy, TurnRunning
 from chat_app.log import Delta, Ended, Event, MemoryLog
 from chat_app.models import Message, Status
+from chat_app.reply import ChatMessage, Piece
+from chat_app.saver import CHECKPOINT_CHARS
 from chat_app.store import Store
-from chat_app.turns import CHECKPOINT_CHARS, END_OF_INTERRUPTED, ChatMessage, Piece, Turn, Turns
+from chat_app.turn import END_OF_INTERRUPTED, Turn
+from chat_app.turns import Turns
 
 pytestmark = pytest.mark.anyio
 
@@ -79,12 +82,12 @@ async def turns(store: Store, reply: ScriptedReply) -> AsyncIterator[Turns]:
 @pytest.fixture
 def hasty_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """The final write is tried again, but soon."""
-    monkeypatch.setattr("chat_app.turns.FINAL_WRITE_RETRIES_S", (0.01, 0.01))
+    monkeypatch.setattr("chat_app.saver.FINAL_WRITE_RETRIES_S", (0.01, 0.01))
 
 
 @pytest.fixture
 def often_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chat_app.turns.CHECKPOINT_S", 0.02)
+    monkeypatch.setattr("chat_app.saver.CHECKPOINT_S", 0.02)
 
 
 @pytest.fixture
@@ -357,7 +360,8 @@ async def test_readers_at_any_time_get_the_same_text(turns: Turns, reply: Script
     resuming = asyncio.ensure_future(read(await turns.find(turn.id), after=6))
     await asyncio.sleep(0)
     middle.set()
-    assert await early == await late == await read(await turns.find(turn.id))
+    assert await early == await late
+    assert text(await early) == text(await read(await turns.find(turn.id)))
     assert text(await early) == "first half, second half"
     assert text(await resuming) == "half, second half"
 
@@ -648,7 +652,7 @@ async def test_the_text_is_saved_while_it_grows(
 async def test_much_text_is_saved_before_its_time(
     turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chat_app.turns.CHECKPOINT_S", 3_600)
+    monkeypatch.setattr("chat_app.saver.CHECKPOINT_S", 3_600)
     much = "x" * CHECKPOINT_CHARS
     reply.enqueue(much, HANG)
     turn = await turns.start("hello")

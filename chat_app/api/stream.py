@@ -12,7 +12,7 @@ from chat_app.api import sse
 from chat_app.api.bodies import Ask, IdempotencyKey, documented, json_body, message_out
 from chat_app.errors import InvalidRequest, StreamingOff
 from chat_app.service import Service, get_service
-from chat_app.turns import Turn
+from chat_app.turn import Turn
 
 PING_S = 15.0
 # Of a number in `Last-Event-ID`; Python refuses to read some thousands of digits.

@@ -17,7 +17,7 @@ from chat_app.api.problems import invalid
 from chat_app.errors import ChatError, InvalidRequest, StreamingOff
 from chat_app.log import Delta
 from chat_app.service import get_service
-from chat_app.turns import Turn
+from chat_app.turn import Turn
 
 # Granian accepts what is sent to a client that has gone, and reports it gone only when the loop comes round between.
 EVENTS_AT_ONCE = 256

@@ -1,1 +1,1 @@
-"""Where text comes from: reply sources for `turns.Reply`."""
+"""Where text comes from: reply sources for `chat_app.reply.Reply`."""

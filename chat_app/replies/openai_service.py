@@ -19,7 +19,7 @@ from chat_app.errors import (
     ProviderRefused,
     ProviderSilent,
 )
-from chat_app.turns import ChatMessage, Piece
+from chat_app.reply import ChatMessage, Piece
 
 DEFAULT_MODEL = "gpt-4o-mini"
 # A rough average over languages, on the safe side: English has about four characters a token.
@@ -129,7 +129,7 @@ class OpenAIService:
             raise ProviderError("The connection to the model broke off. Try again.") from error
 
     async def reply(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[Piece, None]:
-        """The reply source (`turns.Reply`): the answer to the history, trimmed from its oldest end if too long.
+        """The reply source (`Reply`): the answer to the history, trimmed from its oldest end if too long.
 
         A system message at its front takes the place of the service's own. `kwargs` as in `chat_completion`.
         """

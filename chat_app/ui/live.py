@@ -9,15 +9,13 @@ import reflex as rx
 from chat_app.log import Delta, Ended, Event
 from chat_app.models import Status
 from chat_app.service import get_service
-from chat_app.turns import Turn
+from chat_app.turn import Turn
 from chat_app.ui.elements import LiveWindow
 from chat_app.ui.session import Session
 from chat_app.ui.transcript import Transcript
 
-# One frame of a 60 Hz screen: a token that comes alone goes out at once, those that come faster go together. Of a
-# faster stream 40 updates a second are as smooth to the eye, and leave more of both machines to the rest.
+# One frame of a 60 Hz screen: a token that comes alone goes out at once, those that come faster go together.
 FLUSH_S = 0.016
-FAST_FLUSH_S = 0.025
 
 
 class Window(TypedDict):
@@ -103,7 +101,7 @@ class Live(rx.State):
                     await self._end(ended)
             offset += _utf16_length(text)
             if not ended:
-                await asyncio.sleep(FLUSH_S if len(batch) == 1 else FAST_FLUSH_S)
+                await asyncio.sleep(FLUSH_S)
         if ended and ended.status is Status.failed and ended.error:
             yield rx.toast.error(ended.error["message"])
 

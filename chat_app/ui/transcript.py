@@ -12,7 +12,7 @@ import reflex as rx
 from chat_app.errors import ChatError, Interrupted, NotFound
 from chat_app.models import Message, Role, Status
 from chat_app.service import get_service
-from chat_app.turns import Turn
+from chat_app.turn import Turn
 
 
 class Row(TypedDict):

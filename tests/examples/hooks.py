@@ -7,7 +7,7 @@ import logging
 
 from chat_app.log import Delta, Ended
 from chat_app.service import Service
-from chat_app.turns import Turn
+from chat_app.turn import Turn
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+from chat_app.reply import Piece
 from chat_app.service import get_service
-from chat_app.turns import Piece
 
 TEXTS = [
     "Holidays: everybody has 30 days a year. Ask for them in the calendar, two weeks ahead.",

@@ -1,0 +1,76 @@
+"""A turn as its readers see it."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from chat_app.log import Delta, Ended, Event, newer
+from chat_app.models import Message, Status
+
+END_OF_INTERRUPTED = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The two messages as they were when it was looked up, and its events."""
+
+    user: Message
+    reply: Message
+    ended_at: int | None
+    """The number of the end, where the turn had ended when it was looked up."""
+    _follow: Callable[[int, float | None], AsyncIterator[list[Event]]]
+
+    @property
+    def id(self) -> str:
+        return self.reply.id
+
+    @property
+    def chat_id(self) -> str:
+        return self.reply.chat_id
+
+    def batches(self, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
+        """All that is newer than the number `after` at once, then what comes, in lists; a slow reader gets longer ones.
+
+        After `idle` seconds of silence comes an empty list.
+        """
+        return self._follow(after, idle)
+
+    async def events(self, after: int = 0) -> AsyncIterator[Event]:
+        """The same, one by one; the last is always an `Ended`, unless that was not newer either."""
+        async for batch in self.batches(after):
+            for event in batch:
+                yield event
+
+    async def end(self) -> Ended:
+        """Wait for the end."""
+        async for event in self.events():
+            if isinstance(event, Ended):
+                return event
+        raise AssertionError("a log always ends with Ended")
+
+
+def stored_turn(user: Message, reply: Message) -> Turn:
+    """A turn that nobody runs any more, from its messages."""
+    events = _stored_events(reply)
+    return Turn(user, reply, events[-1].seq, lambda after, _: replay(events, after))
+
+
+async def replay(events: Sequence[Event], after: int) -> AsyncIterator[list[Event]]:
+    """What is newer than the number `after` of a turn that has ended."""
+    if batch := newer(events, after):
+        yield batch
+
+
+def _stored_events(reply: Message) -> list[Event]:
+    events: list[Event] = []
+    if reply.reasoning:
+        events.append(Delta(len(reply.reasoning), reply.reasoning, "reasoning"))
+    if reply.content:
+        events.append(Delta(len(reply.reasoning) + len(reply.content), reply.content))
+    # Nobody runs what is no longer in memory, whatever its row says.
+    status = Status.interrupted if reply.status == Status.streaming else Status(reply.status)
+    end = len(reply.reasoning) + len(reply.content) + 1
+    if status is Status.interrupted:
+        # A reader may have got text that was never saved: its number is beyond the stored text, and it is to be told
+        # the end all the same.
+        end = END_OF_INTERRUPTED
+    return [*events, Ended(end, status, reply.finish_reason or status.value, reply.usage, reply.error)]
