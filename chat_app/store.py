@@ -1,30 +1,22 @@
 """Every SQL statement but those of `search`. One short async session per call; rows come out detached, never to be
 written through. A chat in the trash is not found by anything but `restore_chat` and `empty_trash`."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, delete, event, tuple_, update
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import delete, tuple_, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app import chatfile, search, tree
+from chat_app.database import Database
 from chat_app.errors import InvalidRequest, NotFound, TurnRunning
 from chat_app.models import Chat, Message, Role, Status, now
 from chat_app.search import Hit
 from chat_app.tree import PathItem
 
-ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-SQLITE_BUSY_TIMEOUT_MS = 5_000
 TITLE_CHARS = 60
 NEW_CHAT = "New chat"
 SETTABLE = {"title", "named", "pinned", "model", "system_prompt", "temperature"}
@@ -41,27 +33,16 @@ class Store:
     """The database behind `url` (`sqlite:///…` or `postgresql://…`)."""
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(make_url(url))
-        self._session = async_sessionmaker(self._engine, class_=AsyncSession, expire_on_commit=False)
-        self._turn_to_write = asyncio.Lock() if self._engine.dialect.name == "sqlite" else None
+        self.database = Database(url)
+        self._session = self.database.reading
+        self._writing = self.database.writing
 
     async def open(self) -> None:
         """Bring the schema up to date."""
-        async with self._engine.begin() as connection:
-            await connection.run_sync(_migrate)
+        await self.database.open()
 
     async def close(self) -> None:
-        await self._engine.dispose()
-
-    @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that writes.
-
-        SQLite has one writer at a time, and polls for its turn: of many at once some starve until "database is locked".
-        Here they queue.
-        """
-        async with self._turn_to_write or nullcontext(), self._session.begin() as session:
-            yield session
+        await self.database.close()
 
     # Chats
 
@@ -209,11 +190,6 @@ class Store:
         async with self._session() as session:
             return await search.search(session, search.parse(query), limit)
 
-    async def running(self, chat_id: str) -> str | None:
-        """The id of the turn that runs in the chat."""
-        async with self._session() as session:
-            return await _running(session, chat_id)
-
     # Files
 
     async def export_chat(self, chat_id: str) -> dict[str, Any]:
@@ -340,34 +316,6 @@ class Store:
         if parent is None:
             raise NotFound("The message that this turn answers was deleted.")
         return parent
-
-
-def _engine(url: URL) -> AsyncEngine:
-    if url.get_backend_name() == "sqlite" and url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(url.set(drivername=ASYNC_DRIVERS[url.drivername]))
-    if url.get_backend_name() == "sqlite":
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # A write transaction takes its lock when it begins: a later upgrade from a read fails at once instead of waiting.
-    connection.isolation_level = "IMMEDIATE"
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-        f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _migrate(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
 
 
 def _no_chat() -> NotFound:

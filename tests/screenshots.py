@@ -59,7 +59,7 @@ async def seed(url: str) -> list[str]:
     store = Store(url)
     await store.open()
     ids: list[str] = []
-    async with store._session.begin() as session:
+    async with store.database.writing() as session:
         for title, text, status, days in CHATS:
             when = now() - timedelta(days=days, minutes=len(ids))
             chat = Chat(title=title, created_at=when, updated_at=when)

@@ -10,7 +10,7 @@ import pytest
 from chat_app.config import ROOT
 
 LAYERS = [
-    ["errors", "models", "shutdown", "client"],
+    ["database", "errors", "models", "shutdown", "client"],
     ["chatfile", "config", "log", "reply", "search", "tree"],
     ["store", "turn", "run"],
     ["saver"],
@@ -91,7 +91,7 @@ def test_imports_run_one_way(name: str) -> None:
         ("chatfile", {"errors", "models"}),
         ("search", {"models"}),
         ("tree", {"models"}),
-        ("store", {"chatfile", "errors", "models", "search", "tree"}),
+        ("store", {"chatfile", "database", "errors", "models", "search", "tree"}),
     ],
 )
 def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> None:

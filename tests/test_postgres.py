@@ -27,7 +27,7 @@ if URL:
     @pytest.fixture
     async def store() -> AsyncIterator[Store]:
         store = Store(URL)
-        async with store._engine.begin() as connection:
+        async with store.database.engine.begin() as connection:
             for statement in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public"):
                 await connection.execute(text(statement))
         await store.open()
@@ -49,7 +49,7 @@ if URL:
             opts = {"compare_type": True, "compare_server_default": True, "include_name": no_index_of_words}
             return compare_metadata(MigrationContext.configure(connection, opts=opts), tables)
 
-        async with store._engine.connect() as connection:
+        async with store.database.engine.connect() as connection:
             assert await connection.run_sync(differences) == []
 
     def no_index_of_words(name: str | None, kind: str, _parents: object) -> bool:
@@ -61,7 +61,7 @@ if URL:
             query = f"SELECT 1 FROM {table} WHERE search_words({column}) @@ to_tsquery('simple', 'apple')"
             if table == "message":
                 query += " AND status != 'streaming'"
-            async with store._engine.begin() as connection:
+            async with store.database.engine.begin() as connection:
                 await connection.execute(text("SET LOCAL enable_seqscan = off"))
                 plan = "\n".join((await connection.execute(text(f"EXPLAIN {query}"))).scalars())
             assert f"{table}_words" in plan

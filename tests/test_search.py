@@ -189,7 +189,7 @@ async def test_titles_come_first_then_the_newest_message(store: Store) -> None:
 
 async def test_newest_means_when_it_was_written(store: Store) -> None:
     first, second = await say(store, "pear one"), await say(store, "pear two")
-    async with store._session.begin() as session:
+    async with store.database.writing() as session:
         earlier = first.created_at - timedelta(days=1)
         await session.exec(update(Message).where(col(Message.id) == second.id).values(created_at=earlier))
     assert await found(store, "pear") == ["[pear] one", "[pear] two"]
@@ -261,11 +261,11 @@ async def test_the_index_of_sqlite_agrees_with_the_rows(store: Store, file: Path
     gone = await say(store, "a pear")
     await store.delete_chat(gone.chat_id)
     await store.begin_turn("half", user.chat_id)
-    async with store._engine.connect() as connection:
+    async with store.database.engine.connect() as connection:
         # It changes row ids that are not declared.
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.execute(text("VACUUM"))
-    async with store._session.begin() as session:
+    async with store.database.writing() as session:
         for table in ("message", "chat"):
             await session.exec(text(f"INSERT INTO {table}_fts ({table}_fts, rank) VALUES ('integrity-check', 1)"))  # type: ignore[call-overload]
         [[ids]] = (await session.exec(text("SELECT count(*) FROM message_fts_id"))).all()  # type: ignore[call-overload]

@@ -53,7 +53,7 @@ async def exchange(store: Store, question: str, answer: str, chat_id: str | None
 
 async def insert(store: Store, *rows: Chat | Message) -> None:
     """Rows that no method makes yet: siblings."""
-    async with store._session.begin() as session:
+    async with store.database.writing() as session:
         session.add_all(rows)
 
 
@@ -170,9 +170,10 @@ async def test_many_at_once_in_many_chats_all_win(store: Store) -> None:
 async def test_a_chat_whose_turn_has_ended_takes_the_next(store: Store, status: Status) -> None:
     _, reply, _ = await store.begin_turn("one")
     await store.end_turn(reply.id, {"status": status})
-    assert await store.running(reply.chat_id) is None
     _, second, _ = await store.begin_turn("two", reply.chat_id)
-    assert await store.running(reply.chat_id) == second.id
+    with pytest.raises(TurnRunning) as busy:
+        await store.begin_turn("three", reply.chat_id)
+    assert busy.value.turn_id == second.id
 
 
 async def test_a_turn_begun_while_the_one_before_ends_begins_or_is_refused(store: Store) -> None:
@@ -354,7 +355,7 @@ async def test_an_unknown_version_cannot_be_chosen(store: Store) -> None:
 
 async def test_a_leaf_that_is_gone_means_the_newest(store: Store) -> None:
     first = await exchange(store, "one", "1")
-    async with store._session.begin() as session:
+    async with store.database.writing() as session:
         await session.exec(update(Chat).values(leaf_id="gone"))
     assert contents(await store.messages(first.chat_id)) == ["one", "1"]
     user, _, _ = await store.begin_turn("two", first.chat_id)
@@ -420,7 +421,7 @@ async def test_chats_come_in_pages(store: Store) -> None:
 
 async def test_pinned_chats_come_first_and_pages_leave_out_none_of_the_same_time(store: Store) -> None:
     chats = [await store.create_chat(f"chat {n}") for n in range(6)]
-    async with store._session.begin() as session:
+    async with store.database.writing() as session:
         await session.exec(update(Chat).values(updated_at=chats[0].updated_at))
     for chat in (chats[1], chats[4]):
         await store.set_chat(chat.id, pinned=True)
@@ -820,7 +821,7 @@ async def test_times_come_back_aware_and_in_utc(store: Store) -> None:
 
 async def test_many_writers_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a queue of ours: polling for SQLite's lock, as its time-out does, some starve until it is "locked"."""
-    monkeypatch.setattr("chat_app.store.SQLITE_BUSY_TIMEOUT_MS", 0)
+    monkeypatch.setattr("chat_app.database.SQLITE_BUSY_TIMEOUT_MS", 0)
     store = Store(f"sqlite:///{tmp_path / 'chat.db'}")
     await store.open()
     begun = await asyncio.gather(*(store.begin_turn(f"question {n}") for n in range(50)))

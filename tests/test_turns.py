@@ -727,7 +727,7 @@ async def test_nothing_is_left_running_after_a_turn(turns: Turns, reply: Scripte
 async def test_a_database_that_is_locked_for_a_while_loses_nothing(
     file: Path, reply: ScriptedReply, often_saved: None, monkeypatch: pytest.MonkeyPatch, busy_timeout_ms: int
 ) -> None:
-    monkeypatch.setattr("chat_app.store.SQLITE_BUSY_TIMEOUT_MS", busy_timeout_ms)
+    monkeypatch.setattr("chat_app.database.SQLITE_BUSY_TIMEOUT_MS", busy_timeout_ms)
     store = Store(f"sqlite:///{file}")
     await store.open()
     turns = Turns(store, MemoryLog(), reply)
@@ -755,7 +755,7 @@ async def test_a_database_that_is_locked_for_a_while_loses_nothing(
 async def test_a_database_that_is_locked_at_the_end_delays_it_only(
     file: Path, reply: ScriptedReply, often_saved: None, monkeypatch: pytest.MonkeyPatch, stopping: bool
 ) -> None:
-    monkeypatch.setattr("chat_app.store.SQLITE_BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("chat_app.database.SQLITE_BUSY_TIMEOUT_MS", 50)
     store = Store(f"sqlite:///{file}")
     await store.open()
     turns = Turns(store, MemoryLog(), reply)
