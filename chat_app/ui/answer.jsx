@@ -3,9 +3,8 @@
 `LiveWindow` gets small windows {id, offset, text} ("from `offset` on, the text of `id` is `text`", in UTF-16 units) and
 splices them into a text kept here; `Answer` shows the text of one message and renders again only when that one changes.
 */
-import { memo, useCallback, useEffect, useLayoutEffect, useState, useSyncExternalStore } from "react";
-import { Streamdown } from "streamdown";
-import { createCodePlugin } from "@streamdown/code";
+import { memo, useCallback, useLayoutEffect, useState, useSyncExternalStore } from "react";
+import { Markdown } from "./markdown.jsx";
 
 const texts = new Map();
 const listeners = new Map();
@@ -51,107 +50,8 @@ function useText(messageId, stored) {
   return newer(live, stored);
 }
 
-// Maths and diagrams are large and rare: each is loaded when a text first has one.
-const EXTRAS = {
-  math: {
-    needed: /\$\$|\\\(|\\\[/,
-    load: async () => {
-      const [{ createMathPlugin }] = await Promise.all([import("@streamdown/math"), import("katex/dist/katex.min.css")]);
-      return createMathPlugin({ errorColor: "var(--problem)" });
-    },
-  },
-  mermaid: {
-    needed: /```mermaid/,
-    load: async () => (await import("@streamdown/mermaid")).mermaid,
-  },
-};
-// On our grey the reds of the plain light theme have too little contrast.
-const THEMES = ["github-light-high-contrast", "github-dark"];
-const loaded = { code: createCodePlugin({ themes: THEMES }) };
-const loading = {};
-
-function usePlugins(text) {
-  const [, refresh] = useState(0);
-  const missing = Object.keys(EXTRAS).filter((name) => !(name in loaded) && EXTRAS[name].needed.test(text));
-  useEffect(() => {
-    for (const name of missing) {
-      loading[name] ??= EXTRAS[name].load().then((plugin) => (loaded[name] = plugin));
-      loading[name].then(() => refresh((n) => n + 1));
-    }
-  }, [missing.join()]);
-  return pluginSet();
-}
-
-// The same object until something is loaded, or every block would render again.
-let plugins = { ...loaded };
-function pluginSet() {
-  if (Object.keys(plugins).length !== Object.keys(loaded).length) plugins = { ...loaded };
-  return plugins;
-}
-
-// LaTeX's own brackets, which most models write, as the dollars that the parser knows.
-const dollars = (text) =>
-  text.includes("\\(") || text.includes("\\[")
-    ? text.replace(/\\\[([\s\S]*?)\\\]/g, "$$$$$1$$$$").replace(/\\\(([\s\S]*?)\\\)/g, "$$$$$1$$$$")
-    : text;
-
-// A picture's address can carry what was said to whoever serves it, so none is fetched by itself.
-function Picture({ src, alt }) {
-  return (
-    <a href={src} target="_blank" rel="noopener noreferrer nofollow">
-      {alt || "picture"} ↗
-    </a>
-  );
-}
-
-function SafeLink({ href, children }) {
-  return (
-    <a href={href} target="_blank" rel="noopener noreferrer nofollow">
-      {children}
-    </a>
-  );
-}
-
-const components = { img: Picture, a: SafeLink };
-const controls = {
-  table: { copy: true, download: false, fullscreen: false },
-  code: { copy: true, download: false },
-  mermaid: { download: false, copy: true, fullscreen: false, panZoom: false },
-};
-
 export const Answer = memo(function Answer({ messageId, stored, streaming }) {
-  const text = useText(messageId, stored);
-  const plugins = usePlugins(text);
-  if (streaming && text === "") {
-    return (
-      <p className="typing">
-        <span className="dots" aria-hidden="true">
-          <i />
-          <i />
-          <i />
-        </span>
-        Assistant is typing
-      </p>
-    );
-  }
-  return (
-    <Streamdown
-      className={streaming ? "prose growing" : "prose"}
-      mode="streaming"
-      parseIncompleteMarkdown={streaming}
-      isAnimating={streaming}
-      dir="auto"
-      plugins={plugins}
-      shikiTheme={THEMES}
-      components={components}
-      controls={controls}
-      lineNumbers={false}
-      codeBlockMaxHeight={0}
-      tableMaxHeight={0}
-    >
-      {plugins.math ? dollars(text) : text}
-    </Streamdown>
-  );
+  return <Markdown text={useText(messageId, stored)} growing={streaming} />;
 });
 
 export function CopyText({ messageId, stored }) {

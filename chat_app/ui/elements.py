@@ -11,6 +11,8 @@ STREAMDOWN = [
     "@streamdown/mermaid@1.0.2",
     "katex@0.16.27",
 ]
+# What answer.jsx and stream_chat.jsx import.
+rx.asset("markdown.jsx", shared=True)
 
 
 class LiveWindow(rx.Component):

@@ -67,8 +67,8 @@ def page(script: str, stylesheets: list[str]) -> str:
         "default-src": "'self'",
         "script-src": f"'self' 'sha256-{digest}'",
         "style-src": "'self' 'unsafe-inline'",
-        # What an answer may show.
-        "img-src": "'self' https: data:",
+        # No picture from elsewhere: its address could carry what was said to whoever serves it.
+        "img-src": "'self' data:",
         "font-src": "'self' data:",
         "base-uri": "'none'",
     }

@@ -1,7 +1,7 @@
 /* A chat of one column on useStream(), without a websocket: the page at /embed, and a component for any React page. */
 import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { Streamdown } from "streamdown";
 import { useStream } from "$/public/use-stream.js";
+import { Markdown } from "$/public/external/chat_app/ui/elements/markdown.jsx";
 
 const ANNOUNCED = {
   waiting: "Assistant is typing",
@@ -138,7 +138,7 @@ const Message = memo(function Message({ message, growing = false }) {
   const problem = PROBLEMS[status] && (status === "stopped" ? PROBLEMS.stopped : (error?.message ?? PROBLEMS[status]));
   return (
     <article aria-label="Assistant said" className="answer">
-      {growing && content === "" ? <Typing /> : <Answer text={content} growing={growing} />}
+      <Markdown text={content} growing={growing} />
       {problem && (
         <div className="after">
           <p className="problem" data-status={status}>
@@ -153,39 +153,6 @@ const Message = memo(function Message({ message, growing = false }) {
 function sameMessage(before, after) {
   const [old, next] = [before.message, after.message];
   return before.growing === after.growing && old.content === next.content && old.status === next.status;
-}
-
-function Typing() {
-  return (
-    <p className="typing">
-      <span className="dots" aria-hidden="true">
-        <i />
-        <i />
-        <i />
-      </span>
-      Assistant is typing
-    </p>
-  );
-}
-
-const controls = { table: { copy: true, download: false, fullscreen: false }, code: { copy: true, download: false } };
-const linkSafety = { enabled: false };
-
-function Answer({ text, growing }) {
-  return (
-    <Streamdown
-      className={growing ? "prose growing" : "prose"}
-      mode="streaming"
-      parseIncompleteMarkdown={growing}
-      isAnimating={growing}
-      dir="auto"
-      controls={controls}
-      linkSafety={linkSafety}
-      lineNumbers={false}
-    >
-      {text}
-    </Streamdown>
-  );
 }
 
 /** The message box: Enter sends unless an input method is composing; a refused message comes back. */
