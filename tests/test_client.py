@@ -313,16 +313,16 @@ def test_what_is_no_address_is_told_at_once(address: str) -> None:
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 async def test_a_cut_connection_loses_and_repeats_nothing(app: App, reset: bool) -> None:
     """Cut in the headers, at any place of a block, and again on the second and third connection."""
-    question = f"Reset: {reset}\n{script(tokens=60, interval_ms=2)}"
+    question = f"Reset: {reset}\n{script(tokens=150, interval_ms=10)}"
     cuts: list[int | None] = [0, 100, 900, 1200, 1337, 1500]
     async with Proxy(app.port, cuts, reset=reset) as proxy, ChatClient(proxy.url) as client:
         events = [event async for event in client.stream(question)]
     assert proxy.connections == len(cuts) + 1
     assert [type(event) for event in events if not isinstance(event, Text)] == [Started, Finished]
-    assert text_of(events) == numbered(60)
+    assert text_of(events) == numbered(150)
     assert isinstance(events[0], Started)
     assert events[0].content == question
-    assert [message["content"] for message in stored(app, events[0].chat_id)] == [question, numbered(60)]
+    assert [message["content"] for message in stored(app, events[0].chat_id)] == [question, numbered(150)]
     # The message was sent three times.
     assert [stored(app, chat)[0]["content"] for chat in chats(app)[:3]].count(question) == 1
 
