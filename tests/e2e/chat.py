@@ -23,6 +23,7 @@ class ChatPage:
         self.status = page.get_by_role("status").filter(visible=None)
         self.chats = page.get_by_role("navigation", name="Chats").get_by_role("link")
         self.toasts = page.locator("[data-sonner-toast]")
+        self._before: str | None = None
 
     async def open(self, path: str = "/") -> "ChatPage":
         await self.page.goto(self.app.url + path)
@@ -31,15 +32,30 @@ class ChatPage:
         return self
 
     async def ask(self, content: str = "", **keys: Any) -> None:
+        # While an answer grows the box sends nothing.
+        await expect(self.send).to_be_visible()
+        await self._note_last()
         await self.box.fill(content or script(**keys))
         await self.box.press("Enter")
 
-    async def ended(self, nth: int = -1) -> Locator:
-        """The answer, once it has ended."""
-        answer = self.answers.nth(nth)
+    async def again(self, button: str) -> None:
+        """Start another turn by a button of this name."""
+        await self._note_last()
+        await self.page.get_by_role("button", name=button, exact=True).click()
+
+    async def ended(self) -> Locator:
+        """The answer to the last `ask` or `again`, once it has ended; what was on the page before does not count."""
+        assert self._before is not None, "Nothing was asked since the last answer ended."
+        answer = self.answers.last
+        await expect(answer).not_to_have_attribute("id", self._before)
         await expect(answer.locator(".figures:not(:empty), .problem")).not_to_have_count(0)
         await expect(self.stop).to_have_count(0)
+        self._before = None
         return answer
+
+    async def _note_last(self) -> None:
+        """Each turn's answer has an id of its own, also where it takes the place of another version."""
+        self._before = await self.answers.evaluate_all("(all) => all.at(-1)?.id ?? ''")
 
     async def chat_id(self) -> str:
         """Of the open chat; a new one has it a moment after its first message."""

@@ -81,7 +81,7 @@ async def test_continue_goes_on_where_the_answer_was_cut(page: Page, app: App, p
     await chat.ask(tokens=20, interval_ms=1, drop_after=5)
     await expect(chat.answers.locator(".problem")).to_contain_text("broke off")
     provider.clear()
-    await page.get_by_role("button", name="Continue").click()
+    await chat.again("Continue")
     await chat.ended()
     await expect(chat.answers.locator(".problem")).to_have_count(0)
     await expect(chat.answers).to_have_count(1)
@@ -104,11 +104,11 @@ async def test_regenerate_writes_another_version_and_keeps_the_old_one(
     await chat.stop.click()
     old = (await chat.stored())[-1]
     provider.clear()
-    await page.get_by_role("button", name="Try again").click()
+    await chat.again("Try again")
     await expect(chat.stop).to_be_visible()
     await expect(chat.answers).to_have_count(1)
     await chat.stop.click()
-    await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
+    await expect((await chat.ended()).locator(".problem")).to_have_text("Stopped")
     new = (await chat.stored())[-1]
     assert new["id"] != old["id"]
     assert new["parent_id"] == old["parent_id"]

@@ -22,7 +22,7 @@ async def asked(page: Page, app: App, content: str = "What is a rill?") -> ChatP
 async def test_versions_of_an_answer(page: Page, app: App) -> None:
     chat = await asked(page, app)
     first = (await chat.stored())[-1]["id"]
-    await page.get_by_role("button", name="Regenerate").click()
+    await chat.again("Regenerate")
     await expect(chat.answers.get_by_text("2 / 2")).to_be_visible()
     second = (await chat.stored())[-1]["id"]
     assert first != second
@@ -48,7 +48,7 @@ async def test_an_edited_question_is_asked_again_beside_the_old_one(page: Page, 
     box = page.get_by_role("textbox", name="Edit your message")
     await expect(box).to_be_focused()
     await box.fill("Second wording")
-    await page.get_by_role("button", name="Send", exact=True).click()
+    await chat.again("Send")
     await expect(chat.questions.locator(".bubble")).to_have_text(["Second wording"])
     await chat.ended()
     await expect(chat.answers.locator(".prose")).to_contain_text("Second wording")
@@ -78,7 +78,7 @@ async def test_copy_gives_the_text_as_it_was_written(context: BrowserContext, pa
 
 
 async def test_thumbs_are_kept(page: Page, app: App) -> None:
-    chat = await asked(page, app)
+    await asked(page, app)
     good = page.get_by_role("button", name="Good answer")
     await good.click()
     await expect(good).to_have_attribute("aria-pressed", "true")
@@ -86,7 +86,6 @@ async def test_thumbs_are_kept(page: Page, app: App) -> None:
     await expect(good).to_have_attribute("aria-pressed", "true")
     await good.click()
     await expect(good).to_have_attribute("aria-pressed", "false")
-    await chat.ended()
 
 
 async def test_figures_and_time_stand_under_an_answer(page: Page, app: App) -> None:
