@@ -1,9 +1,11 @@
 """Fixtures that every test may use."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from chat_app.__main__ import build_page
 from tests.app import App
@@ -18,10 +20,27 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[object], None]:
+    """`figure(text)`: a seed or a measurement, said at the end of the run, also where the test failed."""
+    return lambda text: record_property("figure", str(text))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    for report in reports:
+        if getattr(report, "when", "") == "call":
+            for name, value in report.user_properties:
+                if name == "figure":
+                    terminalreporter.write_line(str(value))
+
+
 @pytest.fixture(scope="session")
-def page_built() -> None:
+def page_built(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The page is built once, before the first app starts."""
-    build_page()
+    # Next to the folders of the other processes that run tests.
+    with FileLock(tmp_path_factory.getbasetemp().parent / "page.lock"):
+        build_page()
 
 
 @pytest.fixture(scope="session")

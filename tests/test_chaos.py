@@ -7,7 +7,7 @@ import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,12 +114,9 @@ def api(provider: Provider, tmp_path: Path) -> Iterator[Api]:
         yield api
 
 
-async def test_readers_that_come_and_go_get_exactly_the_stored_text(
-    api: Api, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_readers_that_come_and_go_get_exactly_the_stored_text(api: Api, figure: Callable[[object], None]) -> None:
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
-    with capsys.disabled():
-        print(f"\nCHAOS_SEED={seed}", end=" ", flush=True)
+    figure(f"CHAOS_SEED={seed}")
     async with httpx.AsyncClient(base_url=api.url, timeout=60, trust_env=False) as client:
         turns = [await begin(client, keys) for keys in SCRIPTS]
         readers = [Reader(client, turns[n % len(turns)], random.Random(f"{seed} reader {n}")) for n in range(READERS)]
@@ -134,8 +131,7 @@ async def test_readers_that_come_and_go_get_exactly_the_stored_text(
             assert (reader.end.get("error") or {}).get("code") == (stored["error"] or {}).get("code")
             assert reader.end.get("finish_reason") == ("stop" if stored["status"] == "complete" else None)
     attached = sum((reader.attached for reader in readers), Counter[str]())
-    with capsys.disabled():
-        print(f"{READERS} readers of {len(turns)} turns, attached {attached.total()} times ({dict(attached)})")
+    figure(f"{READERS} readers of {len(turns)} turns, attached {attached.total()} times ({dict(attached)})")
     assert min(attached["over_sse"], attached["over_websocket"]) >= READERS
 
 

@@ -10,7 +10,7 @@ import random
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -122,18 +122,16 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_killed_at_any_moment_nothing_that_was_saved_is_lost(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, figure: Callable[[object], None]
 ) -> None:
     seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1_000_000))
-    with capsys.disabled():
-        print(f"\nKILL_SEED={seed}", end=" ", flush=True)
+    figure(f"KILL_SEED={seed}")
     seen = Seen()
     # Two servers, since most of the time is spent waiting for them.
     async with asyncio.TaskGroup() as sides:
         for side in ("left", "right"):
             sides.create_task(rounds(folder / side, random.Random(f"{seed} {side}"), seen))
-    with capsys.disabled():
-        print(seen)
+    figure(seen)
     assert seen.ends.count(Status.interrupted) >= 2 * ROUNDS
 
 

@@ -5,7 +5,7 @@ The time is printed; the verdict has a generous bound, since a busy machine is n
 
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +37,13 @@ async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_a_stop_reaches_the_provider_at_once(
-    client: httpx.AsyncClient, provider: Provider, capsys: pytest.CaptureFixture[str]
+    client: httpx.AsyncClient, provider: Provider, figure: Callable[[object], None]
 ) -> None:
     early = [await stop_ms(client, provider, BEFORE_THE_FIRST_TOKEN[n % 2]) for n in range(STOPS // 2)]
     late = [await stop_ms(client, provider, IN_MID_ANSWER[n % 2]) for n in range(STOPS // 2)]
-    with capsys.disabled():
-        print()
-        for name, times in {"before the first token": early, "in mid-answer": late, "all": early + late}.items():
-            p50, p99 = quantile(times, 50), quantile(times, 99)
-            print(f"stop, {name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms until the provider's connection is closed")
+    for name, times in {"before the first token": early, "in mid-answer": late, "all": early + late}.items():
+        p50, p99 = quantile(times, 50), quantile(times, 99)
+        figure(f"stop, {name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms until the provider's connection is closed")
     assert quantile(early + late, 99) < BOUND_MS
 
 

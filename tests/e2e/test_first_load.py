@@ -1,6 +1,7 @@
 """The first load is light: highlighting languages, maths and diagrams come when they are needed."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from playwright.async_api import BrowserContext, Page
@@ -13,7 +14,9 @@ pytestmark = pytest.mark.anyio
 MOST_BYTES = 600_000
 
 
-async def test_scripts_and_styles_of_the_page_are_small(context: BrowserContext, page: Page, app: App) -> None:
+async def test_scripts_and_styles_of_the_page_are_small(
+    context: BrowserContext, page: Page, app: App, figure: Callable[[object], None]
+) -> None:
     browser = await context.new_cdp_session(page)
     await browser.send("Network.enable")
     names: dict[str, str] = {}
@@ -25,5 +28,5 @@ async def test_scripts_and_styles_of_the_page_are_small(context: BrowserContext,
     took = time.monotonic() - began
     await page.wait_for_load_state("networkidle")
     code = sum(size for id, size in sizes.items() if names.get(id, "").endswith((".js", ".css")))
-    print(f"first load: {code / 1000:.0f} KB of scripts and styles, interactive after {took:.2f} s")
+    figure(f"first load: {code / 1000:.0f} KB of scripts and styles, interactive after {took:.2f} s")
     assert 0 < code <= MOST_BYTES

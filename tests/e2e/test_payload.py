@@ -1,5 +1,7 @@
 """Only what is new travels: the websocket's frames are counted in the browser."""
 
+from collections.abc import Callable
+
 import pytest
 from playwright.async_api import Page, expect
 
@@ -17,7 +19,9 @@ async def ratio(chat: ChatPage, frames: list[int], tokens: int, nth: int) -> flo
     return sum(frames) / len((await chat.stored())[-1]["content"])
 
 
-async def test_the_payload_is_a_small_multiple_of_the_text_however_long_it_is(page: Page, app: App) -> None:
+async def test_the_payload_is_a_small_multiple_of_the_text_however_long_it_is(
+    page: Page, app: App, figure: Callable[[object], None]
+) -> None:
     frames: list[int] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda data: frames.append(len(data))))
     chat = await ChatPage(page, app).open()
@@ -28,6 +32,6 @@ async def test_the_payload_is_a_small_multiple_of_the_text_however_long_it_is(pa
     await expect(chat.answers).to_have_count(1)
     short = await ratio(chat, frames, tokens=500, nth=1)
     long = await ratio(chat, frames, tokens=4000, nth=2)
-    print(f"payload ÷ text: {short:.2f} for 500 tokens, {long:.2f} for 4,000")
+    figure(f"payload ÷ text: {short:.2f} for 500 tokens, {long:.2f} for 4,000")
     assert short <= 10
     assert abs(long - short) <= 0.2 * short

@@ -1,5 +1,7 @@
 """What renders again while an answer grows: the growing message, nothing else."""
 
+from collections.abc import Callable
+
 import httpx
 import pytest
 from playwright.async_api import Page, expect
@@ -23,7 +25,9 @@ WATCH = """() => {
 }"""
 
 
-async def test_finished_messages_do_not_render_again_while_an_answer_grows(page: Page, app: App) -> None:
+async def test_finished_messages_do_not_render_again_while_an_answer_grows(
+    page: Page, app: App, figure: Callable[[object], None]
+) -> None:
     chat_id = None
     with httpx.Client(base_url=app.url, timeout=60) as client:
         for number in range(100):
@@ -37,5 +41,5 @@ async def test_finished_messages_do_not_render_again_while_an_answer_grows(page:
     await chat.ask(tokens=500, interval_ms=5)
     await expect(chat.answers.nth(100).locator(".prose")).to_contain_text("tok499")
     seen = await page.evaluate("window.seen")
-    print(f"long tasks while 500 tokens came: {[round(task) for task in seen['long']]}")
+    figure(f"long tasks while 500 tokens came: {[round(task) for task in seen['long']]}")
     assert seen["changed"] == 0
