@@ -104,9 +104,8 @@ class ChatStream {
     const turn = this.#turn;
     if (!turn || turn.stopping || this.#state.status === "loading") return;
     turn.stopping = true;
-    if (this.#state.mode === "whole") await this.#endWhole(turn);
     // Without an id yet: as soon as the stream names it.
-    else if (turn.id) await this.#end(turn);
+    if (turn.id || this.#state.mode === "whole") await this.#end(turn);
   };
 
   /** Show a stored chat, and follow its answer if one grows; null begins a new chat. */
@@ -197,7 +196,7 @@ class ChatStream {
     const end = await this.#persist(turn, () => this.#follow(turn));
     if (end.fallback) {
       this.#set({ mode: "whole", reason: end.fallback, status: "waiting" });
-      if (turn.stopping) await this.#endWhole(turn);
+      if (turn.stopping) await this.#end(turn);
       return this.#whole(turn);
     }
     // Where a proxy strips the headers that name the chat.
@@ -355,32 +354,16 @@ class ChatStream {
     throw new Problem(error);
   }
 
-  /** The id of the answer that grows in a chat; null where there is none or nobody knows. */
-  async #running(chatId) {
-    if (!chatId) return null;
-    try {
-      const response = await this.#fetch(`/messages/?chat_id=${encodeURIComponent(chatId)}&limit=1`);
-      const last = (await response.json()).messages.at(-1);
-      return last.status === "streaming" ? last.id : null;
-    } catch {
-      return null;
-    }
-  }
-
+  /** Works also where streaming is off. A whole reply's id comes at its end: until then the question's key names it. */
   async #end(turn) {
     try {
-      const response = await this.#fetch(`/stream/${encodeURIComponent(turn.id)}/stop`, { method: "POST" });
+      const name = encodeURIComponent(turn.id ?? turn.key);
+      const response = await this.#fetch(`/messages/${name}/stop`, { method: "POST" });
       if (response.ok) return;
     } catch {
       // As below.
     }
     this.#giveUp(turn);
-  }
-
-  async #endWhole(turn) {
-    turn.id ??= await this.#running(turn.chatId);
-    if (turn.id) await this.#end(turn);
-    else this.#giveUp(turn);
   }
 
   #giveUp(turn) {

@@ -55,6 +55,19 @@ class Service:
             return await self.openai.model()
         return ""
 
+    async def stop(self, turn: str) -> Message:
+        """End a turn, named by its id or by the idempotency key that began it; one that has ended stays as it is.
+
+        Returns:
+            The reply with its text so far.
+
+        Raises:
+            NotFound: there is no such turn.
+        """
+        known = await self.store.message_by_key(turn)
+        stopped = await self.turns.stop(known.id if known else turn)
+        return await self.store.message(stopped.id) or stopped.reply
+
     async def create_chat(self, title: str | None = None) -> Chat:
         """Without a title, the chat gets one from its first message."""
         chat = await self.store.create_chat(title)

@@ -136,6 +136,8 @@ class Store:
 
     async def message_by_key(self, key: str) -> Message | None:
         """The assistant's message that an idempotency key started, also in a chat in the trash."""
+        if "\0" in key:
+            return None
         async with self._session() as session:
             return (await session.exec(select(Message).where(Message.idempotency_key == key))).first()
 

@@ -128,6 +128,8 @@ class Turns:
 
     async def stop(self, turn_id: str) -> Turn:
         """End a turn and wait until its text is saved; one that has ended stays as it is. Raises NotFound."""
+        # Waits for one that is saved already and about to run.
+        await self.find(turn_id)
         if run := self._runs.get(turn_id):
             await self._stop(run)
         return await self.find(turn_id)

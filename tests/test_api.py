@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -253,6 +254,31 @@ async def test_a_stopped_turn_ends_well_for_the_one_who_waits(client: httpx.Asyn
     assert stopped["content"].startswith(growing["content"])
 
 
+async def test_one_who_waits_for_the_whole_reply_stops_it_by_its_key(
+    client: httpx.AsyncClient, provider: Provider
+) -> None:
+    """Also in a new chat, of which nobody has told the client the id."""
+    key = "a key of one's own: a/b?c"
+    waiting = asyncio.create_task(ask(client, script(**ENDLESS), **{"Idempotency-Key": key}))
+    await provider.until(lambda seen: len(seen) == 1)
+    response = await client.post(f"/messages/{quote(key, safe='')}/stop")
+    assert response.raise_for_status().json() == await waiting
+    assert (await waiting)["status"] == "stopped"
+    await provider.until(lambda seen: seen[0]["closed_by_client"])
+    again = await client.post(f"/messages/{quote(key, safe='')}/stop")
+    assert again.json() == await waiting
+
+
+async def test_both_stops_are_the_same(client: httpx.AsyncClient) -> None:
+    async with answering(client) as stream:
+        frames = await stream.until(lambda frame: value(frame)["delta"] == "tok2 ")
+        stopped = (await client.post(f"/messages/{stream.turn_id}/stop")).raise_for_status().json()
+        frames += await stream.rest()
+    assert (stopped["status"], stopped["content"]) == ("stopped", text_of(frames))
+    assert stopped == await stop(client, stopped["id"])
+    assert stopped == (await client.post(f"/messages/{stopped['id']}/stop")).json()
+
+
 async def test_the_text_that_was_kept_is_part_of_the_history(client: httpx.AsyncClient, provider: Provider) -> None:
     async with answering(client) as stream:
         await stream.until(lambda frame: value(frame)["delta"] == "tok2 ")
@@ -352,6 +378,7 @@ async def test_an_unknown_turn_is_404(client: httpx.AsyncClient) -> None:
     for turn_id in ("nothing", reply["chat_id"], reply["parent_id"], "%00", "%ED%A0%80"):
         error_of(await client.get(f"/stream/{turn_id}"), 404, "not_found")
         error_of(await client.post(f"/stream/{turn_id}/stop"), 404, "not_found")
+        error_of(await client.post(f"/messages/{turn_id}/stop"), 404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -918,6 +945,7 @@ async def test_what_is_not_there_is_a_json_error_and_not_the_page(client: httpx.
         ("POST", "/chats/x", "DELETE, GET, PATCH"),
         ("POST", "/chats/x/export", "GET"),
         ("GET", "/messages/x/rating", "POST"),
+        ("GET", "/messages/x/stop", "POST"),
         ("POST", "/search", "GET"),
     ):
         response = await client.request(method, path)
@@ -1052,6 +1080,15 @@ async def test_with_streaming_off_whole_replies_remain(
                     await socket.receive()
             assert len((await client.get("/chats/")).json()["chats"]) == 1
             assert len(await history(client, reply["chat_id"])) == 2
+            waiting = asyncio.create_task(ask(client, script(**ENDLESS), reply["chat_id"]))
+
+            async def growing() -> Any:
+                last = (await history(client, reply["chat_id"]))[-1]
+                return last["status"] == "streaming" and last
+
+            stopped = await client.post(f"/messages/{(await until(growing))['id']}/stop")
+            assert stopped.raise_for_status().json() == await waiting
+            assert (await waiting)["status"] == "stopped"
 
 
 async def test_a_share_of_the_sessions_streams_and_always_the_same(

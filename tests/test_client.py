@@ -20,6 +20,7 @@ import pytest
 
 from chat_app.client import ChatClient, ClientError, Event, Finished, Message, Reasoning, Started, Text
 from chat_app.config import ROOT
+from tests.api_app import Api
 from tests.app import App, free_port
 from tests.provider_client import Provider, script
 
@@ -41,6 +42,10 @@ def is_numbered(text: str) -> bool:
 
 def text_of(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Text))
+
+
+async def collected(events: AsyncIterator[Event]) -> list[Event]:
+    return [event async for event in events]
 
 
 def stored(app: App, chat_id: str) -> list[dict[str, Any]]:
@@ -304,6 +309,27 @@ def test_what_is_no_address_is_told_at_once(address: str) -> None:
     with pytest.raises(ClientError, match="is no address") as wrong:
         ChatClient(address)
     assert wrong.value.code == "bad_address"
+
+
+@pytest.fixture(scope="module")
+def unstreamed(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An app with streaming turned off."""
+    settings = {"openai_base_url": provider.base_url, "openai_model": "bench", "feature_streaming": "false"}
+    with Api(tmp_path_factory.mktemp("unstreamed"), **settings) as app:
+        yield app
+
+
+@pytest.mark.anyio
+async def test_one_who_waits_for_a_whole_answer_stops_it_by_its_key(unstreamed: Api, provider: Provider) -> None:
+    provider.clear()
+    async with ChatClient(unstreamed.url) as client:
+        reading = asyncio.create_task(collected(client.stream(script(**ENDLESS), key="mine")))
+        await provider.until(lambda seen: len(seen) == 1)
+        message = await client.stop("mine")
+        started, *text, finished = await reading
+    assert isinstance(started, Started) and isinstance(finished, Finished)
+    assert (message.status, message.id, message.content) == ("stopped", started.turn_id, text_of(text))
+    assert finished.finish_reason == "stopped"
 
 
 # Broken connections
@@ -668,6 +694,19 @@ def test_an_answer_grows_in_the_terminal_and_ctrl_c_stops_it(app: App) -> None:
     answer = stored(app, chat_id)[1]
     assert answer["status"] == "stopped"
     assert shown.replace("^C", "").startswith(answer["content"])
+
+
+def test_ctrl_c_stops_a_whole_answer_too(unstreamed: Api, provider: Provider) -> None:
+    """Of which the terminal knows nothing yet: neither the turn nor the chat."""
+    provider.clear()
+    with Terminal("--url", unstreamed.url, script(**ENDLESS)) as terminal:
+        asyncio.run(provider.until(lambda seen: len(seen) == 1))
+        terminal.type("\x03")
+        shown = terminal.until("Stopped; the text so far is kept.")
+        assert terminal.end() == 130
+    answer = stored(unstreamed, chats(unstreamed)[0])[1]
+    assert answer["status"] == "stopped"
+    assert answer["content"] in shown
 
 
 def test_a_conversation_in_the_terminal(app: App) -> None:

@@ -506,6 +506,30 @@ async def test_a_chat_can_go_on_after_a_stop(turns: Turns, reply: ScriptedReply)
     assert [message["content"] for message in reply.histories[1]] == ["one", "half an ans", "two"]
 
 
+async def test_stopping_what_is_saved_but_does_not_run_yet(
+    turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The history, and a key, name the turn a moment before its task is there."""
+    saved_already, go_on, create = asyncio.Event(), asyncio.Event(), turns._log.create
+
+    async def slow(turn_id: str) -> None:
+        saved_already.set()
+        await go_on.wait()
+        await create(turn_id)
+
+    monkeypatch.setattr(turns._log, "create", slow)
+    reply.enqueue(HANG)
+    starting = asyncio.ensure_future(turns.start("hello", key="its key"))
+    await saved_already.wait()
+    message = await store.message_by_key("its key")
+    assert message
+    stopping = asyncio.ensure_future(turns.stop(message.id))
+    await asyncio.sleep(0)
+    go_on.set()
+    await stopping
+    assert (await saved(store, await starting)).status == Status.stopped
+
+
 async def test_stopping_an_unknown_turn_is_not_found(turns: Turns) -> None:
     with pytest.raises(NotFound):
         await turns.stop("no-such-turn")

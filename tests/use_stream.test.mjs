@@ -91,7 +91,9 @@ function scripted(script, options = {}) {
   const states = [];
   const left = Object.fromEntries(Object.entries(script).map(([name, handlers]) => [name, [handlers].flat()]));
   const fetch = async (url, request) => {
-    const name = `${request.method ?? "GET"} ${url.split("?")[0]}`;
+    // A key is another each time.
+    const path = url.split("?")[0].replace(/[0-9a-f]{32}/, "…");
+    const name = `${request.method ?? "GET"} ${path}`;
     requests.push({
       name,
       url,
@@ -425,7 +427,7 @@ function stoppable(...before) {
   const rest = blocks(["One"], { finish: "stopped" }).slice(2).join("");
   return {
     "POST /stream/": stream(...before, () => stopped.then(() => rest)),
-    [`POST /stream/${TURN}/stop`]: () => (asked(), Response.json({})),
+    [`POST /messages/${TURN}/stop`]: () => (asked(), Response.json({})),
   };
 }
 
@@ -436,7 +438,7 @@ test("stop keeps the text so far", async () => {
   await client.stop();
   await client.stop();
   assert.deepEqual([(await answer).content, (await answer).status, (await answer).error], ["One", "stopped", null]);
-  assert.deepEqual(names(), ["POST /stream/", `POST /stream/${TURN}/stop`]);
+  assert.deepEqual(names(), ["POST /stream/", `POST /messages/${TURN}/stop`]);
 });
 
 test("stop before the turn has a name reaches it when it has one", async () => {
@@ -447,40 +449,63 @@ test("stop before the turn has a name reaches it when it has one", async () => {
   assert.equal(names().length, 2);
 });
 
-test("a stop that cannot be delivered ends the waiting, and says so", async () => {
-  const { client } = scripted({
-    "POST /stream/": failure(404, "streaming_off"),
-    "POST /messages/": ({ signal }) => hold(signal),
-  });
-  const answer = client.send("Hi");
-  await until(client, ({ mode }) => mode === "whole");
-  await client.stop();
-  assert.deepEqual([(await answer).status, (await answer).error.code], ["stopped", "stop_failed"]);
-  assert.equal(client.getState().messages.length, 2);
-});
+/** A script whose whole reply ends as stopped once that is asked for. */
+function stoppableWhole(first, ...before) {
+  let asked;
+  const stopped = new Promise((resolve) => (asked = resolve));
+  return {
+    "POST /stream/": first,
+    "POST /messages/": [...before, () => stopped.then(reply("So far", { status: "stopped" }))],
+    "POST /messages/…/stop": () => (asked(), Response.json({})),
+  };
+}
 
-test("a stop that waits for a name is not forgotten where the whole reply takes over", async () => {
-  const { client, names } = scripted({ "POST /stream/": ({ signal }) => hold(signal) }, { patience: 40 });
-  const answer = client.send("Hi");
-  client.stop();
-  assert.equal((await answer).status, "stopped");
-  assert.deepEqual(names(), ["POST /stream/"]);
-});
-
-test("stop of a whole reply asks which turn runs in the chat", async () => {
-  let release;
-  const whole = new Promise((resolve) => (release = resolve));
-  const { client, names } = scripted({
-    "POST /stream/": failure(404, "streaming_off"),
-    "POST /messages/": [reply("First"), () => whole],
-    "GET /messages/": json({ messages: [{ id: TURN, status: "streaming" }] }),
-    [`POST /stream/${TURN}/stop`]: () => (release(reply("So far", { status: "stopped" })()), Response.json({})),
+for (const [name, first] of [
+  ["off", failure(404, "streaming_off")],
+  ["buffered", ({ signal }) => hold(signal)],
+]) {
+  test(`stop of a whole reply names it by its key, also in a new chat: ${name}`, async () => {
+    const { client, requests, keys } = scripted(stoppableWhole(first), { patience: 40 });
+    const answer = client.send("Hi");
+    await until(client, ({ mode }) => mode === "whole");
+    await client.stop();
+    const { content, status, error } = await answer;
+    assert.deepEqual([content, status, error], ["So far", "stopped", null]);
+    const [key] = keys();
+    assert.equal(requests.at(-1).url, `/messages/${key}/stop`);
   });
+}
+
+test("stop of a whole reply in a chat that goes on", async () => {
+  const { client, requests } = scripted(stoppableWhole(failure(404, "streaming_off"), reply("First")));
   await client.send("1");
   const answer = client.send("2");
   await client.stop();
   assert.deepEqual([(await answer).content, (await answer).status], ["So far", "stopped"]);
-  assert.equal(names().at(-1), `POST /stream/${TURN}/stop`);
+  assert.equal(requests.at(-1).url, `/messages/${requests.at(-2).key}/stop`);
+});
+
+test("a stop that waits for a name is not forgotten where the whole reply takes over", async () => {
+  const { client, names } = scripted(stoppableWhole(({ signal }) => hold(signal)), { patience: 40 });
+  const answer = client.send("Hi");
+  client.stop();
+  assert.deepEqual([(await answer).content, (await answer).status], ["So far", "stopped"]);
+  assert.deepEqual(names(), ["POST /stream/", "POST /messages/…/stop", "POST /messages/"]);
+});
+
+test("a stop that cannot be delivered ends the waiting, and says so", async () => {
+  for (const refusal of [broken(), failure(404, "not_found")]) {
+    const { client } = scripted({
+      "POST /stream/": failure(404, "streaming_off"),
+      "POST /messages/": ({ signal }) => hold(signal),
+      "POST /messages/…/stop": refusal,
+    });
+    const answer = client.send("Hi");
+    await until(client, ({ mode }) => mode === "whole");
+    await client.stop();
+    assert.deepEqual([(await answer).status, (await answer).error.code], ["stopped", "stop_failed"]);
+    assert.equal(client.getState().messages.length, 2);
+  }
 });
 
 // A chat that is there already

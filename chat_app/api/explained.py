@@ -59,6 +59,12 @@ MESSAGE = {
     "rating": 0,
     "remark": "",
 }
+STOPPED = MESSAGE | {
+    "content": "Hel",
+    "status": "stopped",
+    "finish_reason": "stopped",
+    "usage": {"completion_tokens": 1, "estimated": True},
+}
 FILE = {
     "version": 1,
     "chat": {"title": "Say hello", "created_at": TIME, "updated_at": TIME},
@@ -174,7 +180,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("post", "/stream/{turn_id}/stop"): Route(
         "Stop a turn",
         (InvalidRequest("turn_id: Input should be a valid string."), NO_TURN, StreamingOff()),
-        ((JSON, MESSAGE | {"status": "stopped", "finish_reason": "stopped", "content": "Hel"}),),
+        ((JSON, STOPPED),),
         says="The reply with its text so far.",
     ),
     ("post", "/messages/"): Route(
@@ -213,6 +219,12 @@ ROUTES: dict[tuple[str, str], Route] = {
             ),
         ),
         says="A page of messages.",
+    ),
+    ("post", "/messages/{message_id}/stop"): Route(
+        "Stop a reply",
+        (InvalidRequest("message_id: Input should be a valid string."), NO_TURN),
+        ((JSON, STOPPED),),
+        says="The reply with its text so far.",
     ),
     ("post", "/messages/{message_id}/rating"): Route(
         "Rate an answer",

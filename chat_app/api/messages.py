@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 
 from chat_app.api.bodies import (
@@ -59,6 +59,19 @@ async def history(
         messages=[message_out(message) for message in page],
         next=page[0].id if end > limit else None,
     )
+
+
+# A path, for a key may have slashes in it.
+@router.post("/{message_id:path}/stop")
+async def end(
+    message_id: Annotated[str, Path(description="The reply's id, or the `Idempotency-Key` of the message it answers.")],
+) -> MessageOut:
+    """End a reply that is being written; its text so far is kept, and who waits for it gets it.
+
+    Ending one that has ended changes nothing. Who waits for a whole reply knows its key, but not yet its id; that is in
+    the history, with the status `streaming`.
+    """
+    return message_out(await get_service().stop(message_id))
 
 
 @router.post("/{message_id}/rating", openapi_extra=documented(Opinion))

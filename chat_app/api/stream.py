@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from chat_app.api import sse
-from chat_app.api.bodies import Ask, IdempotencyKey, documented, json_body, message_out
+from chat_app.api.bodies import Ask, IdempotencyKey, MessageOut, documented, json_body, message_out
 from chat_app.errors import InvalidRequest, StreamingOff
 from chat_app.service import Service, get_service
 from chat_app.turn import Turn
@@ -75,11 +75,9 @@ async def resume(
 
 
 @router.post("/{turn_id}/stop")
-async def stop(service: Streaming, turn_id: str) -> JSONResponse:
+async def stop(service: Streaming, turn_id: str) -> MessageOut:
     """End a turn; its text so far is kept. Ending one that has ended changes nothing."""
-    turn = await service.turns.stop(turn_id)
-    reply = await service.store.message(turn.id)
-    return JSONResponse(message_out(reply or turn.reply).model_dump(mode="json"))
+    return message_out(await service.stop(turn_id))
 
 
 def turn_headers(turn: Turn) -> dict[str, str]:

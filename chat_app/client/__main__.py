@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -31,11 +32,13 @@ class Chat:
         self.client = client
         self.chat_id = chat_id
         self._turn: asyncio.Future[str]
+        self._key = ""
         self._wrote = False
 
     async def ask(self, question: str) -> int:
         """Write the answer as it grows. The exit code: 0, FAILED, or INTERRUPTED after Ctrl+C."""
         self._turn = asyncio.get_running_loop().create_future()
+        self._key = uuid.uuid4().hex
         self._wrote = False
         reading = asyncio.create_task(self._read(question))
         try:
@@ -53,7 +56,7 @@ class Chat:
 
     async def _read(self, question: str) -> int:
         try:
-            async for event in self.client.stream(question, self.chat_id):
+            async for event in self.client.stream(question, self.chat_id, key=self._key):
                 self._show(event)
         except ClientError as error:
             self._end_line()
@@ -81,6 +84,8 @@ class Chat:
             say("Waiting for the server, to stop what it may have begun. Ctrl+C again leaves it alone.")
         try:
             async with asyncio.timeout(STOP_S):
+                if not self._turn.done():
+                    await self._stop_unnamed()
                 began: set[asyncio.Future[Any]] = {reading, self._turn}
                 await asyncio.wait(began, return_when=asyncio.FIRST_COMPLETED)
                 if self._turn.done():
@@ -90,6 +95,11 @@ class Chat:
             reading.cancel()
             self._end_line()
             say(str(error) or "The server does not answer. If it has begun the answer, that goes on there.")
+
+    async def _stop_unnamed(self) -> None:
+        """A whole answer names its turn only at its end; the question's key does before, once it is with the server."""
+        with suppress(ClientError):
+            await self.client.stop(self._key)
 
     def _end_line(self) -> None:
         if self._wrote:

@@ -133,9 +133,12 @@ class ChatClient:
             async for event in events:
                 yield event
 
-    async def stop(self, turn_id: str) -> Message:
-        """End a turn; returns the answer with its text so far. One that has ended stays as it is."""
-        return await self._message(f"/stream/{quote(turn_id, safe='')}/stop")
+    async def stop(self, turn: str) -> Message:
+        """End a turn; returns the answer with its text so far. One that has ended stays as it is.
+
+        `turn` is its id, or the `key` it began with: who waits in `send` does not know the id.
+        """
+        return await self._message(f"/messages/{quote(turn, safe='')}/stop")
 
     async def _follow(
         self, reading: Reading, first: dict[str, Any] | None, reasoning: bool

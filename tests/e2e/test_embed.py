@@ -163,6 +163,7 @@ async def test_an_answer_grows_and_stays_without_a_websocket(page: Page, app: Ap
     assert await chat.text() == words(40) == fold((await stored(page, app))[-1]["content"])
     await chat.ask(tokens=3)
     await expect(chat.answers).to_have_count(2)
+    await expect(chat.answers.nth(1).locator(".prose")).to_have_text(words(3))
     assert len(await stored(page, app)) == 4
     await expect(chat.log.get_by_role("article")).to_have_count(4)
     assert sockets == []
@@ -336,6 +337,21 @@ async def test_with_the_flag_off_it_takes_whole_replies(page: Page, unstreamed: 
     await chat.ask(status=500)
     await expect(chat.error).to_contain_text("has a problem")
     assert completions(provider) == 2
+
+
+async def test_stop_ends_a_whole_reply_too(page: Page, unstreamed: App, provider: Provider) -> None:
+    """The first of a chat, whose id nobody knows before the reply is there."""
+    provider.clear()
+    chat = await opened(page, unstreamed.url)
+    await chat.ask(tokens=-1, interval_ms=20)
+    await provider.until(lambda seen: len(seen) == 1)
+    await chat.stop.click()
+    await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
+    await provider.until(lambda seen: seen[0]["closed_by_client"])
+    last = (await stored(page, unstreamed))[-1]
+    assert last["status"] == "stopped"
+    assert await chat.text() == fold(last["content"])
+    await expect(chat.error).to_have_count(0)
 
 
 async def test_behind_a_proxy_that_holds_streams_back_it_takes_whole_replies(
