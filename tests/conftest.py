@@ -1,13 +1,15 @@
 """Fixtures that every test may use."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 from filelock import FileLock
+from playwright.async_api import Browser, async_playwright
 
 from chat_app.__main__ import build_page
+from tests import chromium
 from tests.app import App
 from tests.provider_client import Provider
 
@@ -61,3 +63,11 @@ def app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathF
         max_message_chars="20000",
     ) as app:
         yield app
+
+
+@pytest.fixture(scope="session")
+async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium.require(), args=chromium.ARGS)
+        yield browser
+        await browser.close()

@@ -31,12 +31,11 @@ ALLOWED_GROWTH = 1.10
 PAUSE_S = 0.5
 PATIENCE_S = 60.0
 LOG_CHARS = 10_000
-# Logs stay in memory for a minute after the end. Were they most of it, chance would decide how much that is.
 SCRIPTS: list[dict[str, Any]] = [
     {"tokens": 50, "interval_ms": 20},
     {"tokens": 200, "interval_ms": 10, "reasoning": ["let me ", "think"]},
-    {"tokens": 500, "interval_ms": 4},
-    {"tokens": 1_000, "interval_ms": 0},
+    {"tokens": 2_000, "interval_ms": 1},
+    {"tokens": 5_000, "interval_ms": 0},
     {"big": 200_000},
     {"markdown": True, "tokens": 500, "interval_ms": 5},
     {"tokens": 100, "interval_ms": 10, "drop_after": 50},

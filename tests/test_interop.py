@@ -14,9 +14,8 @@ import httpx_sse
 import pytest
 from openai import APIError, AsyncOpenAI, AsyncStream
 from openai._streaming import SSEDecoder
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
-from tests import chromium
 from tests.api_app import Api
 from tests.npm import npm_install
 from tests.provider import EMOJI, SEPARATORS
@@ -264,14 +263,6 @@ async ([path, body]) => {
   return blocks;
 }
 """
-
-
-@pytest.fixture(scope="module")
-async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium.require(), args=chromium.ARGS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture

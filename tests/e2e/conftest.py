@@ -3,22 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
-
-from tests import chromium
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 DESKTOP = {"width": 1280, "height": 900}
 # How long a condition may take to come true; nothing waits that long when all is well.
 PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
-
-
-@pytest.fixture(scope="session")
-async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium.require(), args=chromium.ARGS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture
