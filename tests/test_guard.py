@@ -90,6 +90,7 @@ def secure(response: httpx.Response) -> bool:
         headers["x-content-type-options"] == "nosniff"
         and headers["referrer-policy"] == "same-origin"
         and "frame-ancestors 'self'" in headers["content-security-policy"]
+        and "img-src 'self' data: blob:;" in headers["content-security-policy"]
     )
 
 

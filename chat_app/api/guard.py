@@ -19,6 +19,11 @@ BYTES_PER_CHAR = 12
 BODY_ALLOWANCE = 16_384
 IMPORT_PATH, IMPORT_BYTES = "/chats/import", 32_000_000
 DISCARD_S = 2.0
+# What a page of ours may make the browser fetch by itself. An answer holds what strangers wrote, and the address of a
+# picture in it, or in one of its diagrams, could carry what was said to whoever serves it.
+FETCHES = (
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; style-src 'self' 'unsafe-inline'"
+)
 EXPOSED = "X-Stream-Version, X-Turn-Id, X-Chat-Id, X-Message-Id, Retry-After"
 
 
@@ -30,7 +35,8 @@ class Guard:
         self.settings = settings
         self.origins = set(settings.origins)
         self.max_body = settings.max_message_chars * BYTES_PER_CHAR + BODY_ALLOWANCE
-        self.frame_ancestors = "frame-ancestors " + " ".join(["'self'", *settings.cors_allowed_origins])
+        framed_by = " ".join(["'self'", *settings.cors_allowed_origins])
+        self.policy = f"frame-ancestors {framed_by}; {FETCHES}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -81,7 +87,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "same-origin"
-                headers["Content-Security-Policy"] = self.frame_ancestors
+                headers["Content-Security-Policy"] = self.policy
                 if origin in self.origins:
                     headers["Access-Control-Expose-Headers"] = EXPOSED
             await send(message)

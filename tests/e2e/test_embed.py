@@ -12,11 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import FrameLocator, Page, expect
+from playwright.async_api import Page, expect
 
 from chat_app.config import ROOT
 from tests.app import App
 from tests.e2e.chat import fold
+from tests.e2e.embed import EmbedPage
 from tests.provider_client import Provider, script
 from tests.proxy import Proxy
 
@@ -25,29 +26,6 @@ pytestmark = pytest.mark.anyio
 PHONE = {"width": 360, "height": 640}
 HOST_PAGE = Path(__file__).parent.parent / "embed_host.html"
 REACT_STUB = b"export const useEffect = 0, useMemo = 0, useSyncExternalStore = 0;"
-
-
-class EmbedPage:
-    """The chat as a person sees it, in a page of its own or in a frame."""
-
-    def __init__(self, root: Page | FrameLocator) -> None:
-        self.root = root
-        self.box = root.get_by_role("textbox", name="Message")
-        self.send = root.get_by_role("button", name="Send message")
-        self.stop = root.get_by_role("button", name="Stop generating")
-        self.log = root.get_by_role("log", name="Conversation")
-        self.questions = root.get_by_role("article", name="You said")
-        self.answers = root.get_by_role("article", name="Assistant said")
-        self.status = root.get_by_role("status")
-        self.error = root.get_by_role("alert")
-        self.connection = root.locator(".chip")
-
-    async def ask(self, content: str = "", **keys: Any) -> None:
-        await self.box.fill(content or script(**keys))
-        await self.box.press("Enter")
-
-    async def text(self, nth: int = -1) -> str:
-        return fold(await self.answers.nth(nth).locator(".prose").inner_text())
 
 
 class SomeonesSite(SimpleHTTPRequestHandler):
@@ -125,10 +103,7 @@ def completions(provider: Provider) -> int:
 
 
 async def opened(page: Page, url: str, **parameters: str) -> EmbedPage:
-    await page.goto(f"{url}/embed?{httpx.QueryParams(parameters)}")
-    chat = EmbedPage(page)
-    await expect(chat.box).to_be_visible()
-    return chat
+    return await EmbedPage(page).open(url, **parameters)
 
 
 async def stored(page: Page, app: App) -> list[dict[str, Any]]:

@@ -1,11 +1,14 @@
 """HTML and script in a model's output, a user's text and a chat's title: nothing runs, nothing is fetched."""
 
+from collections.abc import Awaitable, Callable
+
 import httpx
 import pytest
 from playwright.async_api import Page, Request, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage
+from tests.e2e.embed import EmbedPage
 
 pytestmark = pytest.mark.anyio
 
@@ -50,39 +53,93 @@ CASES = [
     "<template><img src=x onerror=window.hacked=1></template>",
     "```html\n<img src=x onerror=window.hacked=1>\n```",
     '```mermaid\ngraph LR; A["<img src=x onerror=window.hacked=1>"]-->B; click A "javascript:window.hacked=1"\n```',
+    '```mermaid\ngraph LR; A["<img src=https://evil.example/m.png>"]-->B\n```',
+    '```mermaid\ngraph LR; A["<b style=background:url(https://evil.example/b)>x</b>"]-->B\n```',
+    '```mermaid\ngraph LR; A@{ img: "https://evil.example/shape.png", label: "x", w: 60, h: 60 }-->B\n```',
+    '```mermaid\ngraph LR; A["`![x](https://evil.example/md.png)`"]-->B; click A href "https://evil.example/"\n```',
+    "```mermaid\ngraph LR; A-->B; style A fill:red;background-image:url(//evil.example/s)\n```",
+    '```mermaid\n%%{init: {"themeCSS": "@import url(//evil.example/i.css); rect { fill: url(//e.example/t#a) }"}}%%\n'
+    "graph LR; A-->B\n```",
+    '```mermaid\n%%{init: {"securityLevel": "loose", "fontFamily": "x; background: url(//evil.example/f)"}}%%\n'
+    'graph LR; A-->B; click A call alert("window.hacked")\n```',
     "$$\\href{javascript:window.hacked=1}{x}$$",
+    "$$\\includegraphics{https://evil.example/x.png}\\htmlStyle{background:url(//evil.example/h)}{x}$$",
     '<!--<img src="--><img src=x onerror=window.hacked=1//">',
     "&lt;script&gt;window.hacked=1&lt;/script&gt;",
     "\\u003cscript\\u003ewindow.hacked=1\\u003c/script\\u003e",
 ]
 
+# A diagram that is neither drawn nor found wrong yet.
+UNDRAWN = '[data-streamdown="mermaid-block"]:not(:has(svg[aria-roledescription], details))'
 
-async def test_nothing_runs_and_nothing_is_fetched(page: Page, app: App) -> None:
-    foreign: list[str] = []
+
+@pytest.fixture
+def foreign(page: Page, app: App) -> list[str]:
+    """What is fetched from elsewhere, and dialogs."""
+    found: list[str] = []
 
     def note(request: Request) -> None:
         if not request.url.startswith((app.url, "data:", "blob:")):
-            foreign.append(request.url)
+            found.append(request.url)
+
+    def unsent(request: Request) -> None:
+        """The browser shows a request also where the page's policy kept it from being sent."""
+        if request.failure == "csp":
+            found.remove(request.url)
 
     page.on("request", note)
-    page.on("dialog", lambda dialog: foreign.append(dialog.message))
-    chat = await ChatPage(page, app).open()
-    text = "\n\n".join(CASES)
-    # As a user's text and as the chat's title …
-    await chat.ask("<img src=x onerror=window.hacked=1> <b>title</b>\n" + text)
+    page.on("requestfailed", unsent)
+    page.on("dialog", lambda dialog: found.append(dialog.message))
+    return found
+
+
+async def the_page(page: Page, app: App) -> ChatPage:
+    return await ChatPage(page, app).open()
+
+
+async def the_embed(page: Page, app: App) -> EmbedPage:
+    return await EmbedPage(page).open(app.url)
+
+
+@pytest.mark.parametrize("opened", [the_page, the_embed])
+async def test_nothing_runs_and_nothing_is_fetched(
+    page: Page, app: App, foreign: list[str], opened: Callable[[Page, App], Awaitable[ChatPage | EmbedPage]]
+) -> None:
+    chat = await opened(page, app)
+    together = "\n\n".join(CASES)
+    # As a user's text …
+    await chat.ask("<img src=x onerror=window.hacked=1> <b>title</b>\n" + together)
     await chat.ended()
-    httpx.patch(f"{app.url}/chats/{await chat.chat_id()}", json={"title": CASES[2]}).raise_for_status()
-    await expect(page.get_by_role("link", name=CASES[2])).to_be_visible()
-    # … and as a model's output, each alone and all at once.
-    for case in CASES:
-        await chat.ask(text=case)
-        await chat.ended()
-    await chat.ask(text=text)
-    await chat.ended()
+    # … and as a model's output, all at once and each alone.
+    for text in [together, *CASES]:
+        await chat.ask(text=text)
+        answer = await chat.ended()
+        # What is not on the screen is not drawn.
+        if text != together:
+            await expect(answer.locator(UNDRAWN)).to_have_count(0)
     for link in await chat.answers.locator("a").all():
         href = await link.get_attribute("href") or ""
         assert href.startswith(("http://", "https://", "#", "mailto:")) or href == "", href
+    # A diagram brings a style sheet and pictures of its own, inside its picture.
+    harmful = "script, iframe, object, embed, form, img:not(svg img), style:not(svg style)"
+    await expect(page.locator(f"article :is({harmful})")).to_have_count(0)
+    await nothing_happened(page, foreign)
+
+
+async def test_a_chats_title_is_text(page: Page, app: App, foreign: list[str]) -> None:
+    chat = await the_page(page, app)
+    await chat.ask("Hello")
+    await chat.ended()
+    for title in (
+        "<script>window.hacked=1</script>",
+        "<img src=https://evil.example/title.png onerror=window.hacked=1>",
+    ):
+        renamed = httpx.patch(f"{app.url}/chats/{await chat.chat_id()}", json={"title": title})
+        assert renamed.is_success
+        await expect(page.get_by_role("link", name=title)).to_be_visible()
+    await nothing_happened(page, foreign)
+
+
+async def nothing_happened(page: Page, foreign: list[str]) -> None:
     assert await page.evaluate("window.hacked") is None
     assert foreign == []
-    # A diagram brings a style sheet of its own, inside its picture.
-    await expect(page.locator("article :is(script, iframe, object, embed, form, :not(svg) > style)")).to_have_count(0)
