@@ -171,11 +171,13 @@ class Store:
         """Thumbs up (1), down (-1) or neither (0) for an answer, with a remark.
 
         Raises:
-            InvalidRequest: the rating is another number.
+            InvalidRequest: the rating is another number, or the remark too long or no text.
             NotFound: there is no such answer.
         """
         if rating not in (-1, 0, 1):
             raise InvalidRequest("A rating is -1 (bad), 0 (none) or 1 (good).")
+        if len(remark) > chatfile.MAX_REMARK_CHARS or "\0" in remark:
+            raise InvalidRequest(f"A remark is text of at most {chatfile.MAX_REMARK_CHARS:,} characters. Shorten it.")
         async with self._writing() as session:
             message = await _message(session, message_id)
             if message is None or message.role != Role.assistant:

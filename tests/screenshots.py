@@ -76,6 +76,7 @@ async def seed(url: str) -> list[str]:
 
 def reply(user: Message, text: str, status: Status) -> Message:
     return Message(
+        rating=-1 if "reverse" in user.content else 0,
         chat_id=user.chat_id,
         parent_id=user.id,
         role=Role.assistant,
@@ -157,6 +158,12 @@ async def failed(chat: ChatPage, _ids: list[str]) -> None:
     await expect(chat.toasts).to_be_visible()
 
 
+async def remark(chat: ChatPage, ids: list[str]) -> None:
+    await chat.open(f"/c/{ids[1]}")
+    await chat.page.get_by_role("button", name="Add a remark").click()
+    await expect(chat.page.get_by_role("textbox", name="Remark")).to_be_visible()
+
+
 async def missing(chat: ChatPage, _ids: list[str]) -> None:
     await chat.page.goto(f"{chat.app.url}/c/no-such-chat")
     await expect(chat.page.get_by_role("heading", name="This chat is not here")).to_be_visible()
@@ -175,6 +182,7 @@ STATES: dict[str, Callable[[ChatPage, list[str]], Awaitable[None]]] = {
     "growing": growing,
     "interrupted": interrupted,
     "failed": failed,
+    "remark": remark,
     "missing": missing,
     "drawer": drawer,
 }

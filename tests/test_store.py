@@ -378,6 +378,9 @@ async def test_only_answers_can_be_rated_and_only_up_or_down(store: Store) -> No
     reply = await exchange(store, "hello", "1")
     with pytest.raises(InvalidRequest):
         await store.rate(reply.id, 2)
+    for remark in ("x" * 2_001, "\0"):
+        with pytest.raises(InvalidRequest):
+            await store.rate(reply.id, 1, remark)
     for message_id in (reply.parent_id or "", "nothing", "\0"):
         with pytest.raises(NotFound):
             await store.rate(message_id, 1)

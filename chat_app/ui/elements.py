@@ -79,10 +79,21 @@ class Scroller(rx.Component):
 class MessageBox(rx.el.Textarea):
     """The textarea of the message box; it submits the form around it."""
 
-    library = rx.asset("message_box.jsx", shared=True).importable_path
+    library = rx.asset("fields.jsx", shared=True).importable_path
     tag = "MessageBox"
 
     busy: rx.Var[bool]
+
+
+class InlineField(rx.el.Textarea):
+    """The text of a small form within the page: Enter submits it, Esc is `on_cancel`; the focus then goes to
+    the element with the id `back_to`."""
+
+    library = rx.asset("fields.jsx", shared=True).importable_path
+    tag = "InlineField"
+
+    back_to: rx.Var[str]
+    on_cancel: rx.EventHandler[rx.event.no_args_event_spec]
 
 
 class Fonts(rx.Fragment):

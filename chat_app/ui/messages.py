@@ -4,8 +4,9 @@ from typing import Any
 
 import reflex as rx
 
+from chat_app.chatfile import MAX_REMARK_CHARS
 from chat_app.models import Role, Status
-from chat_app.ui.elements import Answer, CopyText, Moment
+from chat_app.ui.elements import Answer, CopyText, InlineField, Moment
 from chat_app.ui.icons import icon
 from chat_app.ui.transcript import Row, Transcript
 
@@ -22,14 +23,34 @@ def transcript() -> rx.Component:
 
 
 def shown(row: rx.Var[Row]) -> rx.Component:
-    return message(row=row, edited=Transcript.editing == row["id"], key=row["id"])
+    opinion = Transcript.opinions[row["id"]]
+    return message(
+        row=row,
+        edited=Transcript.editing == row["id"],
+        rating=opinion["rating"],
+        remark=opinion["remark"],
+        remarked=Transcript.remarking == row["id"],
+        key=row["id"],
+    )
 
 
 @rx.memo
-def message(row: rx.Var[Row], edited: rx.Var[bool], rest: rx.RestProp) -> rx.Component:
+def message(
+    row: rx.Var[Row],
+    edited: rx.Var[bool],
+    rating: rx.Var[int],
+    remark: rx.Var[str],
+    remarked: rx.Var[bool],
+    rest: rx.RestProp,
+) -> rx.Component:
+    """`rating` and `remark` are undefined where there is none; `edited` and `remarked`: the form for it is open."""
     return rx.el.div(
         rest,
-        rx.cond(row["role"] == Role.user, rx.cond(edited, edit_form(row), question(row)), answer(row)),
+        rx.cond(
+            row["role"] == Role.user,
+            rx.cond(edited, edit_form(row), question(row)),
+            answer(row, opinion(row, rating, remark, remarked), rx.cond(remarked, remark_form(row, rating, remark))),
+        ),
         class_name="message",
     )
 
@@ -41,7 +62,7 @@ def question(row: rx.Var[Row]) -> rx.Component:
             Moment.create(iso=row["time"]),
             versions(row),
             CopyText.create(message_id=row["id"], stored=row["content"]),
-            tool("pencil", "Edit message", Transcript.edit(row["id"])),
+            tool("pencil", "Edit message", Transcript.edit(row["id"]), id="edit-" + row["id"]),
             class_name="tools",
         ),
         aria_label="You said",
@@ -52,12 +73,13 @@ def question(row: rx.Var[Row]) -> rx.Component:
 
 def edit_form(row: rx.Var[Row]) -> rx.Component:
     return rx.el.form(
-        rx.el.textarea(
+        InlineField.create(
             name="content",
             default_value=row["content"],
             aria_label="Edit your message",
             auto_focus=True,
-            enter_key_submit=True,
+            on_cancel=Transcript.cancel_edit,
+            back_to="edit-" + row["id"],
             class_name="field",
         ),
         rx.el.div(
@@ -70,24 +92,24 @@ def edit_form(row: rx.Var[Row]) -> rx.Component:
     )
 
 
-def answer(row: rx.Var[Row]) -> rx.Component:
+def answer(row: rx.Var[Row], opinion: rx.Component, form: rx.Component) -> rx.Component:
     return rx.el.article(
         Answer.create(message_id=row["id"], stored=row["content"], streaming=row["status"] == Status.streaming),
         rx.cond(row["problem"], problem(row)),
-        rx.cond(row["status"] == Status.streaming, rx.fragment(), answer_tools(row)),
+        rx.cond(row["status"] == Status.streaming, rx.fragment(), answer_tools(row, opinion)),
+        form,
         aria_label="Assistant said",
         class_name="answer",
         id=row["id"],
     )
 
 
-def answer_tools(row: rx.Var[Row]) -> rx.Component:
+def answer_tools(row: rx.Var[Row], opinion: rx.Component) -> rx.Component:
     return rx.el.footer(
         versions(row),
         CopyText.create(message_id=row["id"], stored=row["content"]),
         tool("rotate-ccw", "Regenerate", Transcript.regenerate(row["id"])),
-        thumb(row, 1, "thumbs-up", "Good answer"),
-        thumb(row, -1, "thumbs-down", "Bad answer"),
+        opinion,
         rx.el.span(row["figures"], class_name="figures"),
         Moment.create(iso=row["time"]),
         class_name="tools",
@@ -98,30 +120,71 @@ def versions(row: rx.Var[Row]) -> rx.Component:
     return rx.cond(
         row["version"],
         rx.el.span(
-            tool("chevron-left", "Previous version", Transcript.show(row["previous"]), row["previous"] == ""),
+            tool("chevron-left", "Previous version", Transcript.show(row["previous"]), disabled=row["previous"] == ""),
             rx.el.span(row["version"], class_name="version"),
-            tool("chevron-right", "Next version", Transcript.show(row["next"]), row["next"] == ""),
+            tool("chevron-right", "Next version", Transcript.show(row["next"]), disabled=row["next"] == ""),
             class_name="versions",
         ),
     )
 
 
-def thumb(row: rx.Var[Row], rating: int, name: str, label: str) -> rx.Component:
-    given = row["rating"] == rating
+def opinion(row: rx.Var[Row], rating: rx.Var[int], remark: rx.Var[str], remarked: rx.Var[bool]) -> rx.Component:
+    return rx.fragment(
+        thumb(row, rating, 1, "thumbs-up", "Good answer"),
+        thumb(row, rating, -1, "thumbs-down", "Bad answer"),
+        rx.cond(
+            rating,
+            tool(
+                "message-square-text",
+                rx.cond(remark, "Edit remark", "Add a remark"),
+                rx.cond(remarked, Transcript.close_remark(), Transcript.open_remark(row["id"])),
+                id="remark-" + row["id"],
+                aria_expanded=remarked,
+                title=remark,
+                custom_attrs={"data-given": rx.cond(remark, "true", "false")},
+            ),
+        ),
+    )
+
+
+def remark_form(row: rx.Var[Row], rating: rx.Var[int], remark: rx.Var[str]) -> rx.Component:
+    question = rx.cond(rating == 1, "What was good about it? (optional)", "What was wrong with it? (optional)")
+    return rx.el.form(
+        InlineField.create(
+            name="remark",
+            default_value=remark,
+            aria_label="Remark",
+            placeholder=question,
+            rows=1,
+            max_length=MAX_REMARK_CHARS,
+            on_cancel=Transcript.close_remark,
+            back_to="remark-" + row["id"],
+            class_name="field",
+        ),
+        rx.el.div(
+            text_button("Cancel", Transcript.close_remark),
+            rx.el.button("Save", type="submit", class_name="button"),
+            class_name="choices",
+        ),
+        on_submit=Transcript.remark(row["id"]),
+        class_name="remark",
+    )
+
+
+def thumb(row: rx.Var[Row], given: rx.Var[int], rating: int, name: str, label: str) -> rx.Component:
+    pressed = given == rating
     return rx.el.button(
         icon(name),
         type="button",
         aria_label=label,
-        aria_pressed=given,
+        aria_pressed=pressed,
         class_name="tool",
-        on_click=Transcript.rate(row["id"], rx.cond(given, 0, rating)),
+        on_click=Transcript.rate(row["id"], rx.cond(pressed, 0, rating)),
     )
 
 
-def tool(name: str, label: str, on_click: Any, disabled: Any = False) -> rx.Component:
-    return rx.el.button(
-        icon(name), type="button", aria_label=label, class_name="tool", on_click=on_click, disabled=disabled
-    )
+def tool(name: str, label: Any, on_click: Any, **props: Any) -> rx.Component:
+    return rx.el.button(icon(name), type="button", aria_label=label, class_name="tool", on_click=on_click, **props)
 
 
 def problem(row: rx.Var[Row]) -> rx.Component:

@@ -9,6 +9,8 @@ KEYS = """
 addEventListener("keydown", (event) => {
   const dialog = document.querySelector("dialog[open]");
   const typing = event.target.closest?.("input, textarea, [contenteditable]");
+  // Esc in a small form leaves that form only.
+  const form = event.target.closest?.("form:not(.box)");
   const command = event.ctrlKey || event.metaKey;
   const press = (selector) => {
     const element = document.querySelector(selector);
@@ -19,7 +21,7 @@ addEventListener("keydown", (event) => {
   if (event.isComposing) return;
   if (command && !event.shiftKey && event.key.toLowerCase() === "k") press("[data-key=search]");
   else if (command && event.shiftKey && event.key.toLowerCase() === "o") press("[data-key=new]");
-  else if (event.key === "Escape" && !dialog) press("[data-key=stop]");
+  else if (event.key === "Escape" && !dialog && !form) press("[data-key=stop]");
   else if (event.key === "?" && !typing && !dialog) press("[data-key=help]");
   else if (event.key === "/" && !typing && !dialog) {
     event.preventDefault();

@@ -5,6 +5,7 @@ loaded ones must not change while the chat goes on. The text of a message that w
 The components that show them are in `messages.py`.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import reflex as rx
@@ -12,7 +13,11 @@ import reflex as rx
 from chat_app.errors import ChatError, Interrupted, NotFound
 from chat_app.models import Message, Role, Status
 from chat_app.service import get_service
+from chat_app.tree import PathItem
 from chat_app.turn import Turn
+
+# As after any message that is sent; not on a phone, where the keyboard would come unasked.
+FOCUS_BOX = "matchMedia('(hover: hover)').matches && document.querySelector('textarea[name=message]').focus()"
 
 
 class Row(TypedDict):
@@ -30,20 +35,29 @@ class Row(TypedDict):
     figures: str
     time: str
     cut: bool
-    rating: int
     version: str
     previous: str
     next: str
+
+
+class Opinion(TypedDict):
+    """What a person thinks of an answer: `rating` is 1 or -1, `remark` perhaps why."""
+
+    rating: int
+    remark: str
 
 
 class Transcript(rx.State):
     open_chat: str = ""
     loaded: list[Row] = []
     recent: list[Row] = []
+    # By message, apart from the rows: a thumb would send its whole list again.
+    opinions: dict[str, Opinion] = {}
     running: str = ""
     missing: bool = False
     loading: bool = True
     editing: str = ""
+    remarking: str = ""
 
     @rx.event
     async def regenerate(self, reply_id: str) -> Any:
@@ -69,7 +83,7 @@ class Transcript(rx.State):
         except ChatError as error:
             return rx.toast.error(error.message)
         self.editing = ""
-        return None
+        return rx.call_script(FOCUS_BOX)
 
     @rx.event
     async def show(self, message_id: str) -> None:
@@ -78,12 +92,40 @@ class Transcript(rx.State):
         await self.load(self.open_chat)
 
     @rx.event
-    async def rate(self, message_id: str, rating: int) -> None:
-        await get_service().rate(message_id, rating)
-        for rows in (self.loaded, self.recent):
-            for row in rows:
-                if row["id"] == message_id:
-                    row["rating"] = rating
+    async def rate(self, message_id: str, rating: int) -> Any:
+        """A thumb; the field for a remark comes with it. Taken back, it takes the remark along."""
+        remark = self.opinions[message_id]["remark"] if rating and message_id in self.opinions else ""
+        if problem := await self._rate(message_id, rating, remark):
+            return problem
+        self.remarking = message_id if rating else ""
+        return None
+
+    @rx.event
+    async def remark(self, message_id: str, form: dict[str, Any]) -> Any:
+        if message_id not in self.opinions:
+            return None
+        if problem := await self._rate(message_id, self.opinions[message_id]["rating"], str(form.get("remark", ""))):
+            return problem
+        self.remarking = ""
+        return rx.toast("Your remark is saved.")
+
+    @rx.event
+    def open_remark(self, message_id: str) -> None:
+        self.remarking = message_id
+
+    @rx.event
+    def close_remark(self) -> None:
+        self.remarking = ""
+
+    async def _rate(self, message_id: str, rating: int, remark: str) -> Any:
+        try:
+            await get_service().rate(message_id, rating, remark)
+        except ChatError as error:
+            return rx.toast.error(error.message)
+        self.opinions.pop(message_id, None)
+        if rating:
+            self.opinions[message_id] = Opinion(rating=rating, remark=remark.strip())
+        return None
 
     async def _again(self, reply_id: str, go_on: bool) -> Any:
         try:
@@ -94,17 +136,20 @@ class Transcript(rx.State):
 
     async def load(self, chat_id: str) -> None:
         """Show a chat as it is stored; what still runs counts as recent."""
-        self.open_chat, self.loaded, self.recent, self.editing = chat_id, [], [], ""
+        self.open_chat, self.loaded, self.recent, self.opinions = chat_id, [], [], {}
+        self.editing = self.remarking = ""
         self.missing = self.loading = False
         running = get_service().turns.running(chat_id)
         self.running = running.id if running else ""
         if not chat_id:
             return
         try:
-            rows = await _rows(chat_id)
+            path = await get_service().store.path(chat_id)
         except NotFound:
             self.missing = True
             return
+        rows = _rows(path)
+        self.opinions = _opinions(path)
         ended = next((i for i, row in enumerate(rows) if row["status"] == Status.streaming), len(rows))
         self.loaded, self.recent = rows[:ended], rows[ended:]
 
@@ -121,7 +166,7 @@ class Transcript(rx.State):
     async def end(self) -> None:
         """Show how a followed turn ended; its text is on the page already."""
         self.running = ""
-        new = {row["id"]: row for row in await _rows(self.open_chat)}
+        new = {row["id"]: row for row in _rows(await get_service().store.path(self.open_chat))}
         self.recent = [_without_text(new.get(row["id"], row), row) for row in self.recent]
 
     def _cut_after(self, message_id: str | None) -> bool:
@@ -135,15 +180,20 @@ class Transcript(rx.State):
         return end is not None
 
 
-async def _rows(chat_id: str) -> list[Row]:
+def _rows(path: Sequence[PathItem]) -> list[Row]:
     rows = []
-    for item in await get_service().store.path(chat_id):
+    for item in path:
         row = message_row(item.message)
         if item.of > 1:
             row["version"] = f"{item.number} / {item.of}"
             row["previous"], row["next"] = item.previous_id or "", item.next_id or ""
         rows.append(row)
     return rows
+
+
+def _opinions(path: Sequence[PathItem]) -> dict[str, Opinion]:
+    rated = (item.message for item in path if item.message.rating)
+    return {message.id: Opinion(rating=message.rating, remark=message.remark) for message in rated}
 
 
 def _without_text(row: Row, shown: Row) -> Row:
@@ -165,7 +215,6 @@ def message_row(message: Message) -> Row:
         figures=_figures(message),
         time=message.created_at.isoformat(timespec="seconds"),
         cut=bool(message.content) and message.status != Status.complete,
-        rating=message.rating,
         version="",
         previous="",
         next="",

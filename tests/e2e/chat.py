@@ -14,7 +14,7 @@ class ChatPage:
     def __init__(self, page: Page, app: App) -> None:
         self.page = page
         self.app = app
-        self.box = page.get_by_role("textbox", name="Message")
+        self.box = page.get_by_role("textbox", name="Message", exact=True)
         self.send = page.get_by_role("button", name="Send message")
         self.stop = page.get_by_role("button", name="Stop generating")
         self.log = page.get_by_role("log", name="Conversation")

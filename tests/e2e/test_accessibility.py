@@ -60,8 +60,15 @@ async def settings_open(chat: ChatPage) -> None:
     await expect(chat.page.get_by_role("dialog")).to_be_visible()
 
 
+async def remark_open(chat: ChatPage) -> None:
+    await chat.ask("Hello")
+    await chat.ended()
+    await chat.page.get_by_role("button", name="Bad answer").click()
+    await expect(chat.page.get_by_role("textbox", name="Remark")).to_be_visible()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("state", [empty, in_a_chat, during_an_answer, failed, search_open, settings_open])
+@pytest.mark.parametrize("state", [empty, in_a_chat, during_an_answer, failed, search_open, settings_open, remark_open])
 async def test_axe_finds_nothing(
     page: Page, app: App, axe: str, theme: str, state: Callable[[ChatPage], Awaitable[None]]
 ) -> None:

@@ -49,6 +49,7 @@ async def test_an_edited_question_is_asked_again_beside_the_old_one(page: Page, 
     await expect(box).to_be_focused()
     await box.fill("Second wording")
     await chat.again("Send")
+    await expect(chat.box).to_be_focused()
     await expect(chat.questions.locator(".bubble")).to_have_text(["Second wording"])
     await chat.ended()
     await expect(chat.answers.locator(".prose")).to_contain_text("Second wording")
@@ -65,6 +66,12 @@ async def test_cancel_leaves_the_question_as_it_is(page: Page, app: App) -> None
     await page.get_by_role("textbox", name="Edit your message").fill("something else")
     await page.get_by_role("button", name="Cancel").click()
     await expect(chat.questions.locator(".bubble")).to_have_text("What is a rill?")
+    edit = page.get_by_role("button", name="Edit message")
+    await expect(edit).to_be_focused()
+    await edit.press("Enter")
+    await page.get_by_role("textbox", name="Edit your message").press("Escape")
+    await expect(chat.questions.locator(".bubble")).to_have_text("What is a rill?")
+    await expect(edit).to_be_focused()
 
 
 async def test_copy_gives_the_text_as_it_was_written(context: BrowserContext, page: Page, app: App) -> None:
@@ -86,6 +93,54 @@ async def test_thumbs_are_kept(page: Page, app: App) -> None:
     await expect(good).to_have_attribute("aria-pressed", "true")
     await good.click()
     await expect(good).to_have_attribute("aria-pressed", "false")
+
+
+async def test_a_remark_comes_with_a_thumb_and_is_kept(page: Page, app: App) -> None:
+    chat = await asked(page, app)
+    await page.get_by_role("button", name="Bad answer").click()
+    box = page.get_by_role("textbox", name="Remark")
+    await expect(box).to_be_focused()
+    await box.fill("It names no river.")
+    await box.press("Enter")
+    await expect(box).to_have_count(0)
+    again = page.get_by_role("button", name="Edit remark")
+    await expect(again).to_be_focused()
+    stored = (await chat.stored())[-1]
+    assert (stored["rating"], stored["remark"]) == (-1, "It names no river.")
+    await page.reload()
+    await expect(again).to_have_attribute("aria-expanded", "false")
+    await again.click()
+    await expect(again).to_have_attribute("aria-expanded", "true")
+    await expect(box).to_have_value("It names no river.")
+    # The other thumb keeps it; the same thumb again takes both back.
+    await page.get_by_role("button", name="Good answer").click()
+    await expect(page.get_by_role("button", name="Good answer")).to_have_attribute("aria-pressed", "true")
+    stored = (await chat.stored())[-1]
+    assert (stored["rating"], stored["remark"]) == (1, "It names no river.")
+    await page.get_by_role("button", name="Good answer").click()
+    await expect(again).to_have_count(0)
+    await expect(box).to_have_count(0)
+    stored = (await chat.stored())[-1]
+    assert (stored["rating"], stored["remark"]) == (0, "")
+
+
+async def test_esc_closes_the_remark_and_nothing_else(page: Page, app: App) -> None:
+    chat = await asked(page, app)
+    await chat.ask(tokens=-1, interval_ms=20)
+    await expect(chat.answers.nth(1).locator(".prose")).to_contain_text("tok5")
+    await chat.answers.first.hover()
+    await chat.answers.first.get_by_role("button", name="Good answer").click()
+    box = page.get_by_role("textbox", name="Remark")
+    await expect(box).to_be_focused()
+    await box.fill("never mind")
+    await box.press("Shift+Enter")
+    await box.press("Escape")
+    await expect(box).to_have_count(0)
+    await expect(page.get_by_role("button", name="Add a remark")).to_be_focused()
+    assert [message["remark"] for message in await chat.stored()] == ["", "", "", ""]
+    await expect(chat.stop).to_be_visible()
+    await chat.stop.click()
+    await expect((await chat.ended()).locator(".problem")).to_have_text("Stopped")
 
 
 async def test_figures_and_time_stand_under_an_answer(page: Page, app: App) -> None:

@@ -1,5 +1,5 @@
-/* The textarea of the message box: grows with its text, Enter sends unless an input method is composing, and the draft of
-each chat survives a reload. The form around it, its buttons and its handlers are Python's. */
+/* The textareas: of the message box, and of the small forms within the page. In both Enter sends unless an input method is
+composing. The form around each, its buttons and its handlers are Python's. */
 import { useEffect, useRef } from "react";
 import { useLocation } from "react-router";
 
@@ -9,6 +9,16 @@ const GROWS_BY_ITSELF = typeof CSS !== "undefined" && CSS.supports("field-sizing
 // Sent by composer.py.
 const RESTORE_EVENT = "chat:restore-draft";
 
+function sendOnEnter(event) {
+  if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
+  event.preventDefault();
+  event.currentTarget.form.requestSubmit();
+}
+
+// 229: Safari ends the composition before the Enter that confirms it.
+const isComposing = (event) => event.nativeEvent.isComposing || event.keyCode === 229;
+
+/* Grows with its text, and the draft of each chat survives a reload. */
 export function MessageBox({ busy, ...props }) {
   const ref = useRef(null);
   const keep = useRef(true);
@@ -67,13 +77,20 @@ export function MessageBox({ busy, ...props }) {
   const busyRef = useRef(busy);
   busyRef.current = busy;
 
-  function keyDown(event) {
-    // 229: Safari ends the composition before the Enter that confirms it.
-    const composing = event.nativeEvent.isComposing || event.keyCode === 229;
-    if (event.key !== "Enter" || event.shiftKey || composing) return;
-    event.preventDefault();
-    ref.current.form.requestSubmit();
-  }
+  return <textarea {...props} ref={ref} rows={1} onInput={changed} onKeyDown={sendOnEnter} enterKeyHint="send" />;
+}
 
-  return <textarea {...props} ref={ref} rows={1} onInput={changed} onKeyDown={keyDown} enterKeyHint="send" />;
+/* Esc gives up, and when the form goes, the focus goes to the element with the id `backTo`. */
+export function InlineField({ backTo, onCancel, ...props }) {
+  const ref = useRef(null);
+  useEffect(() => {
+    // On a phone the keyboard would come unasked, and cover what the form is about.
+    if (window.matchMedia("(hover: hover)").matches) ref.current.focus();
+    return () => {
+      // Unless the person went on to something else by now.
+      if (document.activeElement === document.body) document.getElementById(backTo)?.focus();
+    };
+  }, []);
+  const keyDown = (event) => (event.key === "Escape" && !isComposing(event) ? onCancel() : sendOnEnter(event));
+  return <textarea {...props} ref={ref} onKeyDown={keyDown} enterKeyHint="done" />;
 }
