@@ -9,6 +9,29 @@ from playwright.async_api import Locator, Page, expect
 from tests.app import App
 from tests.provider_client import script
 
+# Every text that the newest answer had, however fast it grew.
+RECORD_GROWTH = """
+() => {
+  window.growth = new Set();
+  const look = () => {
+    const answer = [...document.querySelectorAll("article[aria-label='Assistant said']")].at(-1);
+    if (answer) window.growth.add(answer.innerText);
+  };
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+}
+"""
+
+
+async def record_growth(page: Page) -> None:
+    """From now on; until the page is left."""
+    await page.evaluate(RECORD_GROWTH)
+
+
+async def growth(page: Page) -> int:
+    """In how many visible steps the newest answer has grown since `record_growth`."""
+    steps: int = await page.evaluate("window.growth.size")
+    return steps
+
 
 class ChatPage:
     def __init__(self, page: Page, app: App) -> None:

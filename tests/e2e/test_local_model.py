@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.app import App
-from tests.e2e.chat import ChatPage, fold
+from tests.e2e.chat import ChatPage, fold, growth, record_growth
 
 pytestmark = pytest.mark.anyio
 ANSWER_MS = 120_000
@@ -24,12 +24,10 @@ def app(page_built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 async def test_the_page(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
     await expect(page.get_by_text("A small model on this machine answers")).to_be_visible()
+    await record_growth(page)
     await chat.ask("Why is the sky blue?")
-    await expect(chat.answers.locator(".prose")).not_to_be_empty(timeout=ANSWER_MS)
-    seen = {await chat.text()}
-    while await chat.stop.count():
-        seen.add(await chat.text())
-    assert len(seen) >= 5
+    await expect(chat.answers.locator(".figures:not(:empty)")).to_have_count(1, timeout=ANSWER_MS)
+    assert await growth(page) >= 5
     shown, stored = await chat.answers.locator(".prose").inner_text(), (await chat.stored())[-1]
     assert stored["status"] == "complete"
     assert letters(shown) == letters(stored["content"])
