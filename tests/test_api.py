@@ -13,6 +13,7 @@ import httpx
 import pytest
 from httpx_sse import ServerSentEvent
 
+from tests.api_app import Api
 from tests.app import App
 from tests.provider_client import Provider, script
 from tests.sse_client import EventStream, streaming, text_of, value
@@ -1057,10 +1058,10 @@ async def test_the_self_test_is_five_frames_apart(client: httpx.AsyncClient) -> 
 
 
 async def test_with_streaming_off_whole_replies_remain(
-    page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory
+    provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settings = {"openai_base_url": provider.base_url, "feature_streaming": "false"}
-    with App(tmp_path_factory.mktemp("off"), **settings) as app:
+    with Api(tmp_path_factory.mktemp("off"), **settings) as app:
         async with client_of(app) as client:
             reply = await ask(client, script(tokens=3))
             assert reply["content"] == numbered(3)
@@ -1092,10 +1093,10 @@ async def test_with_streaming_off_whole_replies_remain(
 
 
 async def test_a_share_of_the_sessions_streams_and_always_the_same(
-    page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory
+    provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settings = {"openai_base_url": provider.base_url, "feature_streaming": "50%"}
-    with App(tmp_path_factory.mktemp("half"), **settings) as app:
+    with Api(tmp_path_factory.mktemp("half"), **settings) as app:
         async with client_of(app) as client:
 
             async def codes() -> list[str]:

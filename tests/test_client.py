@@ -135,9 +135,9 @@ async def client(app: App) -> AsyncIterator[ChatClient]:
 
 
 @pytest.fixture(scope="module")
-def mortal(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """An app of this module's own, to be killed and started again."""
-    with App(tmp_path_factory.mktemp("mortal"), openai_base_url=provider.base_url, openai_model="bench") as app:
+def mortal(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The API of this module's own, to be killed and started again."""
+    with Api(tmp_path_factory.mktemp("mortal"), openai_base_url=provider.base_url, openai_model="bench") as app:
         yield app
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from httpx_sse import ServerSentEvent
 
+from tests.api_app import Api
 from tests.app import App
 from tests.provider import EMOJI, SEPARATORS
 from tests.provider_client import Provider, script
@@ -173,10 +174,10 @@ DOORS = [post_stream, post_stream_with_ids, resumed, post_messages, websocket]
 
 
 @pytest.fixture(scope="module")
-def impatient(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """An app that gives the provider little time."""
+def impatient(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An API that gives the provider little time."""
     times = {"first_token_timeout": "0.5", "next_token_timeout": "0.3"}
-    with App(tmp_path_factory.mktemp("impatient"), openai_base_url=provider.base_url, **times) as app:
+    with Api(tmp_path_factory.mktemp("impatient"), openai_base_url=provider.base_url, **times) as app:
         yield app
 
 
