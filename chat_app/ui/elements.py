@@ -6,6 +6,7 @@ import reflex as rx
 
 STREAMDOWN = [
     "streamdown@2.7.1",
+    "remend@1.4.0",
     "@streamdown/code@2.0.0",
     "@streamdown/math@1.0.3",
     "@streamdown/mermaid@1.0.2",

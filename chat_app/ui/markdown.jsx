@@ -1,6 +1,7 @@
 /* The text of an answer as markdown, the same on every page of ours; three dots until its first character is there. */
-import { useEffect, useState } from "react";
-import { Streamdown } from "streamdown";
+import { memo, useEffect, useState } from "react";
+import remend from "remend";
+import { Block, Streamdown, detectTextDirection, parseMarkdownIntoBlocks } from "streamdown";
 import { createCodePlugin } from "@streamdown/code";
 
 // Maths and diagrams are large and rare: each is loaded when a text first has one.
@@ -71,6 +72,17 @@ const controls = {
   mermaid: { download: false, copy: true, fullscreen: false, panZoom: false },
 };
 
+// What Streamdown does with the whole text at every update is done here with the block that grows alone: finding its
+// direction, and closing what is half written.
+const Part = memo(function Part(props) {
+  return <Block {...props} dir={detectTextDirection(props.content)} />;
+});
+
+function closedBlocks(text) {
+  const blocks = parseMarkdownIntoBlocks(text);
+  return blocks.length ? [...blocks.slice(0, -1), remend(blocks.at(-1).trimEnd())] : blocks;
+}
+
 export function Markdown({ text, growing }) {
   const plugins = usePlugins(text);
   if (growing && text === "") return <Typing />;
@@ -78,9 +90,10 @@ export function Markdown({ text, growing }) {
     <Streamdown
       className={growing ? "prose growing" : "prose"}
       mode="streaming"
-      parseIncompleteMarkdown={growing}
+      parseMarkdownIntoBlocksFn={growing ? closedBlocks : parseMarkdownIntoBlocks}
+      parseIncompleteMarkdown={false}
+      BlockComponent={Part}
       isAnimating={growing}
-      dir="auto"
       plugins={plugins}
       shikiTheme={THEMES}
       components={components}
