@@ -19,6 +19,8 @@ TAILWIND = {
         "./node_modules/streamdown/dist/*.js",
         "./node_modules/@streamdown/code/dist/*.js",
     ],
+    # Streamdown's dark colours go with the theme of the page, which need not be the system's.
+    "darkMode": "class",
     "theme": {"extend": {"colors": {name: f"var(--{name})" for name in COLOURS}}},
 }
 

@@ -1,7 +1,7 @@
 /* The text of an answer as markdown, the same on every page of ours; three dots until its first character is there. */
 import { memo, useEffect, useState } from "react";
 import remend from "remend";
-import { Block, Streamdown, detectTextDirection, parseMarkdownIntoBlocks } from "streamdown";
+import { Block, Streamdown, defaultComponents, detectTextDirection, parseMarkdownIntoBlocks } from "streamdown";
 import { createCodePlugin } from "@streamdown/code";
 
 // Maths and diagrams are large and rare: each is loaded when a text first has one.
@@ -65,7 +65,22 @@ function SafeLink({ href, children }) {
   );
 }
 
-const components = { img: Picture, a: SafeLink };
+/** A block of code scrolls sideways, also for those who have no mouse. */
+function Code(props) {
+  return <defaultComponents.code tabIndex={"data-block" in props ? 0 : undefined} {...props} />;
+}
+
+function BrokenDiagram({ chart }) {
+  return (
+    <div className="broken">
+      <p>This diagram has a mistake and cannot be drawn.</p>
+      <pre tabIndex={0}>{chart}</pre>
+    </div>
+  );
+}
+
+const components = { img: Picture, a: SafeLink, code: Code };
+const diagrams = { errorComponent: BrokenDiagram };
 const controls = {
   table: { copy: true, download: false, fullscreen: false },
   code: { copy: true, download: false },
@@ -97,6 +112,7 @@ export function Markdown({ text, growing }) {
       plugins={plugins}
       shikiTheme={THEMES}
       components={components}
+      mermaid={diagrams}
       controls={controls}
       lineNumbers={false}
       codeBlockMaxHeight={0}

@@ -1,5 +1,5 @@
 /* A chat of one column on useStream(), without a websocket: the page at /embed, and a component for any React page. */
-import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useStream } from "$/public/use-stream.js";
 import { Markdown } from "$/public/external/chat_app/ui/elements/markdown.jsx";
 
@@ -39,6 +39,9 @@ export function StreamChat({
   const [closed, setClosed] = useState(null);
   const error = chat.error === closed ? null : chat.error;
   useEffect(() => onChat?.(chat.chatId), [chat.chatId]);
+  const last = messages.at(-1);
+  const question = messages.findLast(({ role }) => role === "user")?.content;
+  const again = useCallback(() => chat.send(question), [chat.send, question]);
   const growing = busy && status !== "loading" && { id: turnId ?? "growing", role: "assistant", content: partial };
   return (
     <main className="embed">
@@ -50,7 +53,7 @@ export function StreamChat({
       ) : (
         <Transcript>
           {messages.map((message) => (
-            <Message key={message.id} message={message} />
+            <Message key={message.id} message={message} onAgain={message === last && !busy ? again : undefined} />
           ))}
           {growing && <Message key={growing.id} message={growing} growing />}
         </Transcript>
@@ -124,7 +127,7 @@ function Transcript({ children }) {
   );
 }
 
-const Message = memo(function Message({ message, growing = false }) {
+const Message = memo(function Message({ message, growing = false, onAgain }) {
   const { role, content, status, error } = message;
   if (role === "user") {
     return (
@@ -144,6 +147,11 @@ const Message = memo(function Message({ message, growing = false }) {
           <p className="problem" data-status={status}>
             {problem}
           </p>
+          {onAgain && error?.retryable !== false && (
+            <button type="button" className="text-button" onClick={onAgain}>
+              Try again
+            </button>
+          )}
         </div>
       )}
     </article>
@@ -152,7 +160,8 @@ const Message = memo(function Message({ message, growing = false }) {
 
 function sameMessage(before, after) {
   const [old, next] = [before.message, after.message];
-  return before.growing === after.growing && old.content === next.content && old.status === next.status;
+  const same = before.growing === after.growing && before.onAgain === after.onAgain;
+  return same && old.content === next.content && old.status === next.status;
 }
 
 /** The message box: Enter sends unless an input method is composing; a refused message comes back. */

@@ -1,12 +1,14 @@
 """axe-core finds nothing wrong, in every state and both themes; the regions and names that people and tools rely on."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage
+from tests.e2e.embed import EmbedPage
 from tests.npm import npm_install
 
 pytestmark = pytest.mark.anyio
@@ -25,18 +27,35 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "axe-core" / "axe.min.js").read_text()
 
 
-async def empty(_chat: ChatPage) -> None:
+# A formula, and a diagram that cannot be drawn.
+EXTRAS = "$$e^{i\\pi} + 1 = 0$$\n\n```mermaid\ngraph LR; A--\n```"
+
+State = Callable[[Any], Awaitable[None]]
+
+
+async def empty(_chat: ChatPage | EmbedPage) -> None:
     pass
 
 
-async def in_a_chat(chat: ChatPage) -> None:
+async def in_a_chat(chat: ChatPage | EmbedPage) -> None:
     await chat.ask(tokens=300, interval_ms=0, markdown=True)
-    await chat.ended()
+    answer = await chat.ended()
+    await expect(answer.locator('[data-streamdown="code-block"] [style*="--shiki-dark"]').first).to_be_visible()
+    await chat.ask(text=EXTRAS)
+    answer = await chat.ended()
+    await expect(answer.locator(".katex").first).to_be_visible()
+    await expect(answer.locator(".broken")).to_be_visible()
 
 
-async def during_an_answer(chat: ChatPage) -> None:
+async def during_an_answer(chat: ChatPage | EmbedPage) -> None:
     await chat.ask(tokens=-1, interval_ms=20, markdown=True)
     await expect(chat.answers.locator(".prose")).to_contain_text("Section 2")
+
+
+async def failed_in_a_frame(chat: EmbedPage) -> None:
+    await chat.ask(status=500)
+    await expect(chat.error).to_be_visible()
+    await expect(chat.answers.locator(".problem")).to_be_visible()
 
 
 async def failed(chat: ChatPage) -> None:
@@ -69,12 +88,26 @@ async def remark_open(chat: ChatPage) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("state", [empty, in_a_chat, during_an_answer, failed, search_open, settings_open, remark_open])
-async def test_axe_finds_nothing(
-    page: Page, app: App, axe: str, theme: str, state: Callable[[ChatPage], Awaitable[None]]
-) -> None:
+async def test_axe_finds_nothing(page: Page, app: App, axe: str, theme: str, state: State) -> None:
     await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     chat = await ChatPage(page, app).open()
     await state(chat)
+    await nothing_found(page, axe)
+
+
+@pytest.mark.parametrize(("theme", "system"), [("light", "dark"), ("dark", "light")])
+@pytest.mark.parametrize("state", [empty, in_a_chat, during_an_answer, failed_in_a_frame])
+async def test_axe_finds_nothing_in_a_narrow_frame(
+    page: Page, app: App, axe: str, theme: str, system: str, state: State
+) -> None:
+    await page.emulate_media(color_scheme=system, reduced_motion="reduce")
+    await page.set_viewport_size({"width": 360, "height": 640})
+    chat = await EmbedPage(page).open(app.url, theme=theme)
+    await state(chat)
+    await nothing_found(page, axe)
+
+
+async def nothing_found(page: Page, axe: str) -> None:
     await page.evaluate(axe)
     found = await page.evaluate(RUN)
     assert not found, "\n".join(map(str, found))

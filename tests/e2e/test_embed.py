@@ -188,6 +188,15 @@ async def test_a_failure_says_why_and_keeps_the_text(page: Page, app: App) -> No
     await expect(chat.error).to_have_count(0)
     await page.reload()
     await expect(chat.answers.locator(".problem")).to_contain_text("broke off")
+    again = page.get_by_role("button", name="Try again")
+    await again.click()
+    await expect(chat.questions).to_have_count(2)
+    await expect(chat.answers.last.locator(".problem")).to_contain_text("broke off")
+    await expect(again).to_have_count(1)
+    # It would not help.
+    await chat.ask(status=401)
+    await expect(chat.answers.last.locator(".problem")).to_contain_text("does not accept the key")
+    await expect(again).to_have_count(0)
 
 
 async def test_a_refused_message_comes_back_into_the_box(page: Page, app: App) -> None:
