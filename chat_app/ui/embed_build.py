@@ -16,7 +16,7 @@ from reflex.plugins import Plugin
 
 EVENTSOURCE_PARSER = "eventsource-parser@4.1.3"
 _HERE = Path(__file__).parent
-_SOURCES = ["embed_page.jsx", "stream_chat.jsx", "embed_vite.mjs"]
+_SOURCES = ["embed_page.jsx", "stream_chat.jsx", "stream_chat.css", "embed_vite.mjs"]
 _STYLESHEET = re.compile(r'<link [^>]*rel="stylesheet"[^>]*>')
 
 # Before anything is painted: a dark page must not flash white.
@@ -38,7 +38,7 @@ _PAGE = """\
 <script>{theme}</script>
 <link rel="icon" href="/favicon.svg" type="image/svg+xml">
 {stylesheets}
-<link rel="stylesheet" href="/embed.css">
+<link rel="stylesheet" href="/assets/{style}">
 <script type="module" src="/assets/{script}"></script>
 </head>
 <body><div id="root"></div></body>
@@ -57,11 +57,12 @@ class EmbedPlugin(Plugin):
         web = static.resolve().parent.parent
         _bundle(web)
         (script,) = (static / "assets").glob("embed-*.js")
+        (style,) = (static / "assets").glob("embed-*.css")
         stylesheets = _STYLESHEET.findall((static / "index.html").read_text())
-        (static / "embed.html").write_text(page(script.name, stylesheets))
+        (static / "embed.html").write_text(page(script.name, style.name, stylesheets))
 
 
-def page(script: str, stylesheets: list[str]) -> str:
+def page(script: str, style: str, stylesheets: list[str]) -> str:
     digest = b64encode(hashlib.sha256(_THEME.encode()).digest()).decode()
     policy = {
         "default-src": "'self'",
@@ -76,6 +77,7 @@ def page(script: str, stylesheets: list[str]) -> str:
         policy="; ".join(f"{name} {value}" for name, value in policy.items()),
         theme=_THEME,
         stylesheets="\n".join(stylesheets),
+        style=style,
         script=script,
     )
 

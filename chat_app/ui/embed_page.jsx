@@ -95,12 +95,15 @@ dress();
 const session = remembered("localStorage", SESSION, crypto.getRandomValues(new Uint32Array(4)).join(""));
 const greeting = given.get("greeting")?.slice(0, MAX_GREETING).trim() || undefined;
 createRoot(document.getElementById("root")).render(
-  <StreamChat
-    chatId={remembered("sessionStorage", CHAT)}
-    greeting={greeting}
-    headers={{ "X-Session-Id": session }}
-    onChat={remember}
-  />,
+  <main style={{ height: "100dvh" }}>
+    <h1 className="visually-hidden">Chat</h1>
+    <StreamChat
+      chatId={remembered("sessionStorage", CHAT)}
+      greeting={greeting}
+      headers={{ "X-Session-Id": session }}
+      onChat={remember}
+    />
+  </main>,
 );
 // For embed-loader.js, which can say what to do where it never comes.
 if (parent !== window) parent.postMessage({ type: "rill:ready" }, "*");

@@ -12,8 +12,8 @@ export default {
     emptyOutDir: false,
     chunkSizeWarningLimit: 2000,
     rollupOptions: {
-      input: fileURLToPath(new URL("./embed_page.jsx", import.meta.url)),
-      output: { entryFileNames: "assets/embed-[hash].js", chunkFileNames: "assets/part-[hash].js" },
+      input: { embed: fileURLToPath(new URL("./embed_page.jsx", import.meta.url)) },
+      output: { entryFileNames: "assets/[name]-[hash].js", chunkFileNames: "assets/part-[hash].js" },
     },
   },
 };

@@ -1,6 +1,7 @@
 /* A chat of one column on useStream(), without a websocket: the page at /embed, and a component for any React page. */
 import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useStream } from "$/public/use-stream.js";
+import "./stream_chat.css";
 import { Markdown } from "$/public/external/chat_app/ui/elements/markdown.jsx";
 
 const ANNOUNCED = {
@@ -38,17 +39,18 @@ export function StreamChat({
   const empty = messages.length === 0 && !busy;
   const [closed, setClosed] = useState(null);
   const error = chat.error === closed ? null : chat.error;
-  useEffect(() => onChat?.(chat.chatId), [chat.chatId]);
+  useEffect(() => {
+    onChat?.(chat.chatId ?? "");
+  }, [chat.chatId]);
   const last = messages.at(-1);
   const question = messages.findLast(({ role }) => role === "user")?.content;
   const again = useCallback(() => chat.send(question), [chat.send, question]);
   const growing = busy && status !== "loading" && { id: turnId ?? "growing", role: "assistant", content: partial };
   return (
-    <main className="embed">
-      {empty || <h1 className="visually-hidden">Chat</h1>}
+    <section className="embed" aria-label="Chat">
       {empty ? (
         <div className="welcome">
-          <h1>{greeting}</h1>
+          <h2>{greeting}</h2>
         </div>
       ) : (
         <Transcript>
@@ -83,7 +85,7 @@ export function StreamChat({
       <div role="status" className="visually-hidden">
         {ANNOUNCED[status]}
       </div>
-    </main>
+    </section>
   );
 }
 

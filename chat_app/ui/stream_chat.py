@@ -1,18 +1,18 @@
 """The chat on `useStream()` as a Reflex component: for a page that talks to an app of ours on another address."""
 
-from typing import Any
-
 import reflex as rx
 
 from chat_app.ui.elements import STREAMDOWN
 from chat_app.ui.embed_build import EVENTSOURCE_PARSER
 
+rx.asset("stream_chat.css", shared=True)
+
 
 class StreamChat(rx.Component):
-    """A chat of one column over the event stream, with its own connection and no state of ours.
+    """A chat of one column over the event stream, with its own connection and no state of ours; it fills its parent.
 
     `base_url` is the address of the app ("" is the page's own), `headers` go along with every request, and `on_chat`
-    gets the id of the open chat, null for a new one.
+    gets the id of the open chat, "" for a new one.
     """
 
     library = rx.asset("stream_chat.jsx", shared=True).importable_path
@@ -23,4 +23,4 @@ class StreamChat(rx.Component):
     chat_id: rx.Var[str]
     greeting: rx.Var[str]
     headers: rx.Var[dict[str, str]]
-    on_chat: rx.EventHandler[rx.event.passthrough_event_spec(Any)]
+    on_chat: rx.EventHandler[rx.event.passthrough_event_spec(str)]

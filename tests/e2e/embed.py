@@ -11,9 +11,9 @@ from tests.provider_client import script
 
 
 class EmbedPage:
-    """In a page of its own or in a frame."""
+    """In a page of its own, in a frame, or as a part of a page."""
 
-    def __init__(self, root: Page | FrameLocator) -> None:
+    def __init__(self, root: Page | FrameLocator | Locator) -> None:
         self.root = root
         self.box = root.get_by_role("textbox", name="Message")
         self.send = root.get_by_role("button", name="Send message")

@@ -272,8 +272,8 @@ async def test_an_accent_that_is_no_colour_is_ignored(page: Page, app: App) -> N
 async def test_a_greeting_is_text(page: Page, app: App) -> None:
     greeting = "<img src=x onerror=alert(1)><b>Hello</b> " + "x" * 500
     await opened(page, app.url, greeting=greeting)
-    assert await page.get_by_role("heading").inner_text() == greeting[:200]
-    await expect(page.locator("h1 *")).to_have_count(0)
+    assert await page.get_by_role("heading", level=2).inner_text() == greeting[:200]
+    await expect(page.locator("h2 *")).to_have_count(0)
 
 
 async def test_the_pages_own_policy_refuses_foreign_scripts(page: Page, app: App) -> None:
@@ -440,7 +440,7 @@ async def test_the_script_tag_puts_the_chat_into_a_page(page: Page, app: App, si
     # It is where the tag is.
     assert await frame.evaluate("frame => frame.previousElementSibling.tagName") == "SCRIPT"
     chat = EmbedPage(page.frame_locator("iframe"))
-    await expect(chat.root.get_by_role("heading")).to_have_text("What would you like to know about our bread?")
+    await expect(chat.root.get_by_role("heading", level=2)).to_have_text("What would you like to know about our bread?")
     await chat.ask(tokens=30, interval_ms=20)
     await expect(chat.answers.locator(".prose")).to_contain_text("tok29")
     await expect(chat.status).to_have_text("Answer complete")

@@ -1,4 +1,4 @@
-"""A page from outside `chat_app/`, as PAGES adds it: built and served from a copy of the tree, `.web` is shared."""
+"""Pages from outside `chat_app/`, as PAGES adds them: built and served from a copy of the tree, `.web` is shared."""
 
 import shutil
 import subprocess
@@ -11,17 +11,18 @@ from playwright.async_api import Page, expect
 
 from chat_app.config import ROOT
 from tests.app import App
-from tests.e2e.chat import ChatPage
+from tests.e2e.chat import ChatPage, fold
+from tests.e2e.embed import EmbedPage
 from tests.provider_client import Provider, script
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
 
-PAGES = "tests.examples.usage_page:add"
+PAGES = "tests.examples.pages:add"
 TREE = ["chat_app", "tests", "assets", "rxconfig.py", "requirements.txt", "reflex.lock"]
 
 
 @pytest.fixture(scope="module")
-def usage_app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def extended(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     tree = tmp_path_factory.mktemp("tree")
     for name in TREE:
         source = ROOT / name
@@ -33,18 +34,18 @@ def usage_app(page_built: None, provider: Provider, tmp_path_factory: pytest.Tem
     shutil.copytree(ROOT / ".web", tree / ".web", symlinks=True)
     build = f"from chat_app.__main__ import build_page; build_page({PAGES!r})"
     subprocess.run([sys.executable, "-c", build], cwd=tree, check=True)
-    app = App(tmp_path_factory.mktemp("usage"), openai_base_url=provider.base_url, openai_model="bench", pages=PAGES)
+    app = App(tmp_path_factory.mktemp("extended"), openai_base_url=provider.base_url, openai_model="bench", pages=PAGES)
     app.root = tree
     with app:
         yield app
     shutil.rmtree(tree)
 
 
-async def test_a_person_looks_at_the_usage(page: Page, usage_app: App) -> None:
+async def test_a_person_looks_at_the_usage(page: Page, extended: App) -> None:
     table = page.get_by_role("table", name="Usage by day and model")
-    await page.goto(f"{usage_app.url}/usage")
+    await page.goto(f"{extended.url}/usage")
     await expect(page.get_by_text("Nothing was asked yet.")).to_be_visible()
-    async with httpx.AsyncClient(base_url=usage_app.url) as client:
+    async with httpx.AsyncClient(base_url=extended.url) as client:
         for _ in range(2):
             sent = await client.post("/messages/", json={"content": script(tokens=7)})
             assert sent.status_code == 200
@@ -58,6 +59,36 @@ async def test_a_person_looks_at_the_usage(page: Page, usage_app: App) -> None:
     assert wait.endswith(" ms")
     await page.get_by_role("link", name="Back to the chats").click()
     # The chat itself is as it always is.
-    chat = ChatPage(page, usage_app)
+    chat = ChatPage(page, extended)
     await expect(chat.box).to_be_visible()
     await expect(chat.chats).to_have_count(2)
+
+
+async def test_a_person_asks_on_a_page_of_ones_own(page: Page, extended: App) -> None:
+    await page.goto(f"{extended.url}/ask")
+    chat = EmbedPage(page.get_by_role("region", name="Chat"))
+    await expect(chat.root.get_by_role("heading")).to_have_text("What is the rule for …?")
+    # It fills what it is in.
+    outer, inner = [await place.bounding_box() for place in (page.locator(":has(> .embed)"), page.locator(".embed"))]
+    assert outer and inner and outer["height"] - inner["height"] <= 2
+
+    await chat.ask(tokens=40, interval_ms=20)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok5")
+    await expect(chat.status).to_have_text("Assistant is typing")
+    await chat.ended()
+    assert await chat.text() == " ".join(f"tok{n}" for n in range(40))
+
+    await chat.ask(tokens=-1, interval_ms=20)
+    await expect(chat.answers.last.locator(".prose")).to_contain_text("tok5")
+    await chat.stop.click()
+    stopped = await chat.ended()
+    await expect(stopped.locator(".problem")).to_have_text("Stopped")
+
+    await chat.ask(status=500)
+    await expect(chat.error).to_contain_text("has a problem")
+
+    # The page's state was told which chat it is, and the whole app goes on with it.
+    await page.get_by_role("link", name="Go on in the chat").click()
+    whole = ChatPage(page, extended)
+    await expect(whole.questions).to_have_count(3)
+    assert fold(await whole.answers.first.locator(".prose").inner_text()).endswith("tok39")
