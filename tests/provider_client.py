@@ -63,6 +63,10 @@ class Provider:
         seen: list[dict[str, Any]] = self._get("/_requests")
         return seen
 
+    def completions(self) -> int:
+        """How many of them asked for an answer."""
+        return sum(request["path"].endswith("/chat/completions") for request in self.requests())
+
     def clear(self) -> None:
         self._http.delete("/_requests").raise_for_status()
 

@@ -29,6 +29,7 @@ class EmbedPage:
     async def open(self, url: str, **parameters: str) -> "EmbedPage":
         """The page of the app at `url`, in a tab of its own."""
         assert isinstance(self.root, Page)
+        self.app_url = url
         await self.root.goto(f"{url}/embed?{httpx.QueryParams(parameters)}")
         await expect(self.box).to_be_visible()
         return self
@@ -47,6 +48,15 @@ class EmbedPage:
         await expect(self.status).to_have_text(re.compile("^Answer"))
         self._asked = None
         return self.answers.last
+
+    async def stored(self) -> list[dict[str, Any]]:
+        """The open chat's messages in the database."""
+        assert isinstance(self.root, Page)
+        chat_id = await self.root.evaluate("sessionStorage.getItem('embed:chat')")
+        async with httpx.AsyncClient(base_url=self.app_url) as client:
+            reply = await client.get("/messages/", params={"chat_id": chat_id})
+        messages: list[dict[str, Any]] = reply.raise_for_status().json()["messages"]
+        return messages
 
     async def text(self, nth: int = -1) -> str:
         return fold(await self.answers.nth(nth).locator(".prose").inner_text())

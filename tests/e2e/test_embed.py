@@ -98,20 +98,8 @@ async def proxy(app: App) -> AsyncIterator[Proxy]:
         yield proxy
 
 
-def completions(provider: Provider) -> int:
-    return sum(request["path"].endswith("/chat/completions") for request in provider.requests())
-
-
 async def opened(page: Page, url: str, **parameters: str) -> EmbedPage:
     return await EmbedPage(page).open(url, **parameters)
-
-
-async def stored(page: Page, app: App) -> list[dict[str, Any]]:
-    """The open chat's messages in the database."""
-    chat_id = await page.evaluate("sessionStorage.getItem('embed:chat')")
-    reply = httpx.get(f"{app.url}/messages/", params={"chat_id": chat_id}).raise_for_status()
-    messages: list[dict[str, Any]] = reply.json()["messages"]
-    return messages
 
 
 def words(count: int) -> str:
@@ -133,11 +121,11 @@ async def test_an_answer_grows_and_stays_without_a_websocket(page: Page, app: Ap
     await expect(chat.answers).to_have_count(1)
     assert await growth(page) >= 5
     await expect(chat.connection).to_have_text("Live")
-    assert await chat.text() == words(40) == fold((await stored(page, app))[-1]["content"])
+    assert await chat.text() == words(40) == fold((await chat.stored())[-1]["content"])
     await chat.ask(tokens=3)
     await expect(chat.answers).to_have_count(2)
     await expect(chat.answers.nth(1).locator(".prose")).to_have_text(words(3))
-    assert len(await stored(page, app)) == 4
+    assert len(await chat.stored()) == 4
     await expect(chat.log.get_by_role("article")).to_have_count(4)
     assert sockets == []
 
@@ -173,7 +161,7 @@ async def test_stop_ends_the_providers_request_and_keeps_the_text(page: Page, ap
     await chat.stop.click()
     await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
     await provider.until(lambda seen: any(request["closed_by_client"] for request in seen))
-    last = (await stored(page, app))[-1]
+    last = (await chat.stored())[-1]
     assert last["status"] == "stopped"
     assert await chat.text() == fold(last["content"])
 
@@ -297,43 +285,8 @@ async def test_without_response_body_it_takes_whole_replies(page: Page, app: App
     await expect(chat.connection).to_have_text(re.compile("Whole replies.*does not stream"))
     await expect(chat.status).to_have_text("Answer complete")
     assert await chat.text() == words(20)
-    assert completions(provider) == 1
-    assert len(await stored(page, app)) == 2
-
-
-@pytest.fixture(scope="module")
-def unstreamed(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    folder = tmp_path_factory.mktemp("unstreamed")
-    with App(folder, openai_base_url=provider.base_url, openai_model="bench", feature_streaming="false") as app:
-        yield app
-
-
-async def test_with_the_flag_off_it_takes_whole_replies(page: Page, unstreamed: App, provider: Provider) -> None:
-    provider.clear()
-    chat = await opened(page, unstreamed.url)
-    await chat.ask(tokens=20, interval_ms=20)
-    await expect(chat.answers).to_have_text("Assistant is typing")
-    await expect(chat.connection).to_have_text(re.compile("Whole replies.*turned off"))
-    await expect(chat.status).to_have_text("Answer complete")
-    assert await chat.text() == words(20)
-    await chat.ask(status=500)
-    await expect(chat.error).to_contain_text("has a problem")
-    assert completions(provider) == 2
-
-
-async def test_stop_ends_a_whole_reply_too(page: Page, unstreamed: App, provider: Provider) -> None:
-    """The first of a chat, whose id nobody knows before the reply is there."""
-    provider.clear()
-    chat = await opened(page, unstreamed.url)
-    await chat.ask(tokens=-1, interval_ms=20)
-    await provider.until(lambda seen: len(seen) == 1)
-    await chat.stop.click()
-    await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
-    await provider.until(lambda seen: seen[0]["closed_by_client"])
-    last = (await stored(page, unstreamed))[-1]
-    assert last["status"] == "stopped"
-    assert await chat.text() == fold(last["content"])
-    await expect(chat.error).to_have_count(0)
+    assert provider.completions() == 1
+    assert len(await chat.stored()) == 2
 
 
 async def test_behind_a_proxy_that_holds_streams_back_it_takes_whole_replies(
@@ -342,12 +295,16 @@ async def test_behind_a_proxy_that_holds_streams_back_it_takes_whole_replies(
     provider.clear()
     proxy.mode = "hold"
     chat = await opened(page, proxy.url)
-    await chat.ask(tokens=160, interval_ms=40)
+    await page.clock.install()
+    await chat.ask(tokens=100, interval_ms=25)
+    async with page.expect_request(lambda request: request.url.endswith("/messages/")):
+        # Longer than it waits for the first frame.
+        await page.clock.fast_forward(6000)
     await expect(chat.connection).to_have_text(re.compile("Whole replies.*holds streams back"))
     await expect(chat.status).to_have_text("Assistant is typing")
     await expect(chat.status).to_have_text("Answer complete")
-    assert await chat.text() == words(160)
-    assert completions(provider) == 1
+    assert await chat.text() == words(100)
+    assert provider.completions() == 1
     assert len(proxy.keys()) == 1
     # From now on at once, until the self test sees that streams get through again.
     proxy.mode = "pass"
@@ -371,7 +328,7 @@ async def test_behind_a_proxy_that_strips_streams_it_takes_whole_replies(
     await expect(chat.connection).to_have_text(re.compile("Whole replies.*does not let streams through"))
     await expect(chat.status).to_have_text("Answer complete")
     assert await chat.text() == words(20)
-    assert completions(provider) == 1
+    assert provider.completions() == 1
 
 
 # A connection that breaks
@@ -391,9 +348,9 @@ async def test_it_goes_on_after_the_connection_was_cut(page: Page, app: App, pro
     held = await chat.text()
     proxy.down = False
     await expect(chat.status).to_have_text("Answer complete")
-    assert await chat.text() == words(150) == fold((await stored(page, app))[-1]["content"])
+    assert await chat.text() == words(150) == fold((await chat.stored())[-1]["content"])
     assert held.startswith(words(40)) and "tok149" not in held
-    assert completions(provider) == 1
+    assert provider.completions() == 1
     first, *others = proxy.streams()
     assert first.method == "POST" and len(others) >= 2
     for other in others:
@@ -517,7 +474,7 @@ async def test_it_resumes_across_origins(page: Page, app: App, sites: Sites, pro
         found = await page.evaluate("window.answer")
         assert fold(found["reply"]["content"]) == words(100), found
         assert any(one.method == "GET" and "last-event-id" in one.headers for one in proxy.streams())
-    assert completions(provider) == 1
+    assert provider.completions() == 1
 
 
 async def test_a_page_that_is_not_allowed_gets_nothing(page: Page, app: App, sites: Sites, provider: Provider) -> None:

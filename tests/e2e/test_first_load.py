@@ -1,21 +1,31 @@
 """The first load is light: highlighting languages, maths and diagrams come when they are needed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from playwright.async_api import BrowserContext, Page
 
 from tests.app import App
 from tests.e2e.chat import ChatPage
+from tests.e2e.embed import EmbedPage
 
 pytestmark = pytest.mark.anyio
 
-MOST_BYTES = 600_000
+Open = Callable[[Page, App], Awaitable[object]]
 
 
-async def test_scripts_and_styles_of_the_page_are_small(
-    context: BrowserContext, page: Page, app: App, figure: Callable[[object], None]
+def the_page(page: Page, app: App) -> Awaitable[object]:
+    return ChatPage(page, app).open()
+
+
+def the_embed(page: Page, app: App) -> Awaitable[object]:
+    return EmbedPage(page).open(app.url)
+
+
+@pytest.mark.parametrize(("opened", "most_bytes"), [(the_page, 600_000), (the_embed, 350_000)])
+async def test_scripts_and_styles_are_small(
+    context: BrowserContext, page: Page, app: App, figure: Callable[[object], None], opened: Open, most_bytes: int
 ) -> None:
     browser = await context.new_cdp_session(page)
     await browser.send("Network.enable")
@@ -24,9 +34,11 @@ async def test_scripts_and_styles_of_the_page_are_small(
     browser.on("Network.responseReceived", lambda event: names.update({event["requestId"]: event["response"]["url"]}))
     browser.on("Network.loadingFinished", lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}))
     began = time.monotonic()
-    await ChatPage(page, app).open()
+    await opened(page, app)
     took = time.monotonic() - began
     await page.wait_for_load_state("networkidle")
     code = sum(size for id, size in sizes.items() if names.get(id, "").endswith((".js", ".css")))
-    figure(f"first load: {code / 1000:.0f} KB of scripts and styles, interactive after {took:.2f} s")
-    assert 0 < code <= MOST_BYTES
+    figure(
+        f"first load of {opened.__name__}: {code / 1000:.0f} KB of scripts and styles, interactive after {took:.2f} s"
+    )
+    assert 0 < code <= most_bytes

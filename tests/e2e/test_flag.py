@@ -1,5 +1,6 @@
-"""FEATURE_STREAMING=false: the page takes the whole-reply path by itself."""
+"""FEATURE_STREAMING=false: the page, and the one at /embed, take the whole-reply path by itself."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,7 @@ from playwright.async_api import Page, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage, fold
+from tests.e2e.embed import EmbedPage
 from tests.provider_client import Provider
 
 pytestmark = pytest.mark.anyio
@@ -36,3 +38,31 @@ async def test_stop_works_too(page: Page, app: App) -> None:
     await chat.ask(tokens=-1, interval_ms=20)
     await chat.stop.click()
     await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
+
+
+async def test_the_embedded_chat_takes_whole_replies(page: Page, app: App, provider: Provider) -> None:
+    provider.clear()
+    chat = await EmbedPage(page).open(app.url)
+    await chat.ask(tokens=20, interval_ms=20)
+    await expect(chat.answers).to_have_text("Assistant is typing")
+    await expect(chat.connection).to_have_text(re.compile("Whole replies.*turned off"))
+    await expect(chat.status).to_have_text("Answer complete")
+    assert await chat.text() == " ".join(f"tok{n}" for n in range(20))
+    await chat.ask(status=500)
+    await expect(chat.error).to_contain_text("has a problem")
+    assert provider.completions() == 2
+
+
+async def test_stop_ends_a_whole_reply_of_the_embedded_chat(page: Page, app: App, provider: Provider) -> None:
+    """The first of a chat, whose id nobody knows before the reply is there."""
+    provider.clear()
+    chat = await EmbedPage(page).open(app.url)
+    await chat.ask(tokens=-1, interval_ms=20)
+    await provider.until(lambda seen: len(seen) == 1)
+    await chat.stop.click()
+    await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
+    await provider.until(lambda seen: seen[0]["closed_by_client"])
+    last = (await chat.stored())[-1]
+    assert last["status"] == "stopped"
+    assert await chat.text() == fold(last["content"])
+    await expect(chat.error).to_have_count(0)
