@@ -26,6 +26,7 @@ const REASONS = {
 };
 // As near to the end as rounding may leave it, in CSS pixels.
 const NEAR = 24;
+const SHOWN_MS = 8000;
 
 export function StreamChat({
   baseUrl = "",
@@ -34,17 +35,21 @@ export function StreamChat({
   headers,
   onChat,
 }) {
+  const box = useRef(null);
   const chat = useStream({ baseUrl, chatId, headers });
   const { messages, partial, turnId, busy, status } = chat;
   const empty = messages.length === 0 && !busy;
-  const [closed, setClosed] = useState(null);
-  const error = chat.error === closed ? null : chat.error;
+  const [error, dismiss] = useError(chat);
   useEffect(() => {
     onChat?.(chat.chatId ?? "");
   }, [chat.chatId]);
   const last = messages.at(-1);
   const question = messages.findLast(({ role }) => role === "user")?.content;
   const again = useCallback(() => chat.send(question), [chat.send, question]);
+  const begin = () => {
+    chat.open(null);
+    box.current.focus();
+  };
   const growing = busy && status !== "loading" && { id: turnId ?? "growing", role: "assistant", content: partial };
   return (
     <section className="embed" aria-label="Chat">
@@ -64,19 +69,14 @@ export function StreamChat({
         {error && (
           <div className="error-line" role="alert">
             <span>{error.message}</span>
-            <IconButton
-              label="Dismiss"
-              className="quiet"
-              path="M6 6l12 12M18 6L6 18"
-              onClick={() => setClosed(error)}
-            />
+            <IconButton label="Dismiss" className="quiet" path="M6 6l12 12M18 6L6 18" onClick={dismiss} />
           </div>
         )}
-        <Box busy={busy} send={chat.send} stop={chat.stop} />
+        <Box area={box} busy={busy} send={chat.send} stop={chat.stop} />
         <div className="notice">
           <Connection status={status} mode={chat.mode} reason={chat.reason} />
           {empty || (
-            <button type="button" className="text-button" onClick={() => chat.open(null)}>
+            <button type="button" className="text-button" onClick={begin}>
               New chat
             </button>
           )}
@@ -87,6 +87,19 @@ export function StreamChat({
       </div>
     </section>
   );
+}
+
+/** The error to show, and what takes it away; it goes by itself where it is said under the answer too. */
+function useError({ error, messages }) {
+  const [closed, setClosed] = useState(null);
+  const dismiss = () => setClosed(error);
+  const repeated = error !== null && messages.at(-1)?.error === error;
+  useEffect(() => {
+    if (!repeated) return undefined;
+    const timer = setTimeout(dismiss, SHOWN_MS);
+    return () => clearTimeout(timer);
+  }, [repeated, error]);
+  return [error === closed ? null : error, dismiss];
 }
 
 /** Scrolls, and follows what grows until the reader scrolls up. */
@@ -140,6 +153,11 @@ const Message = memo(function Message({ message, growing = false, onAgain }) {
       </article>
     );
   }
+  const tryAgain = (event) => {
+    // The button goes, and the focus must not go with it.
+    event.currentTarget.closest("[tabindex]").focus();
+    onAgain();
+  };
   const problem = PROBLEMS[status] && (status === "stopped" ? PROBLEMS.stopped : (error?.message ?? PROBLEMS[status]));
   return (
     <article aria-label="Assistant said" className="answer">
@@ -150,7 +168,7 @@ const Message = memo(function Message({ message, growing = false, onAgain }) {
             {problem}
           </p>
           {onAgain && error?.retryable !== false && (
-            <button type="button" className="text-button" onClick={onAgain}>
+            <button type="button" className="text-button" onClick={tryAgain}>
               Try again
             </button>
           )}
@@ -167,9 +185,8 @@ function sameMessage(before, after) {
 }
 
 /** The message box: Enter sends unless an input method is composing; a refused message comes back. */
-function Box({ busy, send, stop }) {
+function Box({ area, busy, send, stop }) {
   const [text, setText] = useState("");
-  const area = useRef(null);
   useLayoutEffect(() => {
     area.current.style.height = "auto";
     area.current.style.height = `${area.current.scrollHeight}px`;
@@ -219,8 +236,8 @@ const STOP = "M5 5h14v14H5z";
 function IconButton({ label, path, type = "button", ...rest }) {
   return (
     <button type={type} aria-label={label} {...rest}>
-      <svg viewBox="0 0 24 24" width="18" height="18" aria-hidden="true" focusable="false">
-        <path d={path} fill="none" stroke="currentColor" strokeWidth="2" strokeLinecap="round" strokeLinejoin="round" />
+      <svg viewBox="0 0 24 24" width="18" height="18" fill="none" aria-hidden="true" focusable="false">
+        <path d={path} stroke="currentColor" strokeWidth="2" strokeLinecap="round" strokeLinejoin="round" />
       </svg>
     </button>
   );

@@ -148,6 +148,7 @@ async def test_a_reload_in_mid_answer_goes_on(page: Page, app: App) -> None:
     assert await chat.text() == words(80)
     await page.get_by_role("button", name="New chat").click()
     await expect(chat.answers).to_have_count(0)
+    await expect(chat.box).to_be_focused()
     await page.reload()
     await expect(chat.box).to_be_visible()
     await expect(chat.answers).to_have_count(0)
@@ -178,13 +179,19 @@ async def test_a_failure_says_why_and_keeps_the_text(page: Page, app: App) -> No
     await expect(chat.answers.locator(".problem")).to_contain_text("broke off")
     again = page.get_by_role("button", name="Try again")
     await again.click()
+    await expect(page.get_by_role("region", name="Messages")).to_be_focused()
     await expect(chat.questions).to_have_count(2)
     await expect(chat.answers.last.locator(".problem")).to_contain_text("broke off")
     await expect(again).to_have_count(1)
     # It would not help.
+    await page.clock.install()
     await chat.ask(status=401)
     await expect(chat.answers.last.locator(".problem")).to_contain_text("does not accept the key")
     await expect(again).to_have_count(0)
+    # Said in two places only for a while.
+    await expect(chat.error).to_contain_text("does not accept the key")
+    await page.clock.fast_forward(10_000)
+    await expect(chat.error).to_have_count(0)
 
 
 async def test_a_refused_message_comes_back_into_the_box(page: Page, app: App) -> None:
