@@ -14,6 +14,7 @@ STREAMDOWN = [
 ]
 # What answer.jsx and stream_chat.jsx import.
 rx.asset("markdown.jsx", shared=True)
+rx.asset("code.jsx", shared=True)
 
 
 class LiveWindow(rx.Component):

@@ -2,12 +2,12 @@
 import { memo, useEffect, useState } from "react";
 import remend from "remend";
 import { Block, Streamdown, defaultComponents, detectTextDirection, parseMarkdownIntoBlocks } from "streamdown";
-import { createCodePlugin } from "@streamdown/code";
+import { Code, NestedCode, fenced } from "./code.jsx";
 
 // Maths and diagrams are large and rare: each is loaded when a text first has one.
 const EXTRAS = {
   math: {
-    needed: /\$\$|\\\(|\\\[/,
+    needed: /\$\$|\\\(|\\\[|```math/,
     load: async () => {
       const [{ createMathPlugin }] = await Promise.all([import("@streamdown/math"), import("katex/dist/katex.min.css")]);
       return createMathPlugin({ errorColor: "var(--problem)" });
@@ -18,9 +18,7 @@ const EXTRAS = {
     load: async () => (await import("@streamdown/mermaid")).mermaid,
   },
 };
-// On our grey the reds of the plain light theme have too little contrast.
-const THEMES = ["github-light-high-contrast", "github-dark"];
-const loaded = { code: createCodePlugin({ themes: THEMES }) };
+const loaded = {};
 const loading = {};
 
 function usePlugins(text) {
@@ -36,7 +34,7 @@ function usePlugins(text) {
 }
 
 // The same object until something is loaded, or every block would render again.
-let plugins = { ...loaded };
+let plugins = {};
 function pluginSet() {
   if (Object.keys(plugins).length !== Object.keys(loaded).length) plugins = { ...loaded };
   return plugins;
@@ -65,11 +63,6 @@ function SafeLink({ href, children }) {
   );
 }
 
-/** A block of code scrolls sideways, also for those who have no mouse. */
-function Code(props) {
-  return <defaultComponents.code tabIndex={"data-block" in props ? 0 : undefined} {...props} />;
-}
-
 function BrokenDiagram({ chart }) {
   return (
     <div className="broken">
@@ -79,17 +72,18 @@ function BrokenDiagram({ chart }) {
   );
 }
 
-const components = { img: Picture, a: SafeLink, code: Code };
+const components = { img: Picture, a: SafeLink, code: NestedCode, inlineCode: defaultComponents.code };
 const diagrams = { errorComponent: BrokenDiagram };
 const controls = {
   table: { copy: true, download: false, fullscreen: false },
-  code: { copy: true, download: false },
   mermaid: { download: false, copy: true, fullscreen: false, panZoom: false },
 };
 
 // What Streamdown does with the whole text at every update is done here with the block that grows alone: finding its
-// direction, and closing what is half written.
+// direction, and closing what is half written. And code needs no parser of markdown, which is slow with long code.
 const Part = memo(function Part(props) {
+  const code = fenced(props.content);
+  if (code) return <Code {...code} growing={props.isIncomplete} />;
   return <Block {...props} dir={detectTextDirection(props.content)} />;
 });
 
@@ -110,12 +104,9 @@ export function Markdown({ text, growing }) {
       BlockComponent={Part}
       isAnimating={growing}
       plugins={plugins}
-      shikiTheme={THEMES}
       components={components}
       mermaid={diagrams}
       controls={controls}
-      lineNumbers={false}
-      codeBlockMaxHeight={0}
       tableMaxHeight={0}
     >
       {plugins.math ? dollars(text) : text}
