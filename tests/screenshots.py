@@ -1,12 +1,13 @@
 """`make screenshots`: every state of the page, in both themes and at three widths, into `screenshots/`."""
 
 import asyncio
+import re
 import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, WebSocketRoute, async_playwright, expect
 
 from chat_app.__main__ import build_page
 from chat_app.config import ROOT
@@ -14,7 +15,7 @@ from chat_app.models import Chat, Message, Role, Status, now
 from chat_app.store import Store
 from tests import chromium
 from tests.app import App
-from tests.e2e.chat import ChatPage
+from tests.e2e.chat import ChatPage, import_chat
 from tests.provider_client import Provider
 
 FOLDER = ROOT / "screenshots"
@@ -96,6 +97,7 @@ async def main() -> None:
         folder = Path(name)
         ids = await seed(f"sqlite:///{folder / 'chat.db'}")
         with App(folder, openai_base_url=provider.base_url, openai_model="gpt-4o-mini") as app:
+            ids.append(import_chat(app, 60)[0])
             async with async_playwright() as playwright:
                 browser = await playwright.chromium.launch(executable_path=chromium.require(), args=chromium.ARGS)
                 for theme in ("light", "dark"):
@@ -164,6 +166,20 @@ async def remark(chat: ChatPage, ids: list[str]) -> None:
     await expect(chat.page.get_by_role("textbox", name="Remark")).to_be_visible()
 
 
+async def earlier(chat: ChatPage, ids: list[str]) -> None:
+    """At the top of what is loaded, while the older messages are on their way."""
+    held: list[bool] = []
+
+    def relay(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        server.on_message(lambda message: None if held else socket.send(message))
+
+    await chat.page.route_web_socket(re.compile("/_event"), relay)
+    await chat.open(f"/c/{ids[-1]}")
+    held.append(True)
+    await chat.earlier.focus()
+
+
 async def missing(chat: ChatPage, _ids: list[str]) -> None:
     await chat.page.goto(f"{chat.app.url}/c/no-such-chat")
     await expect(chat.page.get_by_role("heading", name="This chat is not here")).to_be_visible()
@@ -183,6 +199,7 @@ STATES: dict[str, Callable[[ChatPage, list[str]], Awaitable[None]]] = {
     "interrupted": interrupted,
     "failed": failed,
     "remark": remark,
+    "earlier": earlier,
     "missing": missing,
     "drawer": drawer,
 }

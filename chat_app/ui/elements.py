@@ -70,12 +70,19 @@ class ImportChat(rx.Component):
 
 
 class Scroller(rx.Component):
-    """Scrolls its children and follows them while they grow."""
+    """Scrolls its children and follows them while they grow; `hidden` messages before them are not on the page.
+
+    `on_earlier` asks for some of those, with a message's id for as many as it takes to have that one; `on_named` for
+    the message that the address names.
+    """
 
     library = rx.asset("scroller.jsx", shared=True).importable_path
     tag = "Scroller"
 
     chat_id: rx.Var[str]
+    hidden: rx.Var[int]
+    on_earlier: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+    on_named: rx.EventHandler[rx.event.passthrough_event_spec(str)]
 
 
 class MessageBox(rx.el.Textarea):

@@ -39,8 +39,11 @@ class Live(rx.State):
     @rx.event
     async def open(self) -> Any:
         """Show the chat that the address names, and follow it."""
-        transcript = await self.get_state(Transcript)
-        await transcript.load(self.router.url.path.strip("/").removeprefix("c/"))
+        chat_id = self.router.url.path.strip("/").removeprefix("c/")
+        if chat_id != self._chat:
+            # Before the chat is read: what ends from now on is followed.
+            self.follow_from(chat_id, _last_ended(chat_id))
+        await (await self.get_state(Transcript)).load(chat_id)
         # Not a second handler of the page's `on_load`: a background handler does not wait for those before it.
         return Live.watch
 
@@ -56,7 +59,7 @@ class Live(rx.State):
             async with self:
                 transcript = await self.get_state(Transcript)
                 if transcript.open_chat != self._chat:
-                    self.follow_from(transcript.open_chat, _last_ended(transcript))
+                    self.follow_from(transcript.open_chat, _last_ended(transcript.open_chat))
                 turn = turns.next(self._chat, self._followed) if self._chat else None
             if turn is None:
                 await turns.changed(version)
@@ -84,7 +87,7 @@ class Live(rx.State):
         window_id, offset, ended = _short(turn.id), 0, None
         async with self:
             transcript = await self.get_state(Transcript)
-            transcript.begin(turn)
+            await transcript.begin(turn)
             self.announcement = "Assistant is typing"
             whole = (await self.get_state(Session)).whole_replies
         held = ""
@@ -111,10 +114,12 @@ class Live(rx.State):
         self.announcement = "Answer complete" if ended.status is Status.complete else "Answer ended"
 
 
-def _last_ended(transcript: Transcript) -> str:
-    """The newest message that needs no following; what is newer does."""
-    ended = [row["id"] for row in transcript.loaded if row["status"] != Status.streaming]
-    return max(ended, default="")
+def _last_ended(chat_id: str) -> str:
+    """The newest turn of the chat that has ended: it is in the database, and what is shown may be an older version."""
+    turns, last = get_service().turns, ""
+    while (turn := turns.next(chat_id, last)) and turn.ended_at is not None:
+        last = turn.id
+    return last
 
 
 def _short(turn_id: str) -> str:

@@ -8,13 +8,14 @@ from chat_app.chatfile import MAX_REMARK_CHARS
 from chat_app.models import Role, Status
 from chat_app.ui.elements import Answer, CopyText, InlineField, Moment
 from chat_app.ui.icons import icon
-from chat_app.ui.transcript import Row, Transcript
+from chat_app.ui.rows import Row
+from chat_app.ui.transcript import Transcript
 
 
 def transcript() -> rx.Component:
     # No live region: a screen reader is told where an answer begins and ends (`status`), not each token.
     return rx.el.div(
-        rx.foreach(Transcript.loaded + Transcript.recent, shown),
+        rx.foreach(Transcript.earlier[Transcript.earlier_from :] + Transcript.loaded + Transcript.recent, shown),
         role="log",
         aria_label="Conversation",
         aria_live="off",

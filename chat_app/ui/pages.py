@@ -87,7 +87,13 @@ def conversation() -> rx.Component:
 def opened() -> rx.Component:
     return rx.fragment(
         rx.el.h1("Conversation", class_name="visually-hidden"),
-        Scroller.create(transcript(), chat_id=Transcript.open_chat),
+        Scroller.create(
+            transcript(),
+            chat_id=Transcript.open_chat,
+            hidden=Transcript.hidden,
+            on_earlier=Transcript.show_earlier,
+            on_named=Transcript.show_named,
+        ),
     )
 
 

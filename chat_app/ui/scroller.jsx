@@ -1,98 +1,54 @@
-/* The scrolling part of the page: follows what grows, lets go at once when the reader scrolls up, and goes to the message
-that the address names.
+/* The scrolling part of the page: follows what grows, lets go at once when the reader scrolls up, keeps what one reads in
+its place whatever is loaded above it, and goes to the message that the address names.
 
-Own code, for the libraries that do this take a scroll in the moment of growth for their own and yank the reader down. */
-import { useEffect, useRef, useState } from "react";
+Own code, for the libraries that do this take a scroll in the moment of growth for their own and yank the reader down; and
+the browser's own anchoring does not work at the very top, in Safari not at all. */
+import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useLocation } from "react-router";
 
 // As near to the end as rounding and a wheel's last notch may leave it, in CSS pixels.
 const NEAR = 24;
+// So near to the top that older messages are asked for, to be there before the reader is.
+const AHEAD = 800;
 
-export function Scroller({ children, chatId }) {
+export function Scroller({ children, chatId, hidden, onEarlier, onNamed }) {
   const area = useRef(null);
   const content = useRef(null);
-  const follow = useRef(null);
+  const view = useRef(null);
+  const given = useRef(null);
+  given.current = { hidden, onEarlier };
   const [following, setFollowing] = useState(true);
-  const { hash } = useLocation();
+  const { hash, pathname } = useLocation();
+
+  // In the same step as the messages of another chat come, or the old chat's view would try to keep its place.
+  useLayoutEffect(() => {
+    view.current = viewOf(area.current, content.current, given, setFollowing);
+    return view.current.leave;
+  }, [chatId]);
 
   useEffect(() => {
-    const named = hash.slice(1);
-    if (!named) return undefined;
-    const show = () => {
-      const element = document.getElementById(named);
-      if (!element) return;
-      watcher.disconnect();
-      follow.current(false);
+    // Only once the messages are those of the chat that the address names.
+    if (!hash || pathname !== `/c/${chatId}`) return undefined;
+    const show = (element) => {
+      view.current.pin(false);
       element.scrollIntoView({ block: "center" });
       element.classList.add("named");
       setTimeout(() => element.classList.remove("named"), 2500);
     };
-    // The messages come after the page.
-    const watcher = new MutationObserver(show);
-    watcher.observe(content.current, { childList: true, subtree: true });
-    const frame = requestAnimationFrame(show);
-    return () => {
-      watcher.disconnect();
-      cancelAnimationFrame(frame);
-    };
-  }, [hash, chatId]);
-
-  useEffect(() => {
-    const element = area.current;
-    let pinned = true;
-    let lastTop = 0;
-    let lastHeight = 0;
-
-    const pin = (value) => {
-      pinned = value;
-      setFollowing(value);
-      if (value) toEnd();
-    };
-    const toEnd = () => {
-      element.scrollTop = element.scrollHeight;
-      lastTop = element.scrollTop;
-      lastHeight = element.scrollHeight;
-    };
-    const scrollable = () => element.scrollHeight > element.clientHeight;
-
-    const onScroll = () => {
-      const below = element.scrollHeight - element.clientHeight - element.scrollTop;
-      // Content that shrinks moves the view up as well; that is not the reader.
-      const up = element.scrollTop < lastTop && element.scrollHeight >= lastHeight;
-      lastTop = element.scrollTop;
-      lastHeight = element.scrollHeight;
-      if (pinned && up && below > NEAR) pin(false);
-      else if (!pinned && !up && below <= NEAR) pin(true);
-    };
-    const onWheel = (event) => event.deltaY < 0 && scrollable() && element.scrollTop > 0 && pin(false);
-    // Who sends a message wants to see what comes.
-    const onSubmit = () => pin(true);
-
-    const observer = new ResizeObserver(() => pinned && toEnd());
-    observer.observe(content.current);
-    observer.observe(element);
-    element.addEventListener("scroll", onScroll, { passive: true });
-    element.addEventListener("wheel", onWheel, { passive: true });
-    document.addEventListener("submit", onSubmit);
-    follow.current = pin;
-    pin(true);
-    return () => {
-      observer.disconnect();
-      element.removeEventListener("scroll", onScroll);
-      element.removeEventListener("wheel", onWheel);
-      document.removeEventListener("submit", onSubmit);
-    };
-  }, [chatId]);
+    const frame = requestAnimationFrame(() => view.current.seek(hash.slice(1), show, onNamed));
+    return () => cancelAnimationFrame(frame);
+  }, [hash, pathname, chatId]);
 
   return (
     <div className="scroller">
       <div ref={area} className="scroll-area" tabIndex={-1}>
         <div ref={content} className="column">
+          <Earlier hidden={hidden} onPress={() => onEarlier("")} messages={() => articles(content.current)} key={chatId} />
           {children}
         </div>
       </div>
       {following || (
-        <button type="button" className="jump" onClick={() => follow.current(true)}>
+        <button type="button" className="jump" onClick={() => view.current.pin(true)}>
           <svg viewBox="0 0 24 24" aria-hidden="true">
             <path d="M12 5v14m-6-6 6 6 6-6" />
           </svg>
@@ -101,4 +57,200 @@ export function Scroller({ children, chatId }) {
       )}
     </div>
   );
+}
+
+/* The button that loads older messages; scrolling near to it does the same. After a press the focus goes on to the newest of
+what came, the one above what was there. */
+function Earlier({ hidden, onPress, messages }) {
+  const button = useRef(null);
+  const pressed = useRef(null);
+  const focused = useRef(false);
+  const before = useRef(hidden);
+  const [said, say] = useState("");
+
+  useLayoutEffect(() => {
+    const count = before.current - hidden;
+    before.current = hidden;
+    if (count <= 0) return;
+    const gone = focused.current && !button.current;
+    if (!pressed.current && !gone) return;
+    const all = messages();
+    const next = all[Math.max(all.indexOf(pressed.current) - 1, 0)];
+    pressed.current = null;
+    focused.current = false;
+    next.tabIndex = -1;
+    next.focus({ preventScroll: true });
+    say(`${count} earlier messages loaded`);
+  }, [hidden]);
+
+  const press = () => {
+    pressed.current = messages()[0];
+    say("");
+    onPress();
+  };
+  return (
+    <div className="earlier">
+      {hidden > 0 && (
+        <button
+          ref={button}
+          type="button"
+          className="quiet-text"
+          onClick={press}
+          onFocus={() => (focused.current = true)}
+          onBlur={() => (focused.current = false)}
+        >
+          Load earlier messages
+        </button>
+      )}
+      <span role="status" className="visually-hidden">
+        {said}
+      </span>
+    </div>
+  );
+}
+
+const articles = (content) => [...content.querySelectorAll("[role=log] > * > article")];
+
+/* What the reader sees of one chat, until `leave`. */
+function viewOf(area, content, given, onFollow) {
+  const log = content.querySelector("[role=log]");
+  let pinned = true;
+  let lastTop = 0;
+  let lastHeight = 0;
+  // What one reads and where it stands: a block of a message, and that message.
+  let anchors = [];
+  // A message that is to be there soon, and what then happens.
+  let sought = null;
+  // How many messages were hidden when older ones were last asked for.
+  let asked = null;
+
+  const place = (element) => element.getBoundingClientRect().top - area.getBoundingClientRect().top;
+  const settle = () => {
+    lastTop = area.scrollTop;
+    lastHeight = area.scrollHeight;
+  };
+  const toEnd = () => {
+    area.scrollTop = area.scrollHeight;
+    settle();
+  };
+  const moveTo = (element, top) => {
+    const by = place(element) - top;
+    if (by) area.scrollTop += by;
+    settle();
+  };
+  const note = () => {
+    const edge = area.getBoundingClientRect().top;
+    const message = firstBelow(log.children, edge);
+    const block = firstBelow(message?.querySelector(".prose")?.children ?? [], edge);
+    const id = message?.querySelector("article")?.id;
+    anchors = [block, message].filter(Boolean).map((element) => ({ element, id, top: place(element) }));
+  };
+  const hold = () => {
+    const anchor = anchors.find(({ element }) => element.isConnected);
+    const lost = anchors.at(-1);
+    if (anchor) moveTo(anchor.element, anchor.top);
+    // The page was loaded anew after a lost connection, with the newest messages only.
+    else if (lost?.id && given.current.hidden > 0 && !sought) {
+      const back = (article) => moveTo(article.parentElement, lost.top);
+      seek(lost.id, back, given.current.onEarlier, true);
+    }
+  };
+  const keep = () => {
+    if (pinned) toEnd();
+    else hold();
+    askAhead();
+  };
+  const askAhead = () => {
+    const { hidden, onEarlier } = given.current;
+    if (area.scrollTop > AHEAD) asked = null;
+    else if (hidden > 0 && hidden !== asked && !sought?.lost) {
+      asked = hidden;
+      onEarlier("");
+    }
+  };
+
+  const seek = (id, found, ask, lost = false) => {
+    const element = document.getElementById(id);
+    if (element) return found(element);
+    sought = { id, found, lost };
+    ask(id);
+  };
+  const onMessages = () => {
+    const element = sought && document.getElementById(sought.id);
+    if (element) {
+      const { found } = sought;
+      sought = null;
+      found(element);
+      note();
+    } else keep();
+  };
+
+  const pin = (value) => {
+    pinned = value;
+    if (sought?.lost) sought = null;
+    onFollow(value);
+    if (value) toEnd();
+    else note();
+  };
+  const onScroll = () => {
+    // What was read is not there, so this is not the reader's.
+    if (sought?.lost) return;
+    const below = area.scrollHeight - area.clientHeight - area.scrollTop;
+    // Content that shrinks moves the view up as well; that is not the reader.
+    const up = area.scrollTop < lastTop && area.scrollHeight >= lastHeight;
+    const moved = area.scrollTop !== lastTop;
+    settle();
+    if (pinned && up && below > NEAR) pin(false);
+    else if (!pinned && !up && below <= NEAR) pin(true);
+    // Not after a move of `hold`: its rounding would add up.
+    else if (!pinned && moved) note();
+    askAhead();
+  };
+  const onAct = () => {
+    if (!sought?.lost) return;
+    sought = null;
+    note();
+  };
+  const onWheel = (event) => {
+    onAct();
+    if (event.deltaY < 0 && area.scrollHeight > area.clientHeight && area.scrollTop > 0) pin(false);
+  };
+  // Who sends a message wants to see what comes.
+  const onSubmit = (event) => event.target.matches(".box, .edit") && pin(true);
+
+  // At once, before a scroll of the reader's is reported: it would be taken from where things stand now.
+  const messages = new MutationObserver(onMessages);
+  messages.observe(log, { childList: true });
+  const sizes = new ResizeObserver(keep);
+  sizes.observe(content);
+  sizes.observe(area);
+  area.addEventListener("scroll", onScroll, { passive: true });
+  area.addEventListener("wheel", onWheel, { passive: true });
+  area.addEventListener("pointerdown", onAct, { passive: true });
+  area.addEventListener("keydown", onAct);
+  document.addEventListener("submit", onSubmit);
+  pin(true);
+
+  const leave = () => {
+    messages.disconnect();
+    sizes.disconnect();
+    area.removeEventListener("scroll", onScroll);
+    area.removeEventListener("wheel", onWheel);
+    area.removeEventListener("pointerdown", onAct);
+    area.removeEventListener("keydown", onAct);
+    document.removeEventListener("submit", onSubmit);
+  };
+  return { pin, seek, leave };
+}
+
+/* The first of elements in a column that ends below a line; they are many, so by halves. */
+function firstBelow(elements, line) {
+  let low = 0;
+  let high = elements.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (elements[middle].getBoundingClientRect().bottom <= line) low = middle + 1;
+    else high = middle;
+  }
+  return elements[low];
 }

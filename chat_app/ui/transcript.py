@@ -1,54 +1,37 @@
 """The open chat's messages: the state that holds them.
 
-The state holds the messages as they were loaded, and apart from them those since: a changed list is sent whole, so the
-loaded ones must not change while the chat goes on. The text of a message that was followed live is never sent again.
-The components that show them are in `messages.py`.
+The state holds the newest messages as they were loaded, and apart from them those since, and the older ones that the
+reader asked for: a changed list is sent whole, so the loaded ones must not change while the chat goes on. The text of a
+message that was followed live is never sent again. The components that show them are in `messages.py`.
 """
 
-from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import reflex as rx
 
-from chat_app.errors import ChatError, Interrupted, NotFound
-from chat_app.models import Message, Role, Status
+from chat_app.errors import ChatError, NotFound
+from chat_app.models import Status
 from chat_app.service import get_service
-from chat_app.tree import PathItem
 from chat_app.turn import Turn
+from chat_app.ui.rows import Opinion, Row, message_row, path_opinions, path_rows
 
 # As after any message that is sent; not on a phone, where the keyboard would come unasked.
 FOCUS_BOX = "matchMedia('(hover: hover)').matches && document.querySelector('textarea[name=message]').focus()"
 
 
-class Row(TypedDict):
-    """A message as the page shows it; `figures` is its small print, `time` ISO 8601 in UTC.
-
-    `problem` is a sentence where it did not end well, and `cut` whether there is text to go on from. `version` is
-    `2 / 3` where there are several, `previous` and `next` the ids of those beside it.
-    """
-
-    id: str
-    role: str
-    content: str
-    status: str
-    problem: str
-    figures: str
-    time: str
-    cut: bool
-    version: str
-    previous: str
-    next: str
-
-
-class Opinion(TypedDict):
-    """What a person thinks of an answer: `rating` is 1 or -1, `remark` perhaps why."""
-
-    rating: int
-    remark: str
+# How many messages a chat shows at first, and how many more at a time: all come in one step of the browser's, which
+# must not take long while somebody scrolls.
+FIRST = 50
+MORE = 20
 
 
 class Transcript(rx.State):
+    """The page shows `earlier` from `earlier_from` on, then `loaded`, then `recent`; `hidden` messages come before."""
+
     open_chat: str = ""
+    hidden: int = 0
+    earlier: list[Row] = []
+    earlier_from: int = 0
     loaded: list[Row] = []
     recent: list[Row] = []
     # By message, apart from the rows: a thumb would send its whole list again.
@@ -89,7 +72,28 @@ class Transcript(rx.State):
     async def show(self, message_id: str) -> None:
         """Another version, with what follows from it."""
         await get_service().choose(message_id)
-        await self.load(self.open_chat)
+        await self.load(self.open_chat, self.hidden)
+
+    @rx.event
+    async def show_earlier(self, message_id: str) -> None:
+        """Some older messages, or as many as it takes to have this one."""
+        if message_id:
+            ids = [item.message.id for item in await get_service().store.path(self.open_chat)]
+            if message_id in ids:
+                await self._show_from(ids.index(message_id) - MORE // 2)
+        else:
+            await self._show_from(self.hidden - MORE)
+
+    @rx.event
+    async def show_named(self, message_id: str) -> None:
+        """What the address names, which is not on the page: an older message, or another version."""
+        store = get_service().store
+        message = await store.message(message_id)
+        if message is None or message.chat_id != self.open_chat:
+            return
+        if message_id not in [item.message.id for item in await store.path(self.open_chat)]:
+            await self.show(message_id)
+        await self.show_earlier(message_id)
 
     @rx.event
     async def rate(self, message_id: str, rating: int) -> Any:
@@ -134,9 +138,10 @@ class Transcript(rx.State):
             return rx.toast.error(error.message)
         return None
 
-    async def load(self, chat_id: str) -> None:
-        """Show a chat as it is stored; what still runs counts as recent."""
-        self.open_chat, self.loaded, self.recent, self.opinions = chat_id, [], [], {}
+    async def load(self, chat_id: str, hidden: int | None = None) -> None:
+        """A chat as it is stored, its newest messages or all but the oldest `hidden`; what runs counts as recent."""
+        self.open_chat, self.opinions = chat_id, {}
+        self._show_nothing()
         self.editing = self.remarking = ""
         self.missing = self.loading = False
         running = get_service().turns.running(chat_id)
@@ -148,26 +153,56 @@ class Transcript(rx.State):
         except NotFound:
             self.missing = True
             return
-        rows = _rows(path)
-        self.opinions = _opinions(path)
+        newest = max(len(path) - FIRST, 0)
+        self.hidden = newest if hidden is None else min(hidden, newest)
+        self.opinions = path_opinions(path)
+        rows = path_rows(path[self.hidden :])
         ended = next((i for i, row in enumerate(rows) if row["status"] == Status.streaming), len(rows))
         self.loaded, self.recent = rows[:ended], rows[ended:]
 
-    def begin(self, turn: Turn) -> None:
+    async def begin(self, turn: Turn) -> None:
         """Show a turn that starts to be followed; what it is another version of gives way, with all that came after."""
         self.running = turn.id
         new = [message_row(turn.reply)]
         if not self._cut_after(turn.user.id):
             new = [message_row(turn.user), *new]
-            if not self._cut_after(turn.user.parent_id):
-                self.loaded, self.recent = [], []
+            if turn.user.parent_id is None:
+                self._show_nothing()
+            elif not self._cut_after(turn.user.parent_id):
+                # It follows a message that is not on the page.
+                await self.load(self.open_chat, self.hidden)
+                return
         self.recent = [*self.recent, *new]
 
     async def end(self) -> None:
         """Show how a followed turn ended; its text is on the page already."""
         self.running = ""
-        new = {row["id"]: row for row in _rows(await get_service().store.path(self.open_chat))}
+        new = {row["id"]: row for row in path_rows(await get_service().store.path(self.open_chat))}
         self.recent = [_without_text(new.get(row["id"], row), row) for row in self.recent]
+
+    async def _show_from(self, start: int) -> None:
+        """Show the path from its message number `start` on, counted from 0, if that is more than now."""
+        start = max(start, 0)
+        if start >= self.hidden:
+            return
+        sent_from = self.hidden - self.earlier_from
+        if start < sent_from:
+            end = sent_from + len(self.earlier)
+            path = await get_service().store.path(self.open_chat)
+            after = [*self.loaded, *self.recent][:1]
+            if [item.message.id for item in path[end : end + 1]] != [row["id"] for row in after]:
+                # Another tab shows another version by now.
+                await self.load(self.open_chat, start)
+                return
+            # The list is sent whole: were it a few rows longer each time, what is sent would grow with the square.
+            sent_from = max(min(start, end - 2 * len(self.earlier)), 0)
+            self.earlier = path_rows(path[sent_from:end])
+        self.earlier_from = start - sent_from
+        self.hidden = start
+
+    def _show_nothing(self) -> None:
+        self.hidden = self.earlier_from = 0
+        self.earlier, self.loaded, self.recent = [], [], []
 
     def _cut_after(self, message_id: str | None) -> bool:
         """Take away what comes after a message; False where it is not shown."""
@@ -177,23 +212,10 @@ class Transcript(rx.State):
             if end < len(self.loaded):
                 self.loaded = self.loaded[:end]
             self.recent = []
+        elif (end := _end_of(self.earlier[self.earlier_from :], message_id)) is not None:
+            self.earlier = self.earlier[: self.earlier_from + end]
+            self.loaded, self.recent = [], []
         return end is not None
-
-
-def _rows(path: Sequence[PathItem]) -> list[Row]:
-    rows = []
-    for item in path:
-        row = message_row(item.message)
-        if item.of > 1:
-            row["version"] = f"{item.number} / {item.of}"
-            row["previous"], row["next"] = item.previous_id or "", item.next_id or ""
-        rows.append(row)
-    return rows
-
-
-def _opinions(path: Sequence[PathItem]) -> dict[str, Opinion]:
-    rated = (item.message for item in path if item.message.rating)
-    return {message.id: Opinion(rating=message.rating, remark=message.remark) for message in rated}
 
 
 def _without_text(row: Row, shown: Row) -> Row:
@@ -203,45 +225,3 @@ def _without_text(row: Row, shown: Row) -> Row:
 def _end_of(rows: list[Row], message_id: str | None) -> int | None:
     """The index after the row of a message."""
     return next((i + 1 for i, row in enumerate(rows) if row["id"] == message_id), None)
-
-
-def message_row(message: Message) -> Row:
-    return Row(
-        id=message.id,
-        role=message.role,
-        content=message.content,
-        status=message.status,
-        problem=_problem(message),
-        figures=_figures(message),
-        time=message.created_at.isoformat(timespec="seconds"),
-        cut=bool(message.content) and message.status != Status.complete,
-        version="",
-        previous="",
-        next="",
-    )
-
-
-def _problem(message: Message) -> str:
-    if message.status == Status.stopped:
-        return "Stopped"
-    if message.status == Status.interrupted:
-        return Interrupted().message
-    if message.status == Status.failed:
-        return str((message.error or {}).get("message", "The answer failed. Try again."))
-    return ""
-
-
-def _figures(message: Message) -> str:
-    """Model, time to first token, tokens a second."""
-    if message.role != Role.assistant or message.first_token_ms is None:
-        return ""
-    parts = [message.model or "", f"first token {_duration(message.first_token_ms)}"]
-    tokens = (message.usage or {}).get("completion_tokens")
-    writing_ms = (message.duration_ms or 0) - message.first_token_ms
-    if tokens and writing_ms > 0:
-        parts.append(f"{tokens / writing_ms * 1000:.0f} tokens/s")
-    return " · ".join(part for part in parts if part)
-
-
-def _duration(ms: int) -> str:
-    return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"

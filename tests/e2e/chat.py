@@ -45,6 +45,7 @@ class ChatPage:
         self.answers = page.get_by_role("article", name="Assistant said")
         self.status = page.get_by_role("status").filter(visible=None)
         self.chats = page.get_by_role("navigation", name="Chats").get_by_role("link")
+        self.earlier = page.get_by_role("button", name="Load earlier messages")
         self.toasts = page.locator("[data-sonner-toast]")
         self._before: str | None = None
 
@@ -99,3 +100,18 @@ class ChatPage:
 
 def fold(text: str) -> str:
     return " ".join(text.split())
+
+
+def import_chat(app: App, turns: int) -> tuple[str, list[str]]:
+    """A chat of so many questions and answers, put in at once; returns its id and those of its messages."""
+    messages: list[dict[str, Any]] = []
+    for number in range(turns):
+        answer = f"**Answer {number}** with `code`, a list:\n\n- one\n- two\n\n```python\nprint({number})\n```\n"
+        for role, content in (("user", f"Question {number}?"), ("assistant", answer + f"\n{'and so on ' * number}")):
+            parent = messages[-1]["id"] if messages else None
+            messages.append({"id": str(len(messages)), "parent_id": parent, "role": role, "content": content})
+    file = {"version": 1, "chat": {"title": f"{turns} turns"}, "messages": messages}
+    with httpx.Client(base_url=app.url) as client:
+        chat_id: str = client.post("/chats/import", json=file).raise_for_status().json()["id"]
+        stored = client.get("/messages/", params={"chat_id": chat_id, "limit": 500}).raise_for_status().json()
+    return chat_id, [message["id"] for message in stored["messages"]]

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
+from chat_app.ui.transcript import FIRST, MORE
 from tests.app import App
-from tests.e2e.chat import ChatPage
+from tests.e2e.chat import ChatPage, import_chat
 from tests.e2e.embed import EmbedPage
 from tests.npm import npm_install
 
@@ -86,8 +87,17 @@ async def remark_open(chat: ChatPage) -> None:
     await expect(chat.page.get_by_role("textbox", name="Remark")).to_be_visible()
 
 
+async def earlier_messages(chat: ChatPage) -> None:
+    chat_id, _ = import_chat(chat.app, 60)
+    await chat.open(f"/c/{chat_id}")
+    await chat.earlier.focus()
+    await expect(chat.page.get_by_role("article")).to_have_count(FIRST + MORE)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("state", [empty, in_a_chat, during_an_answer, failed, search_open, settings_open, remark_open])
+@pytest.mark.parametrize(
+    "state", [empty, in_a_chat, during_an_answer, failed, search_open, settings_open, remark_open, earlier_messages]
+)
 async def test_axe_finds_nothing(page: Page, app: App, axe: str, theme: str, state: State) -> None:
     await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     chat = await ChatPage(page, app).open()

@@ -6,13 +6,12 @@ How long that takes is not asserted here, for the machine may be busy: `make ben
 from collections import Counter
 from collections.abc import Callable
 
-import httpx
 import pytest
 from playwright.async_api import CDPSession, Page, expect
 
+from chat_app.ui.transcript import FIRST
 from tests.app import App
-from tests.e2e.chat import ChatPage
-from tests.provider_client import script
+from tests.e2e.chat import ChatPage, import_chat
 
 pytestmark = pytest.mark.anyio
 
@@ -29,21 +28,21 @@ WATCH = """() => {
 }"""
 
 
+@pytest.mark.parametrize("to_the_top", [False, True], ids=["newest", "all 200"])
 async def test_finished_messages_do_not_render_again_while_an_answer_grows(
-    page: Page, app: App, figure: Callable[[object], None]
+    page: Page, app: App, figure: Callable[[object], None], to_the_top: bool
 ) -> None:
-    chat_id = None
-    with httpx.Client(base_url=app.url, timeout=60) as client:
-        for number in range(100):
-            text = script(text=f"**Answer {number}** with `code`, a list:\\n\\n- one\\n- two")
-            body = {"content": text, "chat_id": chat_id}
-            chat_id = client.post("/messages/", json=body).raise_for_status().json()["chat_id"]
-    chat = await ChatPage(page, app).open(f"/c/{chat_id}")
-    await expect(page.get_by_role("article")).to_have_count(200)
+    chat_id, ids = import_chat(app, 100)
+    # Once with its newest messages only, once with all that were loaded on the way to the first.
+    chat = await ChatPage(page, app).open(f"/c/{chat_id}" + (f"#{ids[0]}" if to_the_top else ""))
+    shown = 200 if to_the_top else FIRST
+    await expect(page.get_by_role("article")).to_have_count(shown)
     await page.wait_for_load_state("networkidle")
-    assert await page.evaluate(WATCH) == 200
+    # The mark of the one that the address names goes after a while.
+    await expect(page.locator(".named")).to_have_count(0)
+    assert await page.evaluate(WATCH) == shown
     await chat.ask(tokens=500, interval_ms=5)
-    await expect(chat.answers.nth(100).locator(".prose")).to_contain_text("tok499")
+    await expect(chat.answers.nth(shown // 2).locator(".prose")).to_contain_text("tok499")
     seen = await page.evaluate("window.seen")
     figure(f"long tasks while 500 tokens came: {[round(task) for task in seen['long']]}")
     assert seen["changed"] == 0

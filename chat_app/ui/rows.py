@@ -1,0 +1,93 @@
+"""The rows of a transcript: messages as the page shows them. Pure; no state."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from chat_app.errors import Interrupted
+from chat_app.models import Message, Role, Status
+from chat_app.tree import PathItem
+
+
+class Row(TypedDict):
+    """A message as the page shows it; `figures` is its small print, `time` ISO 8601 in UTC.
+
+    `problem` is a sentence where it did not end well, and `cut` whether there is text to go on from. `version` is
+    `2 / 3` where there are several, `previous` and `next` the ids of those beside it.
+    """
+
+    id: str
+    role: str
+    content: str
+    status: str
+    problem: str
+    figures: str
+    time: str
+    cut: bool
+    version: str
+    previous: str
+    next: str
+
+
+class Opinion(TypedDict):
+    """What a person thinks of an answer: `rating` is 1 or -1, `remark` perhaps why."""
+
+    rating: int
+    remark: str
+
+
+def path_rows(path: Sequence[PathItem]) -> list[Row]:
+    rows = []
+    for item in path:
+        row = message_row(item.message)
+        if item.of > 1:
+            row["version"] = f"{item.number} / {item.of}"
+            row["previous"], row["next"] = item.previous_id or "", item.next_id or ""
+        rows.append(row)
+    return rows
+
+
+def path_opinions(path: Sequence[PathItem]) -> dict[str, Opinion]:
+    rated = (item.message for item in path if item.message.rating)
+    return {message.id: Opinion(rating=message.rating, remark=message.remark) for message in rated}
+
+
+def message_row(message: Message) -> Row:
+    return Row(
+        id=message.id,
+        role=message.role,
+        content=message.content,
+        status=message.status,
+        problem=_problem(message),
+        figures=_figures(message),
+        time=message.created_at.isoformat(timespec="seconds"),
+        cut=bool(message.content) and message.status != Status.complete,
+        version="",
+        previous="",
+        next="",
+    )
+
+
+def _problem(message: Message) -> str:
+    if message.status == Status.stopped:
+        return "Stopped"
+    if message.status == Status.interrupted:
+        return Interrupted().message
+    if message.status == Status.failed:
+        return str((message.error or {}).get("message", "The answer failed. Try again."))
+    return ""
+
+
+def _figures(message: Message) -> str:
+    """Model, time to first token, tokens a second."""
+    if message.role != Role.assistant or message.first_token_ms is None:
+        return ""
+    parts = [message.model or "", f"first token {_duration(message.first_token_ms)}"]
+    tokens = (message.usage or {}).get("completion_tokens")
+    writing_ms = (message.duration_ms or 0) - message.first_token_ms
+    if tokens and writing_ms > 0:
+        parts.append(f"{tokens / writing_ms * 1000:.0f} tokens/s")
+    return " · ".join(part for part in parts if part)
+
+
+def _duration(ms: int) -> str:
+    return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
