@@ -27,6 +27,7 @@ MAX_MESSAGES = 20_000
 MAX_MESSAGE_CHARS = 2_000_000
 MAX_DETAIL_BYTES = 20_000
 MAX_REMARK_CHARS = 2_000
+MAX_SYSTEM_PROMPT_CHARS = 32_000
 HEADINGS = {Role.user: "You", Role.assistant: "Assistant"}
 
 
@@ -67,7 +68,7 @@ TitleText = Annotated[
 ModelName = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable)
 ]
-SystemPrompt = Annotated[str, StringConstraints(max_length=32_000), AfterValidator(_storable)]
+SystemPrompt = Annotated[str, StringConstraints(max_length=MAX_SYSTEM_PROMPT_CHARS), AfterValidator(_storable)]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Rating = Annotated[int, Field(ge=-1, le=1)]
 Remark = Annotated[str, StringConstraints(max_length=MAX_REMARK_CHARS), AfterValidator(_storable)]

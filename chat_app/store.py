@@ -1,7 +1,7 @@
 """Every SQL statement but those of `search`. One short async session per call; rows come out detached, never to be
 written through. A chat in the trash is not found by anything but `restore_chat` and `empty_trash`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -79,12 +79,7 @@ class Store:
         Raises:
             NotFound: there is no such chat.
         """
-        if unknown := values.keys() - SETTABLE:
-            raise TypeError(f"a chat has no settable {', '.join(sorted(unknown))}")
-        if "title" in values:
-            values = {"named": True} | values
-        for name in values.keys() & {"model", "system_prompt"}:
-            values[name] = (values[name] or "").strip() or None
+        values = _settable(values)
         async with self._writing() as session:
             if values:
                 await _change_chat(session, chat_id, **values)
@@ -223,11 +218,17 @@ class Store:
     # Turns
 
     async def begin_turn(
-        self, content: str, chat_id: str | None = None, key: str | None = None, edit_of: str | None = None
+        self,
+        content: str,
+        chat_id: str | None = None,
+        key: str | None = None,
+        edit_of: str | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> tuple[Message, Message, bool]:
         """Save the user's message and the empty reply in one transaction; no chat id makes a new chat.
 
         The message continues the shown path; with `edit_of` it is another version of that user's message, in its chat.
+        `settings` are those of a new chat, as `set_chat` takes them.
 
         Returns:
             The user's message, the assistant's, whose id is the turn's, and whether they are new: an idempotency key
@@ -239,7 +240,7 @@ class Store:
         """
         try:
             async with self._writing() as session:
-                chat_id, parent_id = await _chat_and_parent(session, content, chat_id, edit_of)
+                chat_id, parent_id = await _chat_and_parent(session, content, chat_id, edit_of, settings or {})
                 user = Message(chat_id=chat_id, parent_id=parent_id, role=Role.user, content=content)
                 reply = Message(
                     chat_id=chat_id,
@@ -334,6 +335,16 @@ def _no_answer() -> NotFound:
     return NotFound("There is no such answer. Its chat may have been deleted.")
 
 
+def _settable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What `set_chat` was given, as columns."""
+    if unknown := values.keys() - SETTABLE:
+        raise TypeError(f"a chat has no settable {', '.join(sorted(unknown))}")
+    columns: dict[str, Any] = {"named": True, **values} if "title" in values else dict(values)
+    for name in columns.keys() & {"model", "system_prompt"}:
+        columns[name] = (columns[name] or "").strip() or None
+    return columns
+
+
 async def _chat(session: AsyncSession, chat_id: str) -> Chat:
     # PostgreSQL takes no NUL, not even in a question.
     chat = None if "\0" in chat_id else await session.get(Chat, chat_id)
@@ -371,7 +382,7 @@ async def _delete(session: AsyncSession, chat_id: str) -> None:
 
 
 async def _chat_and_parent(
-    session: AsyncSession, content: str, chat_id: str | None, edit_of: str | None
+    session: AsyncSession, content: str, chat_id: str | None, edit_of: str | None, settings: Mapping[str, Any]
 ) -> tuple[str, str | None]:
     """The chat of a new message of the user's, made if need be, and what it follows."""
     edited = await _message(session, edit_of) if edit_of is not None else None
@@ -380,7 +391,7 @@ async def _chat_and_parent(
             raise NotFound("There is no such question in this chat. It may have been deleted.")
         chat_id = edited.chat_id
     if chat_id is None:
-        chat = Chat(title=_title(content))
+        chat = Chat(**{"title": _title(content)} | _settable(settings))
         session.add(chat)
         await session.flush()
         return chat.id, None

@@ -7,7 +7,7 @@ is handed in), SQL (`store`), and how readers encode what they read (`api`, `ui`
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -66,11 +66,17 @@ class Turns:
         self.version = 0
 
     async def start(
-        self, content: str, chat_id: str | None = None, key: str | None = None, edit_of: str | None = None
+        self,
+        content: str,
+        chat_id: str | None = None,
+        key: str | None = None,
+        edit_of: str | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> Turn:
         """Save the user's message and begin the reply; no chat id makes a new chat, a known key gives its turn again.
 
-        With `edit_of` the message is a new version of that question, in its chat.
+        With `edit_of` the message is a new version of that question, in its chat. `settings` are those of a new chat,
+        as `store.set_chat` takes them.
 
         Raises:
             ShuttingDown: the server is about to end.
@@ -83,7 +89,7 @@ class Turns:
         self._check(content)
         if key is not None and (known := await self._store.message_by_key(key)):
             return await self.find(known.id)
-        return await self._shielded(self._begin(content, chat_id, key, edit_of))
+        return await self._shielded(self._begin(content, chat_id, key, edit_of, settings))
 
     async def again(self, reply_id: str, *, go_on: bool = False) -> Turn:
         """Answer a question once more: a new version of the reply, from the start, or going on where the old one ended.
@@ -196,9 +202,16 @@ class Turns:
         beginning.add_done_callback(self._beginning.discard)
         return await self.find(await asyncio.shield(beginning))
 
-    async def _begin(self, content: str, chat_id: str | None, key: str | None, edit_of: str | None) -> str:
+    async def _begin(
+        self,
+        content: str,
+        chat_id: str | None,
+        key: str | None,
+        edit_of: str | None,
+        settings: Mapping[str, Any] | None,
+    ) -> str:
         try:
-            user, reply, new = await self._store.begin_turn(content, chat_id, key, edit_of)
+            user, reply, new = await self._store.begin_turn(content, chat_id, key, edit_of, settings)
         except TurnRunning as busy:
             if busy.turn_id in self._runs:
                 raise

@@ -180,6 +180,28 @@ async def earlier(chat: ChatPage, ids: list[str]) -> None:
     await chat.earlier.focus()
 
 
+async def new_settings(chat: ChatPage, _ids: list[str]) -> None:
+    """What was chosen for a chat that is only about to begin."""
+    await settings(chat, [])
+    await chat.page.get_by_role("button", name="Save").click()
+    await expect(chat.page.get_by_text("own prompt")).to_be_visible()
+    await expect(chat.toasts).to_have_count(0)
+
+
+async def settings(chat: ChatPage, _ids: list[str]) -> None:
+    await chat.open()
+    await chat.page.get_by_role("button", name="Settings of this chat").click()
+    await chat.page.get_by_role("textbox", name="System prompt").fill("Answer in one sentence.")
+    await chat.page.get_by_role("spinbutton", name="Temperature").fill("0.2")
+
+
+async def search(chat: ChatPage, _ids: list[str]) -> None:
+    await chat.open()
+    await chat.page.keyboard.press("Control+k")
+    await chat.page.get_by_role("searchbox", name="Search").fill("sky")
+    await expect(chat.page.get_by_role("list", name="Results").get_by_role("link").first).to_be_visible()
+
+
 async def missing(chat: ChatPage, _ids: list[str]) -> None:
     await chat.page.goto(f"{chat.app.url}/c/no-such-chat")
     await expect(chat.page.get_by_role("heading", name="This chat is not here")).to_be_visible()
@@ -200,6 +222,9 @@ STATES: dict[str, Callable[[ChatPage, list[str]], Awaitable[None]]] = {
     "failed": failed,
     "remark": remark,
     "earlier": earlier,
+    "settings": settings,
+    "new-settings": new_settings,
+    "search": search,
     "missing": missing,
     "drawer": drawer,
 }

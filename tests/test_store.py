@@ -451,6 +451,19 @@ async def test_a_chat_has_settings_of_its_own(store: Store) -> None:
         await store.set_chat(chat.id, deleted_at=now())
 
 
+async def test_a_new_chat_has_its_settings_from_its_first_message_on(store: Store) -> None:
+    values = {"model": "m", "system_prompt": " Be brief. ", "temperature": 0.0}
+    user, _, _ = await store.begin_turn("hello", settings=values)
+    chat = await store.chat(user.chat_id)
+    assert (chat.title, chat.model, chat.system_prompt, chat.temperature) == ("hello", "m", "Be brief.", 0.0)
+    with pytest.raises(TypeError):
+        await store.begin_turn("hello", settings={"deleted_at": now()})
+    # They are a new chat's: one that is there keeps its own.
+    other = await store.create_chat()
+    await store.begin_turn("hello", other.id, settings=values)
+    assert (await store.chat(other.id)).model is None
+
+
 async def test_who_named_a_chat(store: Store) -> None:
     mine, unnamed = await store.create_chat("Mine"), await store.create_chat()
     assert (mine.named, unnamed.named) == (True, False)

@@ -293,6 +293,8 @@ async def test_the_source_gets_the_options_that_are_set(store: Store) -> None:
     last = (await store.messages(chat.id))[-1]
     await end(await turns.again(last.id))
     assert asked[-1] == {"model": "m"}
+    await end(await turns.start("hello", settings={"model": "n", "temperature": 0.5}))
+    assert asked[-1] == {"model": "n", "temperature": 0.5}
     await turns.close()
 
 

@@ -47,12 +47,16 @@ class Composer(rx.State):
 
     async def _send(self, content: str) -> Any:
         transcript = await self.get_state(Transcript)
+        settings = await self.get_state(ChatSettings)
         try:
-            turn = await get_service().turns.start(content, transcript.open_chat or None)
+            turn = await get_service().turns.start(
+                content, transcript.open_chat or None, settings=settings.of_new_chat()
+            )
         except ChatError as error:
             return [_restore(content), rx.toast.error(error.message)]
         if not transcript.open_chat:
             transcript.open_chat = turn.chat_id
+            settings.began()
             (await self.get_state(Live)).follow_from(turn.chat_id)
             return rx.redirect(f"/c/{turn.chat_id}")
         return None
@@ -99,18 +103,17 @@ def stop_button() -> rx.Component:
 
 
 def model_button() -> rx.Component:
-    """What answers; in a chat it opens that chat's settings."""
-    return rx.cond(
-        Transcript.open_chat == "",
-        rx.el.span(Composer.model, class_name="model"),
-        rx.el.button(
-            Composer.model,
-            icon("sliders-horizontal"),
-            rx.el.span("Settings of this chat", class_name="visually-hidden"),
-            type="button",
-            class_name="model",
-            on_click=[ChatSettings.load, open_dialog("settings")],
-        ),
+    """What answers and how; it opens the settings of the chat, also of one that is only about to begin."""
+    own = ChatSettings.own
+    return rx.el.button(
+        rx.el.span(rx.cond(own["model"], own["model"], Composer.model), class_name="model-name"),
+        rx.cond(own["system_prompt"], rx.el.span("own prompt")),
+        rx.cond(own["temperature"], rx.el.span("temperature " + own["temperature"])),
+        icon("sliders-horizontal"),
+        rx.el.span("Settings of this chat", class_name="visually-hidden"),
+        type="button",
+        class_name="model",
+        on_click=[ChatSettings.open, open_dialog("settings")],
     )
 
 

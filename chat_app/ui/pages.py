@@ -11,7 +11,7 @@ from chat_app.ui.loading import skeleton
 from chat_app.ui.messages import transcript
 from chat_app.ui.search import search_dialog
 from chat_app.ui.session import Session
-from chat_app.ui.settings import settings_dialog
+from chat_app.ui.settings import ChatSettings, settings_dialog
 from chat_app.ui.shortcuts import shortcut_list
 from chat_app.ui.theme import NAME
 from chat_app.ui.transcript import Transcript
@@ -34,7 +34,7 @@ def add_pages(app: rx.App) -> None:
         route=ROUTE,
         title=NAME,
         image="/favicon.svg",
-        on_load=[Session.begin, Composer.load, Chats.watch, Live.open],
+        on_load=[Session.begin, Composer.load, Chats.watch, Live.open, ChatSettings.show],
     )
 
 

@@ -1,105 +1,159 @@
-"""The settings of the open chat: model, system prompt, temperature; and the theme of this browser."""
+"""The settings of a chat: model, system prompt, temperature."""
 
-from typing import Any
+from typing import Any, TypedDict
 
 import reflex as rx
 
-from chat_app.errors import ChatError
+from chat_app.chatfile import MAX_SYSTEM_PROMPT_CHARS
+from chat_app.errors import ChatError, NotFound
+from chat_app.models import Chat
 from chat_app.service import get_service
 from chat_app.ui.dialogs import close_dialog, dialog
 from chat_app.ui.transcript import Transcript
 
-DEFAULT_TEMPERATURE = 1.0
+
+class Own(TypedDict):
+    """What a chat has of its own, as the form shows it; empty is the app's default."""
+
+    model: str
+    system_prompt: str
+    temperature: str
+
+
+NOTHING = Own(model="", system_prompt="", temperature="")
 
 
 class ChatSettings(rx.State):
+    """Of the open chat; on the empty page, of the chat that its first message will begin."""
+
+    own: Own = NOTHING
     models: list[str] = []
-    model: str = ""
-    system_prompt: str = ""
-    temperature: str = ""
     problem: str = ""
+    # Another form each time the dialog opens: what was typed but not saved is not there again.
+    opened: int = 0
+    _new: Own = NOTHING
 
     @rx.event
-    async def load(self) -> None:
-        """What the dialog shows when it opens."""
-        service = get_service()
-        transcript = await self.get_state(Transcript)
-        self.problem = ""
+    async def show(self) -> None:
+        """What is set for the chat that the page shows."""
+        chat_id = (await self.get_state(Transcript)).open_chat
         try:
-            self.models = await service.openai.models()
+            self.own = _shown(await get_service().store.chat(chat_id)) if chat_id else self._new
+        except NotFound:
+            self.own = NOTHING
+
+    @rx.event
+    async def open(self) -> Any:
+        await self.show()
+        self.opened += 1
+        return ChatSettings.list_models
+
+    @rx.event(background=True)
+    async def list_models(self) -> None:
+        models, problem = [], ""
+        # Outside the state's lock: a provider that does not answer must not hold the page up.
+        try:
+            models = await get_service().openai.models()
         except ChatError as error:
-            self.models, self.problem = [], error.message
-        if transcript.open_chat:
-            chat = await service.store.chat(transcript.open_chat)
-            self.model = chat.model or ""
-            self.system_prompt = chat.system_prompt or ""
-            self.temperature = "" if chat.temperature is None else f"{chat.temperature:g}"
+            problem = error.message
+        async with self:
+            self.models, self.problem = models, problem
 
     @rx.event
     async def save(self, form: dict[str, Any]) -> Any:
-        transcript = await self.get_state(Transcript)
-        temperature = str(form.get("temperature", "")).strip()
+        chat_id = (await self.get_state(Transcript)).open_chat
         try:
-            value = float(temperature) if temperature else None
+            values = _values(form)
         except ValueError:
-            value = -1.0
-        if value is not None and not 0 <= value <= 2:
             return rx.toast.error("The temperature is a number between 0 and 2; leave it empty for the model's own.")
-        await get_service().set_chat(
-            transcript.open_chat,
-            model=form.get("model") or None,
-            system_prompt=str(form.get("system_prompt", "")).strip() or None,
-            temperature=value,
-        )
-        return [close_dialog("settings"), rx.toast("Saved. It counts from the next message on.")]
+        if chat_id:
+            try:
+                self.own = _shown(await get_service().set_chat(chat_id, **values))
+            except NotFound as error:
+                return rx.toast.error(error.message)
+        else:
+            self.own = self._new = _shown(Chat(title="", **values))
+        count = "next" if chat_id else "first"
+        return [close_dialog("settings"), rx.toast(f"Saved. It counts from the {count} message on.")]
+
+    def of_new_chat(self) -> dict[str, Any]:
+        """`store.set_chat`'s values."""
+        return _values(self._new)
+
+    def began(self) -> None:
+        """The new chat has its settings now."""
+        # As people know it from ChatGPT and Open WebUI: the model that they picked last for a new chat is that of the
+        # next one too, as the box says; a system prompt and a temperature, which are easily forgotten, are not.
+        self._new = Own(NOTHING | {"model": self._new["model"]})
+
+
+def _shown(chat: Chat) -> Own:
+    return Own(
+        model=chat.model or "",
+        system_prompt=chat.system_prompt or "",
+        temperature="" if chat.temperature is None else f"{chat.temperature:g}",
+    )
+
+
+def _values(form: dict[str, Any] | Own) -> dict[str, Any]:
+    """Raises ValueError: the temperature is none."""
+    temperature = str(form.get("temperature", "")).strip()
+    value = float(temperature) if temperature else None
+    if value is not None and not 0 <= value <= 2:
+        raise ValueError
+    prompt = str(form.get("system_prompt", "")).strip()[:MAX_SYSTEM_PROMPT_CHARS]
+    return {"model": str(form.get("model", "")) or None, "system_prompt": prompt or None, "temperature": value}
 
 
 def settings_dialog() -> rx.Component:
-    return dialog(
-        "settings",
-        "Settings of this chat",
-        rx.el.form(
-            field(
-                "Model",
-                rx.el.select(
-                    rx.el.option("The app's default", value=""),
-                    rx.foreach(ChatSettings.models, lambda model: rx.el.option(model, value=model)),
-                    name="model",
-                    default_value=ChatSettings.model,
-                    class_name="field",
-                    key=ChatSettings.model,
-                ),
+    return dialog("settings", "Settings of this chat", settings_form(key=ChatSettings.opened))
+
+
+def settings_form(key: rx.Var[int]) -> rx.Component:
+    own = ChatSettings.own
+    return rx.el.form(
+        field("Model", model_choice(own["model"])),
+        field(
+            "System prompt",
+            rx.el.textarea(
+                name="system_prompt",
+                default_value=own["system_prompt"],
+                placeholder="The app's default",
+                max_length=MAX_SYSTEM_PROMPT_CHARS,
+                rows=4,
+                class_name="field",
             ),
-            field(
-                "System prompt",
-                rx.el.textarea(
-                    name="system_prompt",
-                    default_value=ChatSettings.system_prompt,
-                    placeholder="The app's default",
-                    rows=4,
-                    class_name="field",
-                    key=ChatSettings.system_prompt,
-                ),
-            ),
-            field(
-                "Temperature",
-                rx.el.input(
-                    name="temperature",
-                    type="number",
-                    min=0,
-                    max=2,
-                    step=0.1,
-                    default_value=ChatSettings.temperature,
-                    placeholder="The model's own",
-                    class_name="field",
-                    key=ChatSettings.temperature,
-                ),
-            ),
-            rx.cond(ChatSettings.problem != "", rx.el.p(ChatSettings.problem, class_name="hint")),
-            rx.el.button("Save", type="submit", class_name="button"),
-            on_submit=ChatSettings.save,
-            class_name="settings",
         ),
+        field(
+            "Temperature",
+            rx.el.input(
+                name="temperature",
+                type="number",
+                min=0,
+                max=2,
+                step=0.1,
+                default_value=own["temperature"],
+                placeholder="The model's own",
+                class_name="field",
+            ),
+        ),
+        rx.cond(ChatSettings.problem != "", rx.el.p(ChatSettings.problem, class_name="hint")),
+        rx.el.button("Save", type="submit", class_name="button"),
+        on_submit=ChatSettings.save,
+        class_name="settings",
+        key=key,
+    )
+
+
+def model_choice(chosen: rx.Var[str]) -> rx.Component:
+    return rx.el.select(
+        rx.el.option("The app's default", value=""),
+        # Also where the provider does not list it (any more): saving something else must not change it.
+        rx.cond(chosen, rx.el.option(chosen, value=chosen)),
+        rx.foreach(ChatSettings.models, lambda model: rx.cond(model == chosen, None, rx.el.option(model, value=model))),
+        name="model",
+        default_value=chosen,
+        class_name="field",
     )
 
 

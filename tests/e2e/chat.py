@@ -52,7 +52,7 @@ class ChatPage:
     async def open(self, path: str = "/") -> "ChatPage":
         await self.page.goto(self.app.url + path)
         # The page is drawn before it is connected; the model's name comes over the connection.
-        await expect(self.page.locator(".model")).not_to_be_empty()
+        await expect(self.page.locator(".model-name")).not_to_be_empty()
         return self
 
     async def ask(self, content: str = "", **keys: Any) -> None:

@@ -80,6 +80,15 @@ async def settings_open(chat: ChatPage) -> None:
     await expect(chat.page.get_by_role("dialog")).to_be_visible()
 
 
+async def settings_of_a_new_chat(chat: ChatPage) -> None:
+    await chat.page.get_by_role("button", name="Settings of this chat").click()
+    await chat.page.get_by_role("textbox", name="System prompt").fill("Be brief.")
+    await chat.page.get_by_role("spinbutton", name="Temperature").fill("0.2")
+    await chat.page.get_by_role("button", name="Save").click()
+    await expect(chat.page.get_by_text("own prompt")).to_be_visible()
+    await chat.page.get_by_role("button", name="Settings of this chat").click()
+
+
 async def remark_open(chat: ChatPage) -> None:
     await chat.ask("Hello")
     await chat.ended()
@@ -96,7 +105,18 @@ async def earlier_messages(chat: ChatPage) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "state", [empty, in_a_chat, during_an_answer, failed, search_open, settings_open, remark_open, earlier_messages]
+    "state",
+    [
+        empty,
+        in_a_chat,
+        during_an_answer,
+        failed,
+        search_open,
+        settings_open,
+        settings_of_a_new_chat,
+        remark_open,
+        earlier_messages,
+    ],
 )
 async def test_axe_finds_nothing(page: Page, app: App, axe: str, theme: str, state: State) -> None:
     await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
