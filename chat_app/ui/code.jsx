@@ -11,8 +11,8 @@ import {
 } from "streamdown";
 import { createCodePlugin } from "@streamdown/code";
 
-// On our grey the reds of the plain light theme have too little contrast.
-const THEMES = ["github-light-high-contrast", "github-dark"];
+// On our greys the reds of the plain light theme and the comments of the plain dark one have too little contrast.
+const THEMES = ["github-light-high-contrast", "github-dark-default"];
 const shiki = createCodePlugin({ themes: THEMES });
 
 // What is shown as something else than code.

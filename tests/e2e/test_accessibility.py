@@ -28,8 +28,8 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "axe-core" / "axe.min.js").read_text()
 
 
-# A formula, and a diagram that cannot be drawn.
-EXTRAS = "$$e^{i\\pi} + 1 = 0$$\n\n```mermaid\ngraph LR; A--\n```"
+# A formula, a diagram that cannot be drawn, and code with a comment, which themes like to make faint.
+EXTRAS = "$$e^{i\\pi} + 1 = 0$$\n\n```mermaid\ngraph LR; A--\n```\n\n```python\n# note\n```"
 
 State = Callable[[Any], Awaitable[None]]
 
@@ -46,6 +46,7 @@ async def in_a_chat(chat: ChatPage | EmbedPage) -> None:
     answer = await chat.ended()
     await expect(answer.locator(".katex").first).to_be_visible()
     await expect(answer.locator(".broken")).to_be_visible()
+    await expect(answer.locator("code span[style]").last).to_have_text("# note")
 
 
 async def during_an_answer(chat: ChatPage | EmbedPage) -> None:
