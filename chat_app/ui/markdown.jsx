@@ -1,5 +1,5 @@
 /* The text of an answer as markdown, the same on every page of ours; three dots until its first character is there. */
-import { memo, useEffect, useState } from "react";
+import { memo, useEffect, useReducer, useRef, useState } from "react";
 import remend from "remend";
 import { Block, Streamdown, defaultComponents, detectTextDirection, parseMarkdownIntoBlocks } from "streamdown";
 import { Code, NestedCode, fenced } from "./code.jsx";
@@ -92,7 +92,28 @@ function closedBlocks(text) {
   return blocks.length ? [...blocks.slice(0, -1), remend(blocks.at(-1).trimEnd())] : blocks;
 }
 
-export function Markdown({ text, growing }) {
+// A long list or table is parsed anew as it grows, which takes the longer the longer it is. Half of the time is left to the
+// reader's typing and scrolling: the text waits as long as it took to show it last.
+function usePaced(text, growing) {
+  const [, showAgain] = useReducer((n) => n + 1, 0);
+  const shown = useRef({ text, next: 0 }).current;
+  const began = performance.now();
+  const due = !growing || began >= shown.next;
+  if (due) shown.text = text;
+  useEffect(() => {
+    const now = performance.now();
+    if (due) {
+      shown.next = now + (now - began);
+      return undefined;
+    }
+    const timer = setTimeout(showAgain, shown.next - now);
+    return () => clearTimeout(timer);
+  });
+  return shown.text;
+}
+
+export function Markdown({ text: whole, growing }) {
+  const text = usePaced(whole, growing);
   const plugins = usePlugins(text);
   if (growing && text === "") return <Typing />;
   return (
