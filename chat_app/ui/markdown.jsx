@@ -40,11 +40,13 @@ function pluginSet() {
   return plugins;
 }
 
-// LaTeX's own brackets, which most models write, as the dollars that the parser knows.
+// LaTeX's own brackets, which most models write, as the dollars that the parser knows; in code they are just brackets.
+const TEX = /(`{3,}|~{3,})[\s\S]*?(?:\1|$)|`[^`\n]*`|\\\[([\s\S]*?)\\\]|\\\(([\s\S]*?)\\\)/g;
 const dollars = (text) =>
-  text.includes("\\(") || text.includes("\\[")
-    ? text.replace(/\\\[([\s\S]*?)\\\]/g, "$$$$$1$$$$").replace(/\\\(([\s\S]*?)\\\)/g, "$$$$$1$$$$")
-    : text;
+  text.replace(TEX, (all, _fence, block, inline) => {
+    const formula = block ?? inline;
+    return formula === undefined ? all : `$$${formula}$$`;
+  });
 
 // A picture's address can carry what was said to whoever serves it, so none is fetched by itself.
 function Picture({ src, alt }) {

@@ -64,6 +64,16 @@ async def test_every_kind_of_fence_is_a_block_of_code(page: Page, app: App) -> N
     await expect(answer.locator(".katex-display")).to_have_count(1)
 
 
+async def test_brackets_in_code_are_no_formula(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    regex = 'find(r"\\(a\\)\\[b\\]")'
+    await chat.ask(text=f"Where \\(x\\) is:\n\n```python\n{regex}\n```\n\nor `\\(a\\)`, and \\[y\\]\n")
+    answer = await chat.ended()
+    await expect(answer.locator(".katex")).to_have_count(2)
+    await expect(answer.locator("pre code")).to_have_text(regex)
+    await expect(answer.locator("[data-streamdown=inline-code]")).to_have_text("\\(a\\)")
+
+
 async def test_code_is_copied_as_it_was_written(context: BrowserContext, page: Page, app: App) -> None:
     await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=app.url)
     chat = await ChatPage(page, app).open()
