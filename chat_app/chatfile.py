@@ -11,12 +11,12 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
 )
-from pydantic_core import from_json
 
 from chat_app.errors import InvalidRequest
 from chat_app.models import Chat, Message, Role, Status, new_id, now
@@ -35,6 +35,12 @@ def _storable(value: str) -> str:
     if "\0" in value:
         raise ValueError("leave out the NUL character, it is no text")
     return value
+
+
+def _named(value: str) -> str:
+    if not (name := value.strip()):
+        raise ValueError("write something, not only spaces")
+    return name
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -56,30 +62,49 @@ def _small(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _counts(usage: dict[str, Any]) -> dict[str, Any]:
-    if any(name.endswith("_tokens") and not isinstance(count, int) for name, count in usage.items()):
+    counts = [_whole(count) for name, count in usage.items() if name.endswith("_tokens")]
+    if any(isinstance(count, bool) or not isinstance(count, int) for count in counts):
         raise ValueError("a number of tokens is no whole number")
     return usage
 
 
-Text = Annotated[str, AfterValidator(_storable)]
-TitleText = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable)
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 1.0 is a whole one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# What the validators say, for the OpenAPI.
+TEXT_PATTERN = r"^[^\u0000]*$"
+# White space to Python, not to JSON Schema: U+001C to U+001F and U+0085.
+WORDS_PATTERN = r"^[^\u0000]*[^\u0000\s\u001c-\u001f\u0085][^\u0000]*$"
+
+Text = Annotated[str, AfterValidator(_storable), Field(json_schema_extra={"pattern": TEXT_PATTERN})]
+Name = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    AfterValidator(_storable),
+    AfterValidator(_named),
+    Field(json_schema_extra={"pattern": WORDS_PATTERN}),
 ]
-ModelName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable)
-]
-SystemPrompt = Annotated[str, StringConstraints(max_length=MAX_SYSTEM_PROMPT_CHARS), AfterValidator(_storable)]
+SystemPrompt = Annotated[Text, StringConstraints(max_length=MAX_SYSTEM_PROMPT_CHARS)]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
-Rating = Annotated[int, Field(ge=-1, le=1)]
-Remark = Annotated[str, StringConstraints(max_length=MAX_REMARK_CHARS), AfterValidator(_storable)]
+Rating = Annotated[int, Field(ge=-1, le=1), BeforeValidator(_whole)]
+Remark = Annotated[Text, StringConstraints(max_length=MAX_REMARK_CHARS)]
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100)]
-Usage = Annotated[dict[str, Any], AfterValidator(_small), AfterValidator(_counts)]
-Milliseconds = Annotated[int, Field(ge=0, lt=2**31)]
+Usage = Annotated[
+    dict[str, Any],
+    AfterValidator(_small),
+    AfterValidator(_counts),
+    Field(json_schema_extra={"patternProperties": {"_tokens$": {"type": "integer"}}}),
+]
+Milliseconds = Annotated[int, Field(ge=0, lt=2**31), BeforeValidator(_whole)]
 
 
 class FileError(BaseModel):
-    """A `ChatError.as_dict()`."""
+    """What went wrong with a reply, for programs (`code`) and for people."""
+
+    model_config = ConfigDict(strict=True)
 
     code: Annotated[Text, StringConstraints(max_length=100)]
     message: Annotated[Text, StringConstraints(max_length=MAX_DETAIL_BYTES)]
@@ -88,21 +113,23 @@ class FileError(BaseModel):
 
 
 class FileChat(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(strict=True, from_attributes=True)
 
-    title: TitleText
+    title: Name
     created_at: Time = Field(default_factory=now)
     updated_at: Time = Field(default_factory=now)
     pinned: bool = False
     named: bool = True
     leaf_id: Id | None = None
-    model: ModelName | None = None
+    model: Name | None = None
     system_prompt: SystemPrompt | None = None
     temperature: Temperature | None = None
 
 
 class FileMessage(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+    """A message follows its parent, which is in the file too; the first ones have none."""
+
+    model_config = ConfigDict(strict=True, from_attributes=True)
 
     id: Id
     parent_id: Id | None = None
@@ -122,6 +149,10 @@ class FileMessage(BaseModel):
 
 
 class ChatFile(BaseModel):
+    """A chat with all versions of all its messages."""
+
+    model_config = ConfigDict(strict=True)
+
     version: Literal[1]
     chat: FileChat
     messages: Annotated[list[FileMessage], Field(max_length=MAX_MESSAGES)]
@@ -137,8 +168,8 @@ def exported(chat: Chat, messages: Sequence[Message]) -> dict[str, Any]:
     }
 
 
-def imported(data: Any) -> tuple[Chat, list[Message]]:
-    """The rows of an exported chat with new ids, each message after its parent; `data` is the JSON or its text.
+def imported(data: str | bytes) -> tuple[Chat, list[Message]]:
+    """The rows of an exported chat with new ids, each message after its parent; `data` is its JSON.
 
     Raises:
         InvalidRequest: it is none, or too large.
@@ -169,20 +200,18 @@ def _fields(model: type[BaseModel], row: Chat | Message) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
-def _parsed(data: Any) -> ChatFile:
+def _parsed(data: str | bytes) -> ChatFile:
+    if len(data) > MAX_FILE_CHARS:
+        raise InvalidRequest(f"The file is too large; at most {MAX_FILE_CHARS:,} characters are read.")
     try:
-        if isinstance(data, str | bytes | bytearray):
-            if len(data) > MAX_FILE_CHARS:
-                raise InvalidRequest(f"The file is too large; at most {MAX_FILE_CHARS:,} characters are read.")
-            data = from_json(data)
-        file = ChatFile.model_validate(data)
+        file = ChatFile.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            raise InvalidRequest("The file is no valid JSON. Choose one that was exported from here.") from None
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         reason = first["msg"].removeprefix("Value error, ")
         raise InvalidRequest(f"This is no exported chat; {where}: {reason}.") from None
-    except (ValueError, TypeError, RecursionError):
-        raise InvalidRequest("The file is no valid JSON. Choose one that was exported from here.") from None
     if sum(len(message.content) + len(message.reasoning) for message in file.messages) > MAX_FILE_CHARS:
         raise InvalidRequest(f"The chat is too large; at most {MAX_FILE_CHARS:,} characters are read.")
     return file

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+SHOWN_CHARS = 100
+
 
 class ChatError(Exception):
     """Base of all; `str(error)` is the sentence shown to the user.
@@ -156,6 +158,11 @@ class Interrupted(ChatError):
 
     def __init__(self) -> None:
         super().__init__("The server ended while this answer was being written. Its text so far is kept; try again.")
+
+
+def shown(text: str) -> str:
+    """What a client sent, for a sentence: a short beginning of it."""
+    return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…"
 
 
 def http_status(code: str) -> int:

@@ -96,7 +96,7 @@ class Service:
         self.turns.announce()
         return message
 
-    async def import_chat(self, data: Any) -> Chat:
+    async def import_chat(self, data: str | bytes) -> Chat:
         """`store.import_chat`, announced. Raises InvalidRequest."""
         chat = await self.store.import_chat(data)
         self.turns.announce()

@@ -202,8 +202,8 @@ class Store:
             chat = await _chat(session, chat_id)
             return chatfile.markdown(chat, tree.path(await _messages(session, chat_id), chat.leaf_id))
 
-    async def import_chat(self, data: Any) -> Chat:
-        """A new chat from what `export_chat` gave, as JSON or its text.
+    async def import_chat(self, data: str | bytes) -> Chat:
+        """A new chat from what `export_chat` gave, as JSON.
 
         Raises:
             InvalidRequest: it is something else, or too large.

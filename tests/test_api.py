@@ -424,7 +424,7 @@ async def test_a_key_that_comes_many_times_at_once(client: httpx.AsyncClient, pr
 @pytest.mark.parametrize("path", ["/stream/", "/messages/"])
 async def test_a_key_that_is_empty_or_too_long(path: str, key: str, client: httpx.AsyncClient) -> None:
     response = await client.post(path, json={"content": "Hi"}, headers={"Idempotency-Key": key})
-    assert "idempotency-key" in error_of(response, 422, "invalid_request")["message"]
+    assert "Idempotency-Key" in error_of(response, 422, "invalid_request")["message"]
 
 
 async def test_a_second_turn_in_a_chat_is_409(client: httpx.AsyncClient, app: App) -> None:
@@ -937,6 +937,7 @@ async def test_what_is_not_there_is_a_json_error_and_not_the_page(client: httpx.
     for path in ("/stream/x/y", "/stream/x/y/z", "/messages/x", "/chats/x/y", "/chats/x/", "/search/x"):
         error_of(await client.get(path), 404, "not_found")
         error_of(await client.post(path, json={}), 404, "not_found")
+    error_of(await client.get("/chats/x%0Ay"), 404, "not_found")
     for method, path, allowed in (
         ("GET", "/stream/", "POST"),
         ("POST", "/stream/x", "GET"),
@@ -945,6 +946,7 @@ async def test_what_is_not_there_is_a_json_error_and_not_the_page(client: httpx.
         ("DELETE", "/chats", "GET, POST"),
         ("POST", "/chats/x", "DELETE, GET, PATCH"),
         ("POST", "/chats/x/export", "GET"),
+        ("OPTIONS", "/chats/import", "POST"),
         ("GET", "/messages/x/rating", "POST"),
         ("GET", "/messages/x/stop", "POST"),
         ("POST", "/search", "GET"),

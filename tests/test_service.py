@@ -1,6 +1,7 @@
 """The service as the doors use it: what it does around the store, with a model that is scripted."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -92,7 +93,7 @@ async def test_what_changes_is_announced(service: Service) -> None:
     turn = await service.turns.start(script(tokens=1))
     await turn.end()
     await asyncio.sleep(0)
-    data = await service.store.export_chat(turn.chat_id)
+    data = json.dumps(await service.store.export_chat(turn.chat_id))
     for change in (
         service.create_chat("x"),
         service.set_chat(turn.chat_id, pinned=True),

@@ -549,7 +549,7 @@ async def test_an_exported_chat_comes_back_whole(store: Store) -> None:
     await store.set_chat(first.chat_id, title="Title", pinned=True, temperature=0.5, system_prompt="Be brief.")
     data = await store.export_chat(first.chat_id)
     assert json.loads(json.dumps(data)) == data
-    for form in (data, json.dumps(data), json.dumps(data).encode()):
+    for form in (json.dumps(data), json.dumps(data).encode()):
         chat = await store.import_chat(form)
         assert chat.id != first.chat_id
         assert contents(await store.messages(chat.id)) == ["one 👋", "1"]
@@ -583,7 +583,7 @@ async def test_an_import_puts_parents_first_and_keeps_the_order_of_versions(stor
         {"id": "2", "parent_id": "9", "role": "assistant", "content": "second"},
         {"id": "9", "role": "user", "content": "question"},
     ]
-    chat = await store.import_chat({"version": 1, "chat": {"title": "x"}, "messages": messages})
+    chat = await store.import_chat(json.dumps({"version": 1, "chat": {"title": "x"}, "messages": messages}))
     assert places(await store.path(chat.id)) == ["question 1/1", "second 2/2"]
 
 
@@ -591,7 +591,7 @@ async def test_a_long_chat_can_be_imported(store: Store) -> None:
     messages = [
         {"id": str(n), "parent_id": str(n - 1) if n else None, "role": "user", "content": "x"} for n in range(3_000)
     ]
-    chat = await store.import_chat({"version": 1, "chat": {"title": "x"}, "messages": messages})
+    chat = await store.import_chat(json.dumps({"version": 1, "chat": {"title": "x"}, "messages": messages}))
     assert len(await store.messages(chat.id)) == 3_000
 
 
@@ -599,14 +599,13 @@ async def test_too_much_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch
     reply = await exchange(store, "hello", "1" * 1_000)
     data = await store.export_chat(reply.chat_id)
     monkeypatch.setattr("chat_app.chatfile.MAX_FILE_CHARS", 1_000)
-    for form in (data, json.dumps(data)):
-        with pytest.raises(InvalidRequest, match="too large"):
-            await store.import_chat(form)
+    with pytest.raises(InvalidRequest, match="too large"):
+        await store.import_chat(json.dumps(data))
     assert len(await store.chats()) == 1
 
 
-@pytest.mark.parametrize("data", [None, 5, "x", b"\xff", [], {}, {"version": 1}, object(), float("nan"), "\ud800"])
-async def test_what_is_no_chat_is_refused_with_a_sentence(store: Store, data: object) -> None:
+@pytest.mark.parametrize("data", ["", "null", "5", "x", b"\xff", "[]", "{}", '{"version": 1}', "NaN", "\ud800"])
+async def test_what_is_no_chat_is_refused_with_a_sentence(store: Store, data: str | bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"\.$"):
         await store.import_chat(data)
 

@@ -7,7 +7,7 @@ from chat_app.api.deadline import SEND_TIMEOUT_S, Deadline
 
 
 def create_api(send_timeout_s: float = SEND_TIMEOUT_S) -> FastAPI:
-    api = FastAPI(title="Rill", version="1", docs_url=None, redoc_url=None)
+    api = FastAPI(docs_url=None, redoc_url=None, generate_unique_id_function=lambda route: route.name)
     problems.install(api)
     openapi.install(api)
     # Before `/stream/{turn_id}`, which would take `ws` for a turn.

@@ -8,14 +8,20 @@ from fastapi import Header, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chat_app.api.problems import invalid
-from chat_app.chatfile import ModelName, Rating, Remark, SystemPrompt, Temperature, TitleText
-from chat_app.models import Chat, Message
+from chat_app.api.schemas import or_null, reference
+from chat_app.chatfile import WORDS_PATTERN, ChatFile, Name, Rating, Remark, SystemPrompt, Temperature
+from chat_app.models import Chat, Message, Role, Status
 from chat_app.search import Hit
 
 Body = TypeVar("Body", bound=BaseModel)
 IdempotencyKey = Annotated[
     str | None,
-    Header(min_length=1, max_length=200, description="The same key gives the same turn, never a second one."),
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="The same key gives the same turn, never a second one.",
+    ),
 ]
 
 
@@ -24,7 +30,13 @@ class Ask(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    content: str
+    content: Annotated[
+        str,
+        Field(
+            description="Not only white space, no NUL, at most MAX_MESSAGE_CHARS characters.",
+            json_schema_extra={"pattern": WORDS_PATTERN},
+        ),
+    ]
     chat_id: str | None = None
 
 
@@ -33,18 +45,19 @@ class NewChat(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    title: TitleText = "New chat"
+    title: Name = "New chat"
 
 
 class ChatChange(BaseModel):
     """At least one of them; null gives `model`, `system_prompt` and `temperature` back to the app's default."""
 
-    model_config = ConfigDict(strict=True)
+    # A name that is not known is refused: with a misspelt one, nothing would change and nobody would notice.
+    model_config = ConfigDict(strict=True, extra="forbid", json_schema_extra={"minProperties": 1})
 
     # They may be left out, but are never null.
-    title: TitleText = Field(default_factory=str)
+    title: Name = Field(default_factory=str)
     pinned: bool = Field(default_factory=bool)
-    model: ModelName | None = None
+    model: Name | None = None
     system_prompt: SystemPrompt | None = None
     temperature: Temperature | None = None
 
@@ -90,14 +103,14 @@ class MessageOut(BaseModel):
     id: str
     chat_id: str
     parent_id: str | None
-    role: str
+    role: Role
     content: str
     created_at: datetime
-    status: str
+    status: Status
     finish_reason: str | None
     model: str | None
-    usage: dict[str, Any] | None
-    error: dict[str, Any] | None
+    usage: Annotated[dict[str, Any] | None, or_null("Usage")]
+    error: Annotated[dict[str, Any] | None, or_null("Problem")]
     first_token_ms: int | None
     duration_ms: int | None
     rating: int
@@ -122,7 +135,7 @@ class HitOut(BaseModel):
     chat_id: str
     title: str
     message_id: str | None
-    role: str | None
+    role: Role | None
     snippet: list[SnippetPart]
     when: datetime
 
@@ -152,10 +165,14 @@ def hit_out(hit: Hit) -> HitOut:
         chat_id=hit.chat_id,
         title=hit.title,
         message_id=hit.message_id,
-        role=hit.role,
+        role=Role(hit.role) if hit.role else None,
         snippet=[SnippetPart(text=text, match=match) for text, match in hit.snippet],
         when=hit.when,
     )
+
+
+TAKEN: tuple[type[BaseModel], ...] = (Ask, NewChat, ChatChange, Opinion, ChatFile)
+"""The bodies that come in."""
 
 
 def json_body(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
@@ -170,7 +187,7 @@ def json_body(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
     return read
 
 
-def documented(model: type[BaseModel]) -> dict[str, Any]:
-    """The `openapi_extra` of a route that reads its body with `json_body`."""
-    content = {"application/json": {"schema": model.model_json_schema()}}
-    return {"requestBody": {"required": True, "content": content}}
+def documented(model: type[BaseModel], required: bool = True) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads its body by itself."""
+    content = {"application/json": {"schema": reference(model.__name__)}}
+    return {"requestBody": {"required": required, "content": content}}

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
 from chat_app.api.bodies import ChatChange, ChatList, ChatOut, NewChat, chat_out, documented, json_body
-from chat_app.chatfile import Time
+from chat_app.api.schemas import reference
+from chat_app.chatfile import ChatFile, Time
 from chat_app.errors import InvalidRequest
 from chat_app.models import Chat
 from chat_app.service import get_service
@@ -44,7 +45,7 @@ def _place(before: str) -> tuple[bool, datetime, str]:
 
 
 @router.get("/")
-async def chats(
+async def list_chats(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     before: Annotated[str | None, Query(description="The `next` of the page before, or a time.")] = None,
 ) -> ChatList:
@@ -54,37 +55,41 @@ async def chats(
     return ChatList(chats=[chat_out(chat) for chat in page], next=_next(page[-1]) if len(found) > limit else None)
 
 
-@router.post("/", status_code=201, openapi_extra=documented(NewChat))
-async def create(new: Annotated[NewChat, Depends(json_body(NewChat))]) -> ChatOut:
+@router.post("/", status_code=201, openapi_extra=documented(NewChat, required=False))
+async def create_chat(new: Annotated[NewChat, Depends(json_body(NewChat))]) -> ChatOut:
     """Without a title, it gets one from its first message."""
     return chat_out(await get_service().create_chat(new.title if new.model_fields_set else None))
 
 
-@router.post("/import", status_code=201)
+@router.post("/import", status_code=201, openapi_extra=documented(ChatFile))
 async def import_chat(request: Request) -> ChatOut:
     """A new chat from the JSON of an export."""
     return chat_out(await get_service().import_chat(await request.body()))
 
 
 @router.get("/{chat_id}")
-async def read(chat_id: str) -> ChatOut:
+async def read_chat(chat_id: str) -> ChatOut:
     return chat_out(await get_service().store.chat(chat_id))
 
 
 @router.patch("/{chat_id}", openapi_extra=documented(ChatChange))
-async def change(chat_id: str, new: Annotated[ChatChange, Depends(json_body(ChatChange))]) -> ChatOut:
+async def change_chat(chat_id: str, new: Annotated[ChatChange, Depends(json_body(ChatChange))]) -> ChatOut:
     """Rename it, pin it, set its own model, system prompt or temperature."""
     return chat_out(await get_service().set_chat(chat_id, **new.model_dump(exclude_unset=True)))
 
 
-@router.delete("/{chat_id}", status_code=204)
-async def delete(chat_id: str) -> None:
+@router.delete("/{chat_id}", status_code=204, response_class=Response)
+async def delete_chat(chat_id: str) -> None:
     """The chat with all its messages; an answer that still grows is stopped."""
     await get_service().delete_chat(chat_id)
 
 
-@router.get("/{chat_id}/export", response_class=Response)
-async def export(chat_id: str, format: Literal["json", "markdown"] = "json") -> Response:
+@router.get(
+    "/{chat_id}/export",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {"schema": reference("ChatFile")}}}},
+)
+async def export_chat(chat_id: str, format: Literal["json", "markdown"] = "json") -> Response:
     """The chat as a file: JSON has all versions of all messages and can be imported, Markdown the shown path."""
     store = get_service().store
     chat = await store.chat(chat_id)

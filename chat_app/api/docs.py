@@ -126,10 +126,15 @@ def _curl(url: str, method: str, path: str, operation: dict[str, Any], body: dic
 
 def _answer(responses: Mapping[str, Any]) -> str:
     content = next(iter(responses.values())).get("content", {})
-    return "".join(_pre(_shown(one["example"])) for one in content.values())
+    return "".join(_pre(_shown(one)) for one in content.values())
 
 
-def _shown(example: Any) -> str:
+def _shown(media: dict[str, Any]) -> str:
+    """The example of an answer; a stream's events as they are sent."""
+    if "examples" in media:
+        blocks = [one["value"] for one in media["examples"].values()]
+        return "\n".join("".join(f"{name}:{value}\n" for name, value in block.items()) for block in blocks)
+    example = media["example"]
     return example if isinstance(example, str) else json.dumps(example, indent=2, ensure_ascii=False)
 
 
@@ -137,6 +142,8 @@ def _kind(schema: dict[str, Any]) -> str:
     """A schema in a few words: `integer, 1 to 500`, `string or null`."""
     if "anyOf" in schema:
         return " or ".join(_kind(one) for one in schema["anyOf"])
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
     if "enum" in schema:
         return " or ".join(json.dumps(value) for value in schema["enum"])
     default = schema.get("default")

@@ -6,6 +6,20 @@ What can go wrong is given as the errors themselves: their code, status and sent
 from dataclasses import dataclass
 from typing import Any
 
+from chat_app.api.examples import (
+    CHAT,
+    CHAT_ID,
+    EXPORTED,
+    FILE,
+    MESSAGE,
+    QUESTION,
+    RESUMED,
+    SELFTEST,
+    STOPPED,
+    STREAM,
+    TIME,
+    TURN_ID,
+)
 from chat_app.errors import (
     BodyTooLarge,
     ChatError,
@@ -24,82 +38,10 @@ from chat_app.errors import (
     TurnRunning,
 )
 
-CHAT_ID = "019b0000-0000-7000-8000-00000000c4a7"
-TURN_ID = "019b0000-0000-7000-8000-0000000074a2"
-QUESTION_ID = "019b0000-0000-7000-8000-000000004065"
-TIME = "2026-01-31T12:00:00Z"
-
-USAGE = {"prompt_tokens": 31, "completion_tokens": 2, "total_tokens": 33}
-CHAT = {
-    "id": CHAT_ID,
-    "title": "Say hello",
-    "created_at": TIME,
-    "updated_at": TIME,
-    "pinned": False,
-    "named": False,
-    "model": None,
-    "system_prompt": None,
-    "temperature": None,
-    "leaf_id": None,
-}
-MESSAGE = {
-    "id": TURN_ID,
-    "chat_id": CHAT_ID,
-    "parent_id": QUESTION_ID,
-    "role": "assistant",
-    "content": "Hello",
-    "created_at": TIME,
-    "status": "complete",
-    "finish_reason": "stop",
-    "model": "gpt-4o-mini",
-    "usage": USAGE,
-    "error": None,
-    "first_token_ms": 180,
-    "duration_ms": 240,
-    "rating": 0,
-    "remark": "",
-}
-STOPPED = MESSAGE | {
-    "content": "Hel",
-    "status": "stopped",
-    "finish_reason": "stopped",
-    "usage": {"completion_tokens": 1, "estimated": True},
-}
-FILE = {
-    "version": 1,
-    "chat": {"title": "Say hello", "created_at": TIME, "updated_at": TIME},
-    "messages": [
-        {"id": QUESTION_ID, "role": "user", "content": "Say hello", "created_at": TIME},
-        {"id": TURN_ID, "parent_id": QUESTION_ID, "role": "assistant", "content": "Hello", "created_at": TIME},
-    ],
-}
-STREAM = """data:{"role":"user","delta":"Say hello"}
-
-data:{"role":"assistant","delta":"Hel"}
-
-data:{"role":"assistant","delta":"lo"}
-
-data:{"role":"assistant","delta":"","finish_reason":"stop","usage":{"prompt_tokens":31,"completion_tokens":2,"total_tokens":33}}
-
-data:[DONE]
-
-"""
-
-
-def _with_ids(stream: str) -> str:
-    """The same stream as `GET /stream/{turn_id}` sends it: a number counts the characters so far."""
-    numbers = ["0", "3", "5", "6", "6"]
-    blocks = stream.strip().split("\n\n")
-    return "".join(f"id:{TURN_ID}:{number}\n{block}\n\n" for number, block in zip(numbers, blocks, strict=True))
-
-
-SELFTEST = (
-    'data:{"frame":0,"sent_ms":1769860800000}\n\ndata:{"frame":1,"sent_ms":1769860800200}\n\n…\n\ndata:[DONE]\n\n'
-)
 SAY_HELLO = {"content": "Say hello"}
 
 BAD = InvalidRequest("content: Field required.")
-NO_CHAT = NotFound("There is no such chat. It may have been deleted.")
+NO_CHAT = NotFound("There is no such chat. It may have been deleted; leave out chat_id to begin a new one.")
 NO_TURN = NotFound("There is no such turn. Its chat may have been deleted.")
 NO_ANSWER = NotFound("There is no such answer. Its chat may have been deleted.")
 BUSY = TurnRunning(TURN_ID)
@@ -129,11 +71,10 @@ HEADERS = {
         "The file's name.",
         "attachment; filename=\"Say hello.json\"; filename*=UTF-8''Say%20hello.json",
     ),
-    "Retry-After": ("Seconds after which the same request may succeed, where that is known.", "5"),
 }
 OF_TURN = ("X-Turn-Id", "X-Chat-Id", "X-Message-Id")
 OF_STREAM = ("X-Stream-Version", "Cache-Control", "X-Accel-Buffering")
-EVENTS, JSON, MARKDOWN = "text/event-stream", "application/json", "text/markdown"
+EVENT_STREAM, JSON, MARKDOWN = "text/event-stream", "application/json", "text/markdown"
 
 
 @dataclass(frozen=True)
@@ -146,21 +87,28 @@ class Route:
     takes: Any = None
     headers: tuple[str, ...] = ()
     says: str = "Done."
+    links: tuple[tuple[str, str, str], ...] = ()
+    """What may be asked next: the operation, its parameter, and where in this answer that is."""
 
 
 ROUTES: dict[tuple[str, str], Route] = {
     ("post", "/stream/"): Route(
         "Send a message, stream the reply",
         (*START, StreamingOff()),
-        ((EVENTS, STREAM),),
+        ((EVENT_STREAM, STREAM),),
         SAY_HELLO,
         OF_STREAM + OF_TURN,
         "The event stream. A failure of the model is an `error` event in it; it always ends with `[DONE]`.",
+        (
+            ("resume_turn", "turn_id", "$response.header.X-Turn-Id"),
+            ("stop_turn", "turn_id", "$response.header.X-Turn-Id"),
+            ("read_history", "chat_id", "$response.header.X-Chat-Id"),
+        ),
     ),
     ("get", "/stream/selftest"): Route(
         "See whether a proxy buffers",
         (StreamingOff(),),
-        ((EVENTS, SELFTEST),),
+        ((EVENT_STREAM, SELFTEST),),
         None,
         OF_STREAM,
         "Five frames, 200 ms apart.",
@@ -172,14 +120,14 @@ ROUTES: dict[tuple[str, str], Route] = {
             NO_TURN,
             StreamingOff(),
         ),
-        ((EVENTS, _with_ids(STREAM)),),
+        ((EVENT_STREAM, RESUMED),),
         None,
         OF_STREAM + OF_TURN,
         "The event stream, every block with its id.",
     ),
     ("post", "/stream/{turn_id}/stop"): Route(
         "Stop a turn",
-        (InvalidRequest("turn_id: Input should be a valid string."), NO_TURN, StreamingOff()),
+        (NO_TURN, StreamingOff()),
         ((JSON, STOPPED),),
         says="The reply with its text so far.",
     ),
@@ -190,6 +138,11 @@ ROUTES: dict[tuple[str, str], Route] = {
         SAY_HELLO,
         OF_TURN,
         "The reply.",
+        (
+            ("resume_turn", "turn_id", "$response.body#/id"),
+            ("rate_message", "message_id", "$response.body#/id"),
+            ("read_history", "chat_id", "$response.body#/chat_id"),
+        ),
     ),
     ("get", "/messages/"): Route(
         "Read the history",
@@ -199,21 +152,7 @@ ROUTES: dict[tuple[str, str], Route] = {
                 JSON,
                 {
                     "chat_id": CHAT_ID,
-                    "messages": [
-                        MESSAGE
-                        | {
-                            "id": QUESTION_ID,
-                            "parent_id": None,
-                            "role": "user",
-                            "content": "Say hello",
-                            "finish_reason": None,
-                            "model": None,
-                            "usage": None,
-                            "first_token_ms": None,
-                            "duration_ms": None,
-                        },
-                        MESSAGE,
-                    ],
+                    "messages": [QUESTION, MESSAGE],
                     "next": None,
                 },
             ),
@@ -222,7 +161,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ),
     ("post", "/messages/{message_id}/stop"): Route(
         "Stop a reply",
-        (InvalidRequest("message_id: Input should be a valid string."), NO_TURN),
+        (NO_TURN,),
         ((JSON, STOPPED),),
         says="The reply with its text so far.",
     ),
@@ -242,20 +181,20 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("post", "/chats/"): Route(
         "Create a chat",
         (InvalidRequest("title: Input should be a valid string."),),
-        ((JSON, CHAT | {"title": "Plans", "named": True}),),
+        ((JSON, CHAT | {"title": "Plans", "named": True, "leaf_id": None}),),
         {"title": "Plans"},
         says="The new chat.",
     ),
     ("post", "/chats/import"): Route(
         "Import a chat",
         (InvalidRequest("This is no exported chat. Choose the JSON file of an export."),),
-        ((JSON, CHAT),),
+        ((JSON, CHAT | {"named": True, "leaf_id": None}),),
         FILE,
         says="The new chat, with all its messages.",
     ),
     ("get", "/chats/{chat_id}"): Route(
         "Read a chat",
-        (InvalidRequest("chat_id: Input should be a valid string."), NO_CHAT),
+        (NO_CHAT,),
         ((JSON, CHAT),),
         says="The chat.",
     ),
@@ -268,13 +207,13 @@ ROUTES: dict[tuple[str, str], Route] = {
     ),
     ("delete", "/chats/{chat_id}"): Route(
         "Delete a chat",
-        (InvalidRequest("chat_id: Input should be a valid string."), NO_CHAT),
+        (NO_CHAT,),
         says="It is gone, with all its messages.",
     ),
     ("get", "/chats/{chat_id}/export"): Route(
         "Export a chat",
         (InvalidRequest("format: Input should be 'json' or 'markdown'."), NO_CHAT),
-        ((JSON, FILE), (MARKDOWN, "# Say hello\n\n## You\n\nSay hello\n\n## Assistant\n\nHello\n")),
+        ((JSON, EXPORTED), (MARKDOWN, "# Say hello\n\n## You\n\nSay hello\n\n## Assistant\n\nHello\n")),
         None,
         ("Content-Disposition",),
         "The file.",
@@ -308,7 +247,7 @@ PARAMETERS: dict[str, Any] = {
     "message_id": TURN_ID,
     "q": "hello",
     "after": 3,
-    "last-event-id": f"{TURN_ID}:3",
-    "idempotency-key": "my-key-1",
+    "Last-Event-ID": f"{TURN_ID}:3",
+    "Idempotency-Key": "my-key-1",
     "include": "reasoning",
 }

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat_app.config import Settings
-from chat_app.errors import BodyTooLarge, ChatError, ForeignRequest
+from chat_app.errors import BodyTooLarge, ChatError, ForeignRequest, shown
 
 # A character is at most two `\\uXXXX` escapes in JSON.
 BYTES_PER_CHAR = 12
@@ -58,10 +58,14 @@ class Guard:
     def _check(self, headers: Headers, limit: int) -> None:
         host = headers.get("host", "")
         if not self.settings.knows_host(host):
-            raise ForeignRequest(f"The host {host!r} is not served here. Add its name to ALLOWED_HOSTS to serve it.")
+            raise ForeignRequest(
+                f"The host {shown(host)!r} is not served here. Add its name to ALLOWED_HOSTS to serve it."
+            )
         origin = headers.get("origin")
         if origin and origin.partition("://")[2] != host and origin not in self.origins:
-            raise ForeignRequest(f"Pages of {origin} may not use this app. Add it to CORS_ALLOWED_ORIGINS to allow it.")
+            raise ForeignRequest(
+                f"Pages of {shown(origin)} may not use this app. Add it to CORS_ALLOWED_ORIGINS to allow it."
+            )
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > limit:
             raise _too_large(limit)

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/messages", tags=["messages"])
 
 
 @router.post("/", openapi_extra=documented(Ask), response_model=MessageOut)
-async def send(
+async def send_message(
     ask: Annotated[Ask, Depends(json_body(Ask))],
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
@@ -43,7 +43,7 @@ async def send(
 
 
 @router.get("/")
-async def history(
+async def read_history(
     chat_id: str,
     before: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
@@ -63,7 +63,7 @@ async def history(
 
 # A path, for a key may have slashes in it.
 @router.post("/{message_id:path}/stop")
-async def end(
+async def stop_message(
     message_id: Annotated[str, Path(description="The reply's id, or the `Idempotency-Key` of the message it answers.")],
 ) -> MessageOut:
     """End a reply that is being written; its text so far is kept, and who waits for it gets it.
@@ -75,6 +75,6 @@ async def end(
 
 
 @router.post("/{message_id}/rating", openapi_extra=documented(Opinion))
-async def rate(message_id: str, opinion: Annotated[Opinion, Depends(json_body(Opinion))]) -> MessageOut:
+async def rate_message(message_id: str, opinion: Annotated[Opinion, Depends(json_body(Opinion))]) -> MessageOut:
     """What a person thinks of an answer; the last word counts."""
     return message_out(await get_service().rate(message_id, opinion.rating, opinion.remark))

@@ -7,8 +7,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
 
+from chat_app.api.bodies import TAKEN
+from chat_app.api.examples import Stream
 from chat_app.api.explained import FOREIGN, HEADERS, JSON, LARGE, PARAMETERS, ROUTES, Route
+from chat_app.api.schemas import SCHEMAS, reference
 from chat_app.errors import ChatError, InternalError, StreamingOff
 
 SESSION = {
@@ -18,29 +22,18 @@ SESSION = {
     "description": "Who asks, for a FEATURE_STREAMING of a share; without it, the client's address.",
     "schema": {"type": "string"},
 }
-ERROR_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "description": "What went wrong. Unknown keys are to be ignored.",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["code", "message", "retryable"],
-            "properties": {
-                "code": {"type": "string", "description": "Stable, for programs."},
-                "message": {"type": "string", "description": "A sentence for people; it says what to do."},
-                "retryable": {"type": "boolean", "description": "Whether the same request may succeed later."},
-                "retry_after": {"type": "number", "description": "Seconds, where they are known."},
-                "turn_id": {"type": "string", "description": "With `turn_running`: the turn that runs."},
-            },
-        },
-        "message": {
-            "$ref": "#/components/schemas/MessageOut",
-            "description": "Where a reply failed: the message with the text so far.",
-        },
-    },
+RETRY_AFTER = {
+    "description": "Seconds after which the same request may succeed, where that is known.",
+    "schema": {"type": "integer"},
+    "example": 5,
 }
-REF = {"$ref": "#/components/schemas/Error"}
+ABOUT = "A chat whose answers stream. `/docs` explains it, the event stream and the websocket too."
+TAGS = {
+    "stream": "The reply as Server-Sent Events, while it is written.",
+    "messages": "The reply whole, and the history; whatever FEATURE_STREAMING says.",
+    "chats": "The chats themselves.",
+    "search": "All chats and messages by their words.",
+}
 REASONS = {
     403: "A page of another origin, or a host that is not ours",
     404: "It is not there",
@@ -57,8 +50,15 @@ REASONS = {
 def install(api: FastAPI) -> None:
     def spec() -> dict[str, Any]:
         if api.openapi_schema is None:
-            says = "A chat whose answers stream. `/docs` explains it, the event stream and the websocket too."
-            written = get_openapi(title=api.title, version=api.version, description=says, routes=api.routes)
+            written = get_openapi(
+                title="Rill",
+                version="1",
+                description=ABOUT,
+                license_info={"name": "MIT", "identifier": "MIT"},
+                servers=[{"url": "/"}],
+                tags=[{"name": name, "description": says} for name, says in TAGS.items()],
+                routes=api.routes,
+            )
             api.openapi_schema = completed(written)
         return api.openapi_schema
 
@@ -67,10 +67,13 @@ def install(api: FastAPI) -> None:
 
 def completed(written: dict[str, Any]) -> dict[str, Any]:
     spec = copy.deepcopy(written)
+    # There is no login.
+    spec["security"] = []
     schemas = spec["components"]["schemas"]
-    schemas["Error"] = ERROR_SCHEMA
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    _, taken = models_json_schema([(model, "validation") for model in TAKEN], ref_template=reference("{model}")["$ref"])
+    schemas |= SCHEMAS | taken["$defs"]
     for path, operations in spec["paths"].items():
         for method, operation in operations.items():
             _complete(operation, ROUTES[method, path], path)
@@ -80,15 +83,13 @@ def completed(written: dict[str, Any]) -> dict[str, Any]:
 def _complete(operation: dict[str, Any], route: Route, path: str) -> None:
     operation["summary"] = route.summary
     for parameter in operation.get("parameters", []):
+        parameter["schema"] = _without_null(parameter["schema"])
         if parameter["name"] in PARAMETERS:
             parameter["example"] = PARAMETERS[parameter["name"]]
     if path.startswith("/stream/"):
         operation.setdefault("parameters", []).append(SESSION)
     if route.takes is not None:
-        body = operation.setdefault(
-            "requestBody", {"required": True, "content": {JSON: {"schema": {"type": "object"}}}}
-        )
-        body["content"][JSON]["example"] = route.takes
+        operation["requestBody"]["content"][JSON]["example"] = route.takes
     responses = operation["responses"]
     _succeed(responses[min(responses)], route)
     responses.pop("422", None)
@@ -96,15 +97,30 @@ def _complete(operation: dict[str, Any], route: Route, path: str) -> None:
     responses.update(_failures(errors))
 
 
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that may be left out, which is None to Python, is not null: no client could send that."""
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    return {name: value for name, value in schema.items() if name != "anyOf"} | kinds[0] if kinds else schema
+
+
 def _succeed(response: dict[str, Any], route: Route) -> None:
     response["description"] = route.says
     content = response.setdefault("content", {}) if route.gives else {}
     for media, example in route.gives:
         described = content.setdefault(media, {})
-        described.setdefault("schema", {"type": "object" if media == JSON else "string"})
-        described["example"] = example
+        if isinstance(example, Stream):
+            described["schema"] = reference(example.schema)
+            described["examples"] = {name: {"value": event} for name, event in example.events.items()}
+        else:
+            described.setdefault("schema", {"type": "string"})
+            described["example"] = example
     if route.headers:
         response["headers"] = _headers(route.headers)
+    if route.links:
+        response["links"] = {
+            operation: {"operationId": operation, "parameters": {parameter: place}}
+            for operation, parameter, place in route.links
+        }
 
 
 def _failures(errors: Iterable[ChatError]) -> dict[str, Any]:
@@ -119,12 +135,13 @@ def _failure(status: int, errors: list[ChatError]) -> dict[str, Any]:
     reason = REASONS[status]
     if any(isinstance(error, StreamingOff) for error in errors):
         reason += ", or streaming is off for this session"
-    response = {"description": f"{reason}.", "content": {JSON: {"schema": REF, "examples": examples}}}
-    return response | ({"headers": _headers(["Retry-After"])} if status == 503 else {})
+    response = {"description": f"{reason}.", "content": {JSON: {"schema": reference("Error"), "examples": examples}}}
+    return response | ({"headers": {"Retry-After": RETRY_AFTER}} if status == 503 else {})
 
 
 def _headers(names: Iterable[str]) -> dict[str, Any]:
-    return {
-        name: {"description": HEADERS[name][0], "schema": {"type": "string"}, "example": HEADERS[name][1]}
-        for name in names
-    }
+    return {name: _header(*HEADERS[name]) for name in names}
+
+
+def _header(says: str, example: str) -> dict[str, Any]:
+    return {"description": says, "required": True, "schema": {"type": "string"}, "example": example}

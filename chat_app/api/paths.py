@@ -2,30 +2,44 @@
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chat_app.errors import NotFound
 
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+class AnyPath(PathConvertor):
+    """Starlette's own stops at a line feed, and what it mounts, the page's app too, would get a 404 that is no JSON."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("path", AnyPath())
 
 
 def install(api: FastAPI, routers: Sequence[APIRouter]) -> None:
     """Called after the routers are in: what none of them takes ends here."""
     routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
-
-    async def unknown(request: Request) -> None:
-        fitting = [route for route in routes if route.matches(request.scope)[0] is Match.PARTIAL]
-        if allowed := ", ".join(sorted({method for route in fitting for method in route.methods or ()})):
-            raise HTTPException(405, f"{request.method} is not possible here. Use {allowed}.", {"Allow": allowed})
-        raise NotFound(f"There is nothing at {request.url.path}. See /openapi.json for what there is.")
-
     api.add_middleware(TrailingSlash, roots={router.prefix for router in routers})
     for router in routers:
-        api.add_api_route(router.prefix + "/{path:path}", unknown, methods=METHODS, include_in_schema=False)
+        api.router.routes.append(Route(router.prefix + "/{path:path}", Unknown(routes), include_in_schema=False))
+
+
+class Unknown:
+    """Takes any method and says what is possible. An ASGI app, for a function gets only the methods it names."""
+
+    def __init__(self, routes: Sequence[APIRoute]) -> None:
+        self.routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fitting = [route for route in self.routes if route.matches(scope)[0] is Match.PARTIAL]
+        # `/chats/import` is no chat.
+        fitting = [route for route in fitting if route.path == scope["path"]] or fitting
+        if allowed := ", ".join(sorted({method for route in fitting for method in route.methods or ()})):
+            raise HTTPException(405, headers={"Allow": allowed})
+        raise HTTPException(404)
 
 
 class TrailingSlash:

@@ -9,8 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from chat_app.errors import ChatError, InternalError, InvalidRequest, http_status
+from chat_app.errors import ChatError, InternalError, InvalidRequest, http_status, shown
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,15 @@ def invalid(error: ValidationError | RequestValidationError) -> InvalidRequest:
     return InvalidRequest(f"{where or 'The body'}: {first['msg'].removeprefix('Value error, ')}.")
 
 
+def sentence(request: Request, error: HTTPException) -> str:
+    """What Starlette says in a word or two."""
+    if error.status_code == 404:
+        return f"There is nothing at {shown(request.url.path)}. See /openapi.json for what there is."
+    if error.status_code == 405:
+        return f"{shown(request.method)} is not possible here. Use {(error.headers or {})['Allow']}."
+    return f"{error.detail}."
+
+
 def install(api: FastAPI) -> None:
     @api.exception_handler(ChatError)
     async def chat_error(_request: Request, error: ChatError) -> JSONResponse:
@@ -40,9 +50,15 @@ def install(api: FastAPI) -> None:
     async def validation_error(_request: Request, error: RequestValidationError) -> JSONResponse:
         return error_response(invalid(error).as_dict())
 
+    @api.exception_handler(ClientDisconnect)
+    async def cut_off(_request: Request, _error: ClientDisconnect) -> JSONResponse:
+        # The client may have closed its sending side only, or have sent what is no chunk.
+        return error_response(InvalidRequest("The body ended before it was whole. Send it again.").as_dict())
+
     @api.exception_handler(HTTPException)
-    async def http_error(_request: Request, error: HTTPException) -> JSONResponse:
-        body = {"code": "http_error", "message": str(error.detail), "retryable": False}
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        code = "not_found" if error.status_code == 404 else "http_error"
+        body = {"code": code, "message": sentence(request, error), "retryable": False}
         return JSONResponse({"error": body}, error.status_code, error.headers)
 
     @api.exception_handler(Exception)

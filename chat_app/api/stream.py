@@ -10,7 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from chat_app.api import sse
 from chat_app.api.bodies import Ask, IdempotencyKey, MessageOut, documented, json_body, message_out
-from chat_app.errors import InvalidRequest, StreamingOff
+from chat_app.errors import InvalidRequest, StreamingOff, shown
 from chat_app.service import Service, get_service
 from chat_app.turn import Turn
 
@@ -40,7 +40,7 @@ router = APIRouter(prefix="/stream", tags=["stream"])
 
 
 @router.post("/", openapi_extra=documented(Ask), response_class=EventStream)
-async def stream(
+async def stream_reply(
     service: Streaming,
     ask: Annotated[Ask, Depends(json_body(Ask))],
     ids: bool = False,
@@ -53,18 +53,18 @@ async def stream(
 
 
 @router.get("/selftest", response_class=EventStream)
-async def selftest(service: Streaming) -> EventStream:
+async def run_selftest(service: Streaming) -> EventStream:
     """Five frames 200 ms apart, each with the server's clock: what comes in one lump was buffered on the way."""
     return StreamingResponse(_selftest(), media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
 
 
 @router.get("/{turn_id}", response_class=EventStream, responses={204: {"description": "Nothing newer, and ended."}})
-async def resume(
+async def resume_turn(
     service: Streaming,
     turn_id: str,
     after: int | None = None,
     include: Include = "",
-    last_event_id: Annotated[str | None, Header()] = None,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> Response:
     """Replay a turn after a number (`Last-Event-ID` or `?after=`), then follow it. Always with ids."""
     turn = await service.turns.find(turn_id)
@@ -75,7 +75,7 @@ async def resume(
 
 
 @router.post("/{turn_id}/stop")
-async def stop(service: Streaming, turn_id: str) -> MessageOut:
+async def stop_turn(service: Streaming, turn_id: str) -> MessageOut:
     """End a turn; its text so far is kept. Ending one that has ended changes nothing."""
     return message_out(await service.stop(turn_id))
 
@@ -110,7 +110,7 @@ def _number(turn: Turn, last_event_id: str | None) -> int:
         return -1
     turn_id, _, number = last_event_id.rpartition(":")
     if turn_id != turn.id or not number.isdecimal() or len(number) > MAX_DIGITS:
-        raise InvalidRequest(f"Last-Event-ID {last_event_id!r} is not of this turn. It looks like {turn.id}:42.")
+        raise InvalidRequest(f"Last-Event-ID {shown(last_event_id)!r} is not of this turn. It looks like {turn.id}:42.")
     return int(number)
 
 

@@ -1,0 +1,106 @@
+"""Examples for the API: one chat, one message and its reply, as all routes show them. Shown by `explained.py`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chat_app.api import sse
+from chat_app.chatfile import FileChat, FileMessage
+from chat_app.log import Delta, Ended
+from chat_app.models import Status
+
+CHAT_ID = "019b0000-0000-7000-8000-00000000c4a7"
+TURN_ID = "019b0000-0000-7000-8000-0000000074a2"
+QUESTION_ID = "019b0000-0000-7000-8000-000000004065"
+TIME = "2026-01-31T12:00:00Z"
+
+USAGE = {"prompt_tokens": 31, "completion_tokens": 2, "total_tokens": 33}
+CHAT: dict[str, Any] = {
+    "id": CHAT_ID,
+    "title": "Say hello",
+    "created_at": TIME,
+    "updated_at": TIME,
+    "pinned": False,
+    "named": False,
+    "model": None,
+    "system_prompt": None,
+    "temperature": None,
+    "leaf_id": TURN_ID,
+}
+MESSAGE: dict[str, Any] = {
+    "id": TURN_ID,
+    "chat_id": CHAT_ID,
+    "parent_id": QUESTION_ID,
+    "role": "assistant",
+    "content": "Hello",
+    "created_at": TIME,
+    "status": "complete",
+    "finish_reason": "stop",
+    "model": "gpt-4o-mini",
+    "usage": USAGE,
+    "error": None,
+    "first_token_ms": 180,
+    "duration_ms": 240,
+    "rating": 0,
+    "remark": "",
+}
+QUESTION = MESSAGE | {
+    "id": QUESTION_ID,
+    "parent_id": None,
+    "role": "user",
+    "content": "Say hello",
+    "finish_reason": None,
+    "model": None,
+    "usage": None,
+    "first_token_ms": None,
+    "duration_ms": None,
+}
+STOPPED = MESSAGE | {
+    "content": "Hel",
+    "status": "stopped",
+    "finish_reason": "stopped",
+    "usage": {"completion_tokens": 1, "estimated": True},
+}
+FILE = {
+    "version": 1,
+    "chat": {"title": "Say hello", "created_at": TIME, "updated_at": TIME},
+    "messages": [
+        {"id": QUESTION_ID, "role": "user", "content": "Say hello", "created_at": TIME},
+        {"id": TURN_ID, "parent_id": QUESTION_ID, "role": "assistant", "content": "Hello", "created_at": TIME},
+    ],
+}
+EXPORTED = {
+    "version": 1,
+    "chat": {name: CHAT[name] for name in FileChat.model_fields},
+    "messages": [
+        {name: (message | {"reasoning": ""})[name] for name in FileMessage.model_fields}
+        for message in (QUESTION, MESSAGE)
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The example of an event stream: its events in turn, by name, as objects that fit the schema of one event."""
+
+    schema: str
+    events: dict[str, dict[str, str]]
+
+
+END = Ended(6, Status.complete, "stop", USAGE)
+# Each with its number, the characters so far.
+EVENTS = {
+    "user": (0, sse.dumps(sse.user_object("Say hello"))),
+    "first": (3, sse.dumps(sse.event_object(Delta(3, "Hel")))),
+    "second": (5, sse.dumps(sse.event_object(Delta(5, "lo")))),
+    "last": (END.seq, sse.dumps(sse.event_object(END))),
+    "done": (END.seq, sse.DONE),
+}
+STREAM = Stream("StreamEvent", {name: {"data": data} for name, (_, data) in EVENTS.items()})
+RESUMED = Stream(
+    "StreamEvent", {name: {"id": f"{TURN_ID}:{number}", "data": data} for name, (number, data) in EVENTS.items()}
+)
+SELFTEST = Stream(
+    "SelftestEvent",
+    {f"frame {n}": {"data": sse.dumps({"frame": n, "sent_ms": 1769860800000 + 200 * n})} for n in range(5)}
+    | {"done": {"data": sse.DONE}},
+)

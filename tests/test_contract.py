@@ -1,0 +1,78 @@
+"""The API is what its OpenAPI says: schemathesis sends what that allows and what it forbids, and checks each answer."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from chat_app.api import create_api
+from tests.api_app import Api
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+SEED = 20_260_131
+CASES = 2_000
+PHASES = {"examples", "coverage", "fuzzing", "stateful"}
+SPEC: dict[str, Any] = create_api().openapi()
+COMPONENTS = SPEC["components"]
+
+
+# It computes for half a minute, longer where other tests do the same.
+@pytest.mark.timeout(420)
+def test_the_api_is_what_its_openapi_says(tmp_path: Path, figure: Callable[[object], None]) -> None:
+    figure(f"schemathesis: seed {SEED}")
+    report = tmp_path / "report.json"
+    with Api(tmp_path, replies="tests.at_once:reply") as api:
+        program = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", "--no-color"]
+        options = ["--checks", "all", "--seed", str(SEED), "--report-json-path", str(report)]
+        command = [*program, *options, f"{api.url}/openapi.json"]
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert "Traceback" not in api.logged()
+    told = json.loads(report.read_text())
+    cases, operations = told["test_cases"]["generated"], told["operations"]
+    figure(f"schemathesis: {cases} cases of {operations['tested']} operations in {told['running_time']:.0f} s")
+    assert cases >= CASES
+    assert operations["tested"] == operations["total"]
+    assert {name for name, phase in told["phases"].items() if phase["status"] == "success"} == PHASES
+
+
+def fits(schema: dict[str, Any], value: Any) -> None:
+    jsonschema_rs.validator_for(schema | {"components": COMPONENTS}).validate(value)
+
+
+def with_schema(value: Any) -> Iterator[dict[str, Any]]:
+    """All that has a schema: parameters, headers and bodies."""
+    if isinstance(value, dict):
+        if "schema" in value:
+            yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from with_schema(one)
+
+
+def test_an_example_fits_its_schema() -> None:
+    count = 0
+    for one in with_schema(SPEC["paths"]):
+        examples = [named["value"] for named in one.get("examples", {}).values()]
+        for example in examples + ([one["example"]] if "example" in one else []):
+            fits(one["schema"], example)
+            count += 1
+    assert count > 100
+
+
+def test_the_events_of_a_stream_are_what_their_schema_says() -> None:
+    streams = [one for one in with_schema(SPEC["paths"]) if one["schema"].get("$ref", "").endswith("Event")]
+    assert len(streams) == 3
+    for media in streams:
+        event = COMPONENTS["schemas"][media["schema"]["$ref"].rpartition("/")[2]]
+        frame = event["properties"]["data"]["anyOf"][0]["contentSchema"]
+        *frames, done = [one["value"]["data"] for one in media["examples"].values()]
+        assert done == "[DONE]"
+        for data in frames:
+            fits(frame, json.loads(data))
