@@ -73,6 +73,12 @@ class Socket:
         event = BytesMessage(value) if isinstance(value, bytes) else TextMessage(_text(value))
         await self._send(event)
 
+    async def break_off(self, data: bytes) -> None:
+        """Send bytes that may be no frame, and nothing after them."""
+        self._writer.write(data)
+        await self._writer.drain()
+        self._writer.write_eof()
+
     async def receive(self) -> dict[str, Any]:
         """The next object. Raises Closed."""
         text = await self.receive_text()

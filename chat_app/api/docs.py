@@ -144,6 +144,10 @@ def _kind(schema: dict[str, Any]) -> str:
         return " or ".join(_kind(one) for one in schema["anyOf"])
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
+    if "const" in schema:
+        return json.dumps(schema["const"])
+    if schema.get("type") == "array":
+        return f"array of {_kind(schema['items'])}"
     if "enum" in schema:
         return " or ".join(json.dumps(value) for value in schema["enum"])
     default = schema.get("default")
