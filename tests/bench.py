@@ -187,14 +187,13 @@ def cpu_ms(pid: int | None) -> float | None:
 
 
 @contextmanager
-def own_app(provider: Provider) -> Iterator[Target]:
+def own_app(provider: Provider) -> Iterator[App]:
     build_page()
     with (
         tempfile.TemporaryDirectory() as folder,
         App(Path(folder), openai_base_url=provider.base_url, openai_model="bench") as app,
     ):
-        assert app.process
-        yield Target(app.url, BOX, app.process.pid)
+        yield app
 
 
 def main() -> None:
@@ -211,8 +210,8 @@ def main() -> None:
         if given.url:
             run(browser, provider, Target(given.url, given.box, given.pid), given.only)
         else:
-            with own_app(provider) as target:
-                run(browser, provider, target, given.only)
+            with own_app(provider) as app:
+                run(browser, provider, Target(app.url, BOX, app.pid), given.only)
         browser.close()
 
 

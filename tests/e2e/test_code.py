@@ -111,6 +111,6 @@ async def test_a_finished_line_is_not_coloured_again_while_code_grows(page: Page
     await chat.ask(text="```python\n" + "\n".join(lines) + "\n```\n", interval_ms=1)
     answer = await chat.ended()
     await expect(answer.locator("code > span:last-child span[style]")).not_to_have_count(0)
-    read = (await calls.count())["tokenizeLine2"]
+    read = await calls.of_method("tokenizeLine2")
     # For two themes: each line once, and at each update the one that grows and what ends the one before.
     assert len(lines) <= read <= 2 * (len(lines) + 2 * len(frames))

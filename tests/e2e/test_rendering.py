@@ -3,8 +3,7 @@
 How long that takes is not asserted here, for the machine may be busy: `make bench` measures it.
 """
 
-from collections import Counter
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.async_api import CDPSession, Page, expect
@@ -15,22 +14,20 @@ from tests.e2e.chat import ChatPage, import_chat
 
 pytestmark = pytest.mark.anyio
 
-# Counts changes below each finished message, and the main thread's long tasks.
+# Counts changes below each finished message.
 WATCH = """() => {
-  window.seen = { changed: 0, long: [] };
+  window.changed = 0;
   const finished = [...document.querySelectorAll("article")];
-  const observer = new MutationObserver((changes) => (window.seen.changed += changes.length));
+  const observer = new MutationObserver((changes) => (window.changed += changes.length));
   const everything = { subtree: true, childList: true, characterData: true, attributes: true };
   for (const article of finished) observer.observe(article, everything);
-  const note = (list) => list.getEntries().forEach((entry) => window.seen.long.push(entry.duration));
-  new PerformanceObserver(note).observe({ type: "longtask" });
   return finished.length;
 }"""
 
 
 @pytest.mark.parametrize("to_the_top", [False, True], ids=["newest", "all 200"])
 async def test_finished_messages_do_not_render_again_while_an_answer_grows(
-    page: Page, app: App, figure: Callable[[object], None], to_the_top: bool
+    page: Page, app: App, to_the_top: bool
 ) -> None:
     chat_id, ids = import_chat(app, 100)
     # Once with its newest messages only, once with all that were loaded on the way to the first.
@@ -41,11 +38,12 @@ async def test_finished_messages_do_not_render_again_while_an_answer_grows(
     # The mark of the one that the address names goes after a while.
     await expect(page.locator(".named")).to_have_count(0)
     assert await page.evaluate(WATCH) == shown
+    calls = await Calls.watch(page)
     await chat.ask(tokens=500, interval_ms=5)
-    await expect(chat.answers.nth(shown // 2).locator(".prose")).to_contain_text("tok499")
-    seen = await page.evaluate("window.seen")
-    figure(f"long tasks while 500 tokens came: {[round(task) for task in seen['long']]}")
-    assert seen["changed"] == 0
+    await expect(await chat.ended()).to_contain_text("tok499")
+    assert await page.evaluate("window.changed") == 0
+    # The question and the answer as they come, and the answer as it ends.
+    assert await calls.of_function_with("Assistant said") == 3
 
 
 async def test_a_finished_block_is_not_parsed_again_while_the_answer_grows(page: Page, app: App) -> None:
@@ -56,7 +54,7 @@ async def test_a_finished_block_is_not_parsed_again_while_the_answer_grows(page:
     await chat.ask(tokens=1500, interval_ms=2, markdown=True)
     answer = await chat.ended()
     blocks = await answer.locator(".prose > *").count()
-    parsed = (await calls.count())["runSync"]
+    parsed = await calls.of_method("runSync")
     assert blocks > 50
     # At most: each block as it ends, and at each update the one that grows. All of them at each would be far more.
     assert blocks <= parsed <= blocks + len(frames)
@@ -71,10 +69,7 @@ async def test_a_mark_that_was_never_closed_leaves_no_marks_behind(page: Page, a
 
 
 class Calls:
-    """How often JavaScript functions are called, by name: the browser counts, the page knows nothing of it.
-
-    The production build keeps the names of methods, not those of functions.
-    """
+    """How often JavaScript functions are called: the browser counts, the page knows nothing of it."""
 
     def __init__(self, browser: CDPSession) -> None:
         self._browser = browser
@@ -82,15 +77,35 @@ class Calls:
     @classmethod
     async def watch(cls, page: Page) -> "Calls":
         browser = await page.context.new_cdp_session(page)
+        await browser.send("Debugger.enable")
         await browser.send("Profiler.enable")
         await browser.send("Profiler.startPreciseCoverage", {"callCount": True, "detailed": False})
         return cls(browser)
 
-    async def count(self) -> Counter[str]:
-        """Since the start or the last count."""
-        coverage = await self._browser.send("Profiler.takePreciseCoverage")
-        calls: Counter[str] = Counter()
-        for source in coverage["result"]:
-            for function in source["functions"]:
-                calls[function["functionName"]] += function["ranges"][0]["count"]
-        return calls
+    async def of_method(self, name: str) -> int:
+        """Since the start. The production build keeps the names of methods, not those of functions."""
+        return sum(
+            function["ranges"][0]["count"]
+            for script in await self._counted()
+            for function in script["functions"]
+            if function["functionName"] == name
+        )
+
+    async def of_function_with(self, text: str) -> int:
+        """The same of the innermost function that has this text in it."""
+        for script in await self._counted():
+            given = await self._browser.send("Debugger.getScriptSource", {"scriptId": script["scriptId"]})
+            at = given["scriptSource"].find(text)
+            around = [
+                function["ranges"][0]
+                for function in script["functions"]
+                if function["ranges"][0]["startOffset"] <= at < function["ranges"][0]["endOffset"]
+            ]
+            if at >= 0 and around:
+                innermost = min(around, key=lambda found: found["endOffset"] - found["startOffset"])
+                return int(innermost["count"])
+        return 0
+
+    async def _counted(self) -> list[dict[str, Any]]:
+        scripts: list[dict[str, Any]] = (await self._browser.send("Profiler.takePreciseCoverage"))["result"]
+        return scripts

@@ -1,0 +1,151 @@
+"""The second table of `make bench`: how smoothly the page draws while an answer grows.
+
+The browser's trace says how long each task of the page's main thread took, by the clock and in the thread's own CPU
+time: by the clock a task also takes as long as other programs keep the thread waiting. A frame that was due (60 a
+second) and did not come is dropped.
+"""
+
+import json
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests import chromium
+from tests.app import App
+from tests.bench import BOX, OBSERVER, SETTLE_MS, Target, ask, own_app, quantile, settled
+from tests.e2e.chat import import_chat
+from tests.provider_client import Provider
+
+LIMIT_MS = 50.0
+FRAME_MS = 1000 / 60
+
+FRAMES = """
+() => {
+  window.frames = [];
+  const note = (now) => { window.frames.push(now); requestAnimationFrame(note); };
+  requestAnimationFrame(note);
+}
+"""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """`limited`: none of its tasks may take LIMIT_MS of CPU time."""
+
+    name: str
+    script: dict[str, Any]
+    in_long_chat: bool = False
+    limited: bool = False
+
+
+SCENES = [
+    Scene("500 tokens at 5 ms in a chat of 200 messages", {"tokens": 500, "interval_ms": 5}, True, limited=True),
+    Scene("50 KB of markdown at 2 ms a token", {"tokens": 6800, "interval_ms": 2, "markdown": True}),
+]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Milliseconds by the clock and of CPU time."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Milliseconds; `frames` are the times at which frames were drawn."""
+
+    scene: Scene
+    tasks: list[Task]
+    frames: list[float]
+    lags: list[float]
+
+    @property
+    def longest(self) -> float:
+        return max(task.cpu for task in self.tasks)
+
+    @property
+    def too_long(self) -> bool:
+        return self.scene.limited and self.longest >= LIMIT_MS
+
+    def row(self) -> str:
+        span = self.frames[-1] - self.frames[0]
+        gaps = [after - before for before, after in zip(self.frames, self.frames[1:], strict=False)]
+        cells = [
+            self.scene.name,
+            f"{self.longest:.0f} / {max(task.wall for task in self.tasks):.0f}",
+            f"{100 * sum(task.cpu for task in self.tasks) / span:.0f} %",
+            f"{sum(round(gap / FRAME_MS) - 1 for gap in gaps)} of {round(span / FRAME_MS)}",
+            f"{quantile(self.lags, 0.5):.1f} / {quantile(self.lags, 0.99):.1f}",
+        ]
+        return f"| {' | '.join(cells)} |"
+
+
+COLUMNS = ["", "longest task, CPU / clock, ms", "main thread busy", "frames dropped", "lag p50 / p99, ms"]
+HEADER = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}"
+
+
+def draw(browser: Browser, provider: Provider, app: App, scene: Scene) -> Drawing:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    if scene.in_long_chat:
+        open_long_chat(page, app)
+    else:
+        page.goto(app.url)
+        page.locator(BOX).wait_for()
+    page.wait_for_timeout(SETTLE_MS)
+    provider.clear()
+    page.evaluate(OBSERVER)
+    page.evaluate(FRAMES)
+    browser.start_tracing(page=page, categories=["toplevel"])
+    ask(page, Target(app.url, BOX, None), scene.script | {"stamp": True})
+    seen = settled(page)
+    tasks = main_thread_tasks(json.loads(browser.stop_tracing())["traceEvents"])
+    frames: list[float] = page.evaluate("() => frames")
+    page.close()
+    stamps = provider.stamps(provider.requests()[-1]["id"])
+    return Drawing(scene, tasks, frames, [there - sent for there, sent in zip(seen, stamps, strict=True)])
+
+
+def open_long_chat(page: Page, app: App) -> None:
+    """With all of its 200 messages on the page: they are loaded on the way to the first."""
+    chat_id, ids = import_chat(app, 100)
+    page.goto(f"{app.url}/c/{chat_id}#{ids[0]}")
+    expect(page.get_by_role("article")).to_have_count(200)
+    # The mark of the one that the address names goes after a while.
+    expect(page.locator(".named")).to_have_count(0)
+
+
+def main_thread_tasks(trace: list[dict[str, Any]]) -> list[Task]:
+    """Of the page: the one that worked most, where the browser has others for itself."""
+    mains = {
+        (event["pid"], event["tid"])
+        for event in trace
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    threads: dict[tuple[int, int], list[Task]] = defaultdict(list)
+    for event in trace:
+        thread = event["pid"], event["tid"]
+        if thread in mains and event["name"] == "ThreadControllerImpl::RunTask" and "tdur" in event:
+            threads[thread].append(Task(event["dur"] / 1000, event["tdur"] / 1000))
+    return max(threads.values(), key=lambda tasks: sum(task.cpu for task in tasks))
+
+
+def main() -> None:
+    with sync_playwright() as playwright, Provider() as provider, own_app(provider) as app:
+        browser = playwright.chromium.launch(executable_path=chromium.require(), args=chromium.ARGS)
+        print(HEADER)
+        drawings = []
+        for scene in SCENES:
+            drawings.append(draw(browser, provider, app, scene))
+            print(drawings[-1].row(), flush=True)
+        browser.close()
+    if failed := [drawing.scene.name for drawing in drawings if drawing.too_long]:
+        sys.exit(f"A task took {LIMIT_MS:.0f} ms of CPU time or more: {', '.join(failed)}.")
+
+
+if __name__ == "__main__":
+    main()
