@@ -81,12 +81,15 @@ const controls = {
   mermaid: { download: false, copy: true, fullscreen: false, panZoom: false },
 };
 
+// So much of a block tells which way it runs; a long one need not be read to its end at each update.
+const BEGINNING = 500;
+
 // What Streamdown does with the whole text at every update is done here with the block that grows alone: finding its
 // direction, and closing what is half written. And code needs no parser of markdown, which is slow with long code.
 const Part = memo(function Part(props) {
   const code = fenced(props.content);
   if (code) return <Code {...code} growing={props.isIncomplete} />;
-  return <Block {...props} dir={detectTextDirection(props.content)} />;
+  return <Block {...props} dir={detectTextDirection(props.content.slice(0, BEGINNING))} />;
 });
 
 function closedBlocks(text) {
