@@ -48,6 +48,7 @@ USAGE: Schema = {
         "completion_tokens": {"type": "integer"},
         "total_tokens": {"type": "integer"},
     },
+    "additionalProperties": True,
 }
 FRAME: Schema = {
     "type": "object",
