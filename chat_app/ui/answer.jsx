@@ -63,8 +63,8 @@ export function CopyText({ messageId, stored }) {
   };
   return (
     <button type="button" className="tool" aria-label="Copy message" onClick={copy}>
-      <svg viewBox="0 0 24 24" width="18" height="18" fill="none" stroke="currentColor" strokeWidth="2" aria-hidden="true">
-        {done ? <path d="m5 12 5 5L20 7" /> : <path d="M8 8h12v12H8zM4 16V4h12" />}
+      <svg viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="2" strokeLinejoin="round" aria-hidden="true">
+        {done ? <path d="m5 12 5 5L20 7" /> : <path d="M10 8h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2H10a2 2 0 0 1-2-2V10a2 2 0 0 1 2-2M4 16a2 2 0 0 1-2-2V4a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2" />}
       </svg>
       <span role="status" className="visually-hidden">
         {done ? "Copied" : ""}

@@ -9,7 +9,6 @@ from reflex.event import EventSpec
 from chat_app.errors import ChatError
 from chat_app.service import get_service
 from chat_app.ui.connection import connection_chip
-from chat_app.ui.dialogs import open_dialog
 from chat_app.ui.elements import MessageBox
 from chat_app.ui.icons import icon
 from chat_app.ui.live import Live
@@ -106,14 +105,17 @@ def model_button() -> rx.Component:
     """What answers and how; it opens the settings of the chat, also of one that is only about to begin."""
     own = ChatSettings.own
     return rx.el.button(
-        rx.el.span(rx.cond(own["model"], own["model"], Composer.model), class_name="model-name"),
-        rx.cond(own["system_prompt"], rx.el.span("own prompt")),
-        rx.cond(own["temperature"], rx.el.span("temperature " + own["temperature"])),
+        rx.el.span(
+            rx.el.span(rx.cond(own["model"], own["model"], Composer.model), class_name="model-name"),
+            rx.cond(own["system_prompt"], rx.el.span(" · own prompt")),
+            rx.cond(own["temperature"], rx.el.span(" · temperature " + own["temperature"])),
+            class_name="model-text",
+        ),
         icon("sliders-horizontal"),
         rx.el.span("Settings of this chat", class_name="visually-hidden"),
         type="button",
         class_name="model",
-        on_click=[ChatSettings.open, open_dialog("settings")],
+        on_click=ChatSettings.open,
     )
 
 

@@ -106,7 +106,8 @@ class Live(rx.State):
             if not ended:
                 await asyncio.sleep(FLUSH_S)
         if ended and ended.status is Status.failed and ended.error:
-            yield rx.toast.error(ended.error["message"])
+            again = {"label": "Try again", "on_click": Transcript.regenerate(turn.id)}
+            yield rx.toast.error(ended.error["message"], action=again if ended.error["retryable"] else None)
 
     async def _end(self, ended: Ended) -> None:
         transcript = await self.get_state(Transcript)

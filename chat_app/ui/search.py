@@ -1,5 +1,6 @@
 """The search over all chats: Ctrl+K opens it, a result leads to its message."""
 
+import re
 from typing import TypedDict
 
 import reflex as rx
@@ -8,6 +9,9 @@ from chat_app.service import get_service
 from chat_app.ui.dialogs import close_dialog, dialog
 from chat_app.ui.elements import Link
 
+# Of headings, emphasis and code; an asterisk between spaces or letters is none. A part may begin or end with a match.
+MARKS = re.compile(r"(?<!\S)#{1,6}\s|\*\*|`+|(?<!\S)\*(?=\w|$)|(?:(?<=\w)|^)\*(?!\w)")
+
 
 class Part(TypedDict):
     text: str
@@ -15,7 +19,7 @@ class Part(TypedDict):
 
 
 class Result(TypedDict):
-    """A hit; `to` is its address."""
+    """A hit; `to` is its address, `title` that of its chat: empty where `parts` are the title itself."""
 
     to: str
     title: str
@@ -33,11 +37,16 @@ class Search(rx.State):
         self.results = [
             Result(
                 to=f"/c/{hit.chat_id}" + (f"#{hit.message_id}" if hit.message_id else ""),
-                title=hit.title,
-                parts=[Part(text=text, match=match) for text, match in hit.snippet],
+                title=hit.title if hit.message_id else "",
+                parts=[Part(text=_plain(text) if hit.message_id else text, match=match) for text, match in hit.snippet],
             )
             for hit in hits
         ]
+
+
+def _plain(markdown: str) -> str:
+    """Without the marks that are most in the way of reading a line of it."""
+    return MARKS.sub("", markdown)
 
 
 def search_dialog() -> rx.Component:
@@ -73,11 +82,11 @@ def search_dialog() -> rx.Component:
 
 @rx.memo
 def found(result: rx.Var[Result], rest: rx.RestProp) -> rx.Component:
+    parts = rx.el.span(rx.foreach(result["parts"].to(list[Part]), part))
     return rx.el.li(
         rest,
         Link.create(
-            rx.el.strong(result["title"]),
-            rx.el.span(rx.foreach(result["parts"].to(list[Part]), part)),
+            rx.cond(result["title"], rx.fragment(rx.el.strong(result["title"]), parts), rx.el.strong(parts)),
             to=result["to"],
             on_click=close_dialog("search"),
         ),

@@ -8,7 +8,7 @@ from chat_app.chatfile import MAX_SYSTEM_PROMPT_CHARS
 from chat_app.errors import ChatError, NotFound
 from chat_app.models import Chat
 from chat_app.service import get_service
-from chat_app.ui.dialogs import close_dialog, dialog
+from chat_app.ui.dialogs import close_dialog, dialog, open_dialog
 from chat_app.ui.transcript import Transcript
 
 
@@ -46,7 +46,8 @@ class ChatSettings(rx.State):
     async def open(self) -> Any:
         await self.show()
         self.opened += 1
-        return ChatSettings.list_models
+        # Not before: the new form would take away what was typed into the old one.
+        return [open_dialog("settings"), ChatSettings.list_models]
 
     @rx.event(background=True)
     async def list_models(self) -> None:

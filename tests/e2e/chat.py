@@ -102,7 +102,7 @@ def fold(text: str) -> str:
     return " ".join(text.split())
 
 
-def import_chat(app: App, turns: int) -> tuple[str, list[str]]:
+def import_chat(app: App, turns: int, title: str = "Many turns") -> tuple[str, list[str]]:
     """A chat of so many questions and answers, put in at once; returns its id and those of its messages."""
     messages: list[dict[str, Any]] = []
     for number in range(turns):
@@ -110,7 +110,7 @@ def import_chat(app: App, turns: int) -> tuple[str, list[str]]:
         for role, content in (("user", f"Question {number}?"), ("assistant", answer + f"\n{'and so on ' * number}")):
             parent = messages[-1]["id"] if messages else None
             messages.append({"id": str(len(messages)), "parent_id": parent, "role": role, "content": content})
-    file = {"version": 1, "chat": {"title": f"{turns} turns"}, "messages": messages}
+    file = {"version": 1, "chat": {"title": title}, "messages": messages}
     with httpx.Client(base_url=app.url) as client:
         chat_id: str = client.post("/chats/import", json=file).raise_for_status().json()["id"]
         stored = client.get("/messages/", params={"chat_id": chat_id, "limit": 500}).raise_for_status().json()

@@ -125,6 +125,23 @@ async def test_a_failure_is_a_toast_with_the_reason_and_keeps_the_text(
     await expect(chat.answers.locator(".problem")).to_contain_text(sentence)
 
 
+async def test_the_toast_of_a_failure_offers_to_try_again(page: Page, app: App, provider: Provider) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(status=500)
+    await chat.ended()
+    provider.clear()
+    await chat.toasts.get_by_role("button", name="Try again").click()
+    await expect(chat.answers.get_by_text("2 / 2")).to_be_visible()
+    assert len(provider.requests()) == 1
+
+
+async def test_a_failure_that_would_come_again_has_no_such_offer(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(status=401)
+    await expect(chat.toasts).to_contain_text("does not accept the key")
+    await expect(chat.toasts.get_by_role("button", name="Try again")).to_have_count(0)
+
+
 async def test_shift_enter_breaks_the_line(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
     await chat.box.fill("one")

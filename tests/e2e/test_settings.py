@@ -56,7 +56,7 @@ async def test_they_count_from_the_first_message_of_a_new_chat(page: Page, app: 
     chat = await ChatPage(page, app).open()
     await expect(button(page)).to_have_text("usualSettings of this chat")
     await set_up(page, "bench", "Talk like a pirate.", "0.2")
-    own = "benchown prompttemperature 0.2Settings of this chat"
+    own = "bench · own prompt · temperature 0.2Settings of this chat"
     await expect(button(page)).to_have_text(own)
     await expect(button(page)).to_be_focused()
     # What is chosen stays chosen until the chat begins.

@@ -86,6 +86,16 @@ async def test_search_finds_words_in_messages_and_leads_to_them(page: Page, app:
     await expect(chat.answers).to_be_in_viewport()
 
 
+async def test_a_result_reads_as_text_not_as_markdown(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(text="## On **rare** *zeugmata*\n\nUse `zeugma()` for 2 * 3.")
+    await chat.ended()
+    await page.keyboard.press("Control+k")
+    await page.get_by_role("searchbox", name="Search").fill("rare zeugmata")
+    result = page.get_by_role("list", name="Results").locator("a[href*='#'] > span").first
+    await expect(result).to_have_text("On rare zeugmata Use zeugma() for 2 * 3.")
+
+
 async def test_search_says_when_there_is_nothing(page: Page, app: App) -> None:
     await ChatPage(page, app).open()
     await page.get_by_role("button", name="Search").click()
