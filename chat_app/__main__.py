@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from chat_app.extend import module_file
 REFLEX = [sys.executable, "-m", "reflex"]
 BUILT = ROOT / ".web" / "build" / "client"
 STAMP = ROOT / ".web" / "build" / "built-from"
+LOCK = ROOT / "reflex.lock" / "package-lock.json"
 SAME_ORIGIN_URL = "http://same-origin.invalid"
 """Given to Reflex as the address of its server while building; `ui/build.py` turns it into the page's own origin."""
 SOURCES = ["rxconfig.py", "requirements.txt", "reflex.lock", "assets", "chat_app/chat_app.py", "chat_app/ui"]
@@ -75,7 +77,16 @@ def build_page(pages: str | None = None) -> None:
     environment = reflex_environment() | {"REFLEX_API_URL": SAME_ORIGIN_URL, "PAGES": pages or ""}
     export = [*REFLEX, "export", "--frontend-only", "--no-zip", "--loglevel", "warning"]
     subprocess.run(export, cwd=ROOT, env=environment, check=True)
+    drop_funding()
     STAMP.write_text(stamp)
+
+
+def drop_funding() -> None:
+    """Keep what npm writes about who takes money for a package out of the lock: it needs none of these addresses."""
+    lock = json.loads(LOCK.read_text())
+    for package in lock["packages"].values():
+        package.pop("funding", None)
+    LOCK.write_text(json.dumps(lock, indent=2, ensure_ascii=False) + "\n")
 
 
 def reflex_environment() -> dict[str, str]:
