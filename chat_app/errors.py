@@ -56,6 +56,22 @@ class NotFound(ChatError):
     status = 404
 
 
+def no_chat() -> NotFound:
+    return NotFound("There is no such chat. It may have been deleted; leave out chat_id to begin a new one.")
+
+
+def no_message() -> NotFound:
+    return NotFound("There is no such message. Its chat may have been deleted.")
+
+
+def no_answer() -> NotFound:
+    return NotFound("There is no such answer. Its chat may have been deleted.")
+
+
+def no_turn() -> NotFound:
+    return NotFound("There is no such turn. Its chat may have been deleted.")
+
+
 class StreamingOff(NotFound):
     """`FEATURE_STREAMING` leaves this session out."""
 

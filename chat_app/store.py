@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app import chatfile, search, tree
 from chat_app.database import Database
-from chat_app.errors import InvalidRequest, NotFound, TurnRunning
+from chat_app.errors import InvalidRequest, NotFound, TurnRunning, no_answer, no_chat, no_message
 from chat_app.models import Chat, Message, Role, Status, now
 from chat_app.search import Hit
 from chat_app.tree import PathItem
@@ -103,7 +103,7 @@ class Store:
     async def restore_chat(self, chat_id: str) -> Chat:
         """Take a chat back out of the trash; one that is not there stays as it is. Raises NotFound."""
         if "\0" in chat_id:
-            raise _no_chat()
+            raise no_chat()
         async with self._writing() as session:
             await session.exec(update(Chat).where(col(Chat.id) == chat_id).values(deleted_at=None))
             return await _chat(session, chat_id)
@@ -156,7 +156,7 @@ class Store:
         """
         async with self._writing() as session:
             if (message := await _message(session, message_id)) is None:
-                raise _no_message()
+                raise no_message()
             query = select(Message.id, Message.parent_id).where(Message.chat_id == message.chat_id)
             leaf = tree.newest_leaf(dict((await session.exec(query)).all()), message_id)
             await _change_chat(session, message.chat_id, leaf_id=leaf)
@@ -176,12 +176,12 @@ class Store:
         async with self._writing() as session:
             message = await _message(session, message_id)
             if message is None or message.role != Role.assistant:
-                raise _no_answer()
+                raise no_answer()
             # A statement, not a change of the object: the chat may be deleted meanwhile.
             query = update(Message).where(col(Message.id) == message_id)
             result = await session.exec(query.values(rating=rating, remark=remark.strip()))
             if not result.rowcount:
-                raise _no_answer()
+                raise no_answer()
         return message
 
     async def search(self, query: str, limit: int = 30) -> list[Hit]:
@@ -275,7 +275,7 @@ class Store:
             old = await _message(session, reply_id)
             user = await session.get(Message, old.parent_id) if old and old.parent_id else None
             if old is None or user is None or old.role != Role.assistant:
-                raise _no_answer()
+                raise no_answer()
             await _change_chat(session, old.chat_id, updated_at=now())
             if running := await _running(session, old.chat_id):
                 raise TurnRunning(running)
@@ -323,18 +323,6 @@ class Store:
         return parent
 
 
-def _no_chat() -> NotFound:
-    return NotFound("There is no such chat. It may have been deleted; leave out chat_id to begin a new one.")
-
-
-def _no_message() -> NotFound:
-    return NotFound("There is no such message. Its chat may have been deleted.")
-
-
-def _no_answer() -> NotFound:
-    return NotFound("There is no such answer. Its chat may have been deleted.")
-
-
 def _settable(values: Mapping[str, Any]) -> dict[str, Any]:
     """What `set_chat` was given, as columns."""
     if unknown := values.keys() - SETTABLE:
@@ -349,7 +337,7 @@ async def _chat(session: AsyncSession, chat_id: str) -> Chat:
     # PostgreSQL takes no NUL, not even in a question.
     chat = None if "\0" in chat_id else await session.get(Chat, chat_id)
     if chat is None or chat.deleted_at is not None:
-        raise _no_chat()
+        raise no_chat()
     return chat
 
 
@@ -368,11 +356,11 @@ async def _messages(session: AsyncSession, chat_id: str) -> Sequence[Message]:
 async def _change_chat(session: AsyncSession, chat_id: str, **values: Any) -> None:
     """A statement, not a change of an object: of a chat that is deleted meanwhile that would be a foreign error."""
     if "\0" in chat_id:
-        raise _no_chat()
+        raise no_chat()
     query = update(Chat).where(col(Chat.id) == chat_id, col(Chat.deleted_at).is_(None))
     result = await session.exec(query.values(**values))
     if not result.rowcount:
-        raise _no_chat()
+        raise no_chat()
 
 
 async def _delete(session: AsyncSession, chat_id: str) -> None:

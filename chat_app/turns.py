@@ -7,8 +7,9 @@ is handed in), SQL (`store`), and how readers encode what they read (`api`, `ui`
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from chat_app.errors import (
@@ -19,6 +20,7 @@ from chat_app.errors import (
     ProviderSilent,
     ShuttingDown,
     TurnRunning,
+    no_turn,
 )
 from chat_app.log import Delta, Ended, Event, Log
 from chat_app.models import Message, Role, Status
@@ -89,7 +91,8 @@ class Turns:
         self._check(content)
         if key is not None and (known := await self._store.message_by_key(key)):
             return await self.find(known.id)
-        return await self._shielded(self._begin(content, chat_id, key, edit_of, settings))
+        begin = partial(self._store.begin_turn, content, chat_id, key, edit_of, settings)
+        return await self._shielded(self._begin(begin))
 
     async def again(self, reply_id: str, *, go_on: bool = False) -> Turn:
         """Answer a question once more: a new version of the reply, from the start, or going on where the old one ended.
@@ -110,7 +113,7 @@ class Turns:
             return self._turn(run)
         reply = await self._store.message(turn_id)
         if reply is None or reply.role != Role.assistant or reply.parent_id is None:
-            raise NotFound("There is no such turn. Its chat may have been deleted.")
+            raise no_turn()
         if reply.status == Status.streaming and self._beginning:
             # Saved a moment ago by a start that has not come to run it.
             await asyncio.wait(self._beginning)
@@ -202,22 +205,15 @@ class Turns:
         beginning.add_done_callback(self._beginning.discard)
         return await self.find(await asyncio.shield(beginning))
 
-    async def _begin(
-        self,
-        content: str,
-        chat_id: str | None,
-        key: str | None,
-        edit_of: str | None,
-        settings: Mapping[str, Any] | None,
-    ) -> str:
+    async def _begin(self, begin: Callable[[], Awaitable[tuple[Message, Message, bool]]]) -> str:
         try:
-            user, reply, new = await self._store.begin_turn(content, chat_id, key, edit_of, settings)
+            user, reply, new = await begin()
         except TurnRunning as busy:
             if busy.turn_id in self._runs:
                 raise
             # Its end could never be saved, and nobody runs it any more: it must not block its chat for ever.
             await self._store.end_turn(busy.turn_id, INTERRUPTED)
-            user, reply, new = await self._store.begin_turn(content, chat_id, key, edit_of)
+            user, reply, new = await begin()
         if new:
             await self._run(user, reply)
         return reply.id

@@ -28,7 +28,6 @@ from chat_app.errors import (
     Interrupted,
     InvalidRequest,
     ModelMissing,
-    NotFound,
     ProviderBusy,
     ProviderError,
     ProviderRefused,
@@ -36,14 +35,15 @@ from chat_app.errors import (
     ShuttingDown,
     StreamingOff,
     TurnRunning,
+    no_answer,
+    no_chat,
+    no_turn,
 )
 
 SAY_HELLO = {"content": "Say hello"}
 
 BAD = InvalidRequest("content: Field required.")
-NO_CHAT = NotFound("There is no such chat. It may have been deleted; leave out chat_id to begin a new one.")
-NO_TURN = NotFound("There is no such turn. Its chat may have been deleted.")
-NO_ANSWER = NotFound("There is no such answer. Its chat may have been deleted.")
+NO_CHAT, NO_TURN, NO_ANSWER = no_chat(), no_turn(), no_answer()
 BUSY = TurnRunning(TURN_ID)
 FOREIGN = ForeignRequest(
     "Pages of https://example.org may not use this app. Add it to CORS_ALLOWED_ORIGINS to allow it."

@@ -42,14 +42,14 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
+        limit = self._limit(scope)
         try:
-            self._check(headers, self._limit(scope))
+            self._check(headers, limit)
         except ChatError as error:
             return await _refuse(error, scope, receive, self._with_headers(send, None))
         if scope["type"] == "websocket":
             return await self.app(scope, receive, send)
-        limited = self._limited(receive, self._limit(scope))
-        await self.app(scope, limited, self._with_headers(send, headers.get("origin")))
+        await self.app(scope, self._limited(receive, limit), self._with_headers(send, headers.get("origin")))
 
     def _limit(self, scope: Scope) -> int:
         """How many bytes a body may have: an exported chat holds many messages."""

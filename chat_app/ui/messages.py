@@ -73,7 +73,7 @@ def question(row: rx.Var[Row]) -> rx.Component:
 
 
 def edit_form(row: rx.Var[Row]) -> rx.Component:
-    return rx.el.form(
+    return inline_form(
         InlineField.create(
             name="content",
             default_value=row["content"],
@@ -83,14 +83,21 @@ def edit_form(row: rx.Var[Row]) -> rx.Component:
             back_to="edit-" + row["id"],
             class_name="field",
         ),
-        rx.el.div(
-            text_button("Cancel", Transcript.cancel_edit),
-            rx.el.button("Send", type="submit", class_name="button"),
-            class_name="choices",
-        ),
+        "Send",
+        Transcript.cancel_edit,
         on_submit=Transcript.resend(row["id"]),
         class_name="edit",
     )
+
+
+def inline_form(field: rx.Component, submit: str, on_cancel: Any, **props: Any) -> rx.Component:
+    """A small form within the page: a field, and below it the choice to give up or to `submit`."""
+    buttons = rx.el.div(
+        text_button("Cancel", on_cancel),
+        rx.el.button(submit, type="submit", class_name="button"),
+        class_name="choices",
+    )
+    return rx.el.form(field, buttons, **props)
 
 
 def answer(row: rx.Var[Row], opinion: rx.Component, form: rx.Component) -> rx.Component:
@@ -150,7 +157,7 @@ def opinion(row: rx.Var[Row], rating: rx.Var[int], remark: rx.Var[str], remarked
 
 def remark_form(row: rx.Var[Row], rating: rx.Var[int], remark: rx.Var[str]) -> rx.Component:
     question = rx.cond(rating == 1, "What was good about it? (optional)", "What was wrong with it? (optional)")
-    return rx.el.form(
+    return inline_form(
         InlineField.create(
             name="remark",
             default_value=remark,
@@ -162,11 +169,8 @@ def remark_form(row: rx.Var[Row], rating: rx.Var[int], remark: rx.Var[str]) -> r
             back_to="remark-" + row["id"],
             class_name="field",
         ),
-        rx.el.div(
-            text_button("Cancel", Transcript.close_remark),
-            rx.el.button("Save", type="submit", class_name="button"),
-            class_name="choices",
-        ),
+        "Save",
+        Transcript.close_remark,
         on_submit=Transcript.remark(row["id"]),
         class_name="remark",
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Locator, Page, expect
 
 from chat_app.ui.transcript import FIRST, MORE
 from tests.app import App
@@ -118,12 +118,18 @@ async def test_an_address_leads_to_a_message_of_another_version(page: Page, app:
     await expect(message(page, str(first))).to_be_in_viewport()
 
 
-async def test_an_older_question_is_edited_and_its_versions_compared(page: Page, app: App) -> None:
+async def at_older(page: Page, app: App, number: int) -> tuple[ChatPage, list[str], Locator]:
+    """A chat of 120 messages opened at one of them, with the mouse on it: the page, their ids, the message."""
     chat_id, ids = import_chat(app, 60)
-    chat = await ChatPage(page, app).open(f"/c/{chat_id}#{ids[20]}")
-    old = message(page, ids[20])
+    chat = await ChatPage(page, app).open(f"/c/{chat_id}#{ids[number]}")
+    old = message(page, ids[number])
     await expect(old).to_be_in_viewport()
     await old.hover()
+    return chat, ids, old
+
+
+async def test_an_older_question_is_edited_and_its_versions_compared(page: Page, app: App) -> None:
+    chat, ids, old = await at_older(page, app, 20)
     await old.get_by_role("button", name="Edit message").click()
     await page.get_by_role("textbox", name="Edit your message").fill("Another question?")
     await chat.again("Send")
@@ -138,11 +144,7 @@ async def test_an_older_question_is_edited_and_its_versions_compared(page: Page,
 
 
 async def test_an_older_answer_is_written_again(page: Page, app: App) -> None:
-    chat_id, ids = import_chat(app, 60)
-    chat = await ChatPage(page, app).open(f"/c/{chat_id}#{ids[31]}")
-    old = message(page, ids[31])
-    await expect(old).to_be_in_viewport()
-    await old.hover()
+    chat, _, old = await at_older(page, app, 31)
     await old.get_by_role("button", name="Regenerate").click()
     await expect(old).to_have_count(0)
     await expect(chat.answers.last.locator(".figures")).not_to_be_empty()
