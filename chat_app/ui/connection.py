@@ -1,7 +1,7 @@
 """The connection: a chip that says live, reconnecting, or whole replies, and what notices that a connection is dead.
 
 Reflex reconnects when the websocket closes, and loads the page's state anew. But a socket whose network went away, or
-whose machine slept, closes only minutes later by itself.
+whose machine slept, closes only minutes later by itself, and one that is opened without a network hangs.
 """
 
 import reflex as rx
@@ -20,15 +20,16 @@ WATCH = """
       if (!String(url).includes("/_event")) return;
       sockets.add(this);
       this.addEventListener("close", () => sockets.delete(this));
+      if (!navigator.onLine) setTimeout(end, 0, this);
     }
   };
-  const renew = () => {
-    for (const socket of sockets) {
-      socket.close();
-      // At once: the handshake of a real close has nobody to answer it.
-      socket.dispatchEvent(new CloseEvent("close", { code: 1006 }));
-    }
+  const end = (socket) => {
+    const opening = socket.readyState === WebSocket.CONNECTING;
+    socket.close();
+    // At once: the handshake of a real close has nobody to answer it.
+    socket.dispatchEvent(opening ? new Event("error") : new CloseEvent("close", { code: 1006 }));
   };
+  const renew = () => sockets.forEach(end);
   let seen = Date.now();
   const back = () => {
     if (Date.now() - seen > AWAY_MS) renew();
@@ -42,6 +43,7 @@ WATCH = """
   });
   addEventListener("pageshow", (event) => event.persisted && renew());
   addEventListener("offline", renew);
+  addEventListener("online", () => [...sockets].filter((one) => one.readyState === WebSocket.CONNECTING).forEach(end));
 })();
 """
 

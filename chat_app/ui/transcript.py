@@ -14,6 +14,7 @@ from chat_app.models import Status
 from chat_app.service import get_service
 from chat_app.turn import Turn
 from chat_app.ui.rows import Opinion, Row, message_row, path_opinions, path_rows
+from chat_app.ui.session import Session
 
 # As after any message that is sent; not on a phone, where the keyboard would come unasked.
 FOCUS_BOX = "matchMedia('(hover: hover)').matches && document.querySelector('textarea[name=message]').focus()"
@@ -159,6 +160,9 @@ class Transcript(rx.State):
         rows = path_rows(path[self.hidden :])
         ended = next((i for i, row in enumerate(rows) if row["status"] == Status.streaming), len(rows))
         self.loaded, self.recent = rows[:ended], rows[ended:]
+        if (await self.get_state(Session)).whole_replies:
+            # A growing answer is saved again and again, and shown when it is whole.
+            self.recent = [_with_text(row, "") for row in self.recent]
 
     async def begin(self, turn: Turn) -> None:
         """Show a turn that starts to be followed; what it is another version of gives way, with all that came after."""
@@ -178,7 +182,7 @@ class Transcript(rx.State):
         """Show how a followed turn ended; its text is on the page already."""
         self.running = ""
         new = {row["id"]: row for row in path_rows(await get_service().store.path(self.open_chat))}
-        self.recent = [_without_text(new.get(row["id"], row), row) for row in self.recent]
+        self.recent = [_with_text(new.get(row["id"], row), row["content"]) for row in self.recent]
 
     async def _show_from(self, start: int) -> None:
         """Show the path from its message number `start` on, counted from 0, if that is more than now."""
@@ -218,8 +222,8 @@ class Transcript(rx.State):
         return end is not None
 
 
-def _without_text(row: Row, shown: Row) -> Row:
-    return Row(**row | {"content": shown["content"]})
+def _with_text(row: Row, content: str) -> Row:
+    return Row(**row | {"content": content})
 
 
 def _end_of(rows: list[Row], message_id: str | None) -> int | None:

@@ -23,14 +23,15 @@ RECORD_GROWTH = """
 
 
 async def record_growth(page: Page) -> None:
-    """From now on; until the page is left."""
+    """From now on; a page that is loaded anew begins anew."""
+    await page.add_init_script(f"addEventListener('DOMContentLoaded', {RECORD_GROWTH})")
     await page.evaluate(RECORD_GROWTH)
 
 
-async def growth(page: Page) -> int:
-    """In how many visible steps the newest answer has grown since `record_growth`."""
-    steps: int = await page.evaluate("window.growth.size")
-    return steps
+async def growth(page: Page) -> list[str]:
+    """The visible steps in which the newest answer has grown since `record_growth`."""
+    texts: list[str] = await page.evaluate("[...window.growth]")
+    return texts
 
 
 class ChatPage:
@@ -53,6 +54,7 @@ class ChatPage:
         await self.page.goto(self.app.url + path)
         # The page is drawn before it is connected; the model's name comes over the connection.
         await expect(self.page.locator(".model-name")).not_to_be_empty()
+        await expect(self.page.locator("main[data-loading=false]")).to_be_visible()
         return self
 
     async def ask(self, content: str = "", **keys: Any) -> None:

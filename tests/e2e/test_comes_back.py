@@ -26,7 +26,8 @@ async def test_offline_and_back(context: BrowserContext, page: Page, app: App) -
     await chat.ask(tokens=200, interval_ms=25)
     await expect(chat.answers.locator(".prose")).to_contain_text("tok20")
     await context.set_offline(True)
-    await expect(page.locator("[data-connection=reconnecting]")).to_be_visible()
+    # Sooner than an attempt to connect, which hangs without a network, is given up.
+    await expect(page.locator("[data-connection=reconnecting]")).to_be_visible(timeout=10_000)
     held = await chat.text()
     await context.set_offline(False)
     await expect(page.locator("[data-connection=live]")).to_be_visible()
