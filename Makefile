@@ -15,7 +15,7 @@ dev: $(VENV)/app $(VENV)/weights
 
 test: $(VENV)/tests $(VENV)/weights
 	@$(PY) -m tests.chromium
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/tests
 	@$(PY) -m ruff check .

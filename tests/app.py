@@ -9,12 +9,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import httpx
 
 from chat_app.config import ROOT, Settings
 
 START_S = 60.0
+# Nothing here speaks TLS, and to read the certificates of its authorities takes longer than most requests.
+CLIENT: dict[str, Any] = {"timeout": 30, "trust_env": False, "verify": False}
 
 
 def free_port() -> int:
@@ -39,6 +42,7 @@ class App:
         self.settings = settings
         self.log = folder / "app.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.http = httpx.Client(base_url=self.url, **CLIENT)
 
     def __enter__(self) -> "App":
         self.start()
@@ -48,6 +52,10 @@ class App:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        self.http.close()
+
+    def client(self, timeout: float = 30) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, **CLIENT | {"timeout": timeout})
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -116,7 +124,7 @@ class App:
             if self.process is None or self.process.poll() is not None:
                 raise AssertionError(f"the app ended at start:\n{self.logged()}")
             try:
-                if httpx.get(f"{self.url}/ping").is_success:
+                if self.http.get("/ping").is_success:
                     return
             except httpx.TransportError:
                 time.sleep(0.05)

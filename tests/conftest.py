@@ -17,6 +17,25 @@ from tests.provider_client import Provider
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Few tests that take long: what begins last should be short, or one process ends long after the other. The first two
+# run side by side, and the servers that are killed need most of a core.
+LONG = [
+    "tests/test_kill.py",
+    "tests/e2e/test_injection.py",
+    "tests/test_contract.py",
+    "tests/e2e/test_extension.py",
+    "tests/test_back_pressure.py",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        file = item.nodeid.partition("::")[0]
+        return LONG.index(file) if file in LONG else len(LONG)
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.app import CLIENT
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -41,7 +43,7 @@ class Provider:
             raise RuntimeError(f"The provider double did not start; its error is above. Try it: {' '.join(command)}")
         self.base_url = json.loads(line)["base_url"]
         # No proxy from the environment: what is asked here is on this machine.
-        self._http = httpx.Client(base_url=self.base_url.removesuffix("/v1"), trust_env=False, timeout=30)
+        self._http = httpx.Client(base_url=self.base_url.removesuffix("/v1"), **CLIENT)
         return self
 
     def __exit__(

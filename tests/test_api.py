@@ -37,13 +37,9 @@ async def client(app: App, provider: Provider) -> AsyncIterator[httpx.AsyncClien
     """A client of the app. Nothing that a client does may leave a traceback in the server's log."""
     provider.clear()
     tracebacks = app.logged().count("Traceback")
-    async with client_of(app) as client:
+    async with app.client() as client:
         yield client
     assert app.logged().count("Traceback") == tracebacks, app.logged()
-
-
-def client_of(app: App) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=app.url, timeout=30, trust_env=False)
 
 
 def numbered(count: int) -> str:
@@ -1064,7 +1060,7 @@ async def test_with_streaming_off_whole_replies_remain(
 ) -> None:
     settings = {"openai_base_url": provider.base_url, "feature_streaming": "false"}
     with Api(tmp_path_factory.mktemp("off"), **settings) as app:
-        async with client_of(app) as client:
+        async with app.client() as client:
             reply = await ask(client, script(tokens=3))
             assert reply["content"] == numbered(3)
             for response in (
@@ -1099,7 +1095,7 @@ async def test_a_share_of_the_sessions_streams_and_always_the_same(
 ) -> None:
     settings = {"openai_base_url": provider.base_url, "feature_streaming": "50%"}
     with Api(tmp_path_factory.mktemp("half"), **settings) as app:
-        async with client_of(app) as client:
+        async with app.client() as client:
 
             async def codes() -> list[str]:
                 asked = (client.get("/stream/nothing", headers={"X-Session-Id": f"session {n}"}) for n in range(200))

@@ -44,7 +44,7 @@ def api(provider: Provider, tmp_path: Path) -> Iterator[Api]:
 
 @pytest.fixture
 async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=api.url, timeout=60, trust_env=False) as client:
+    async with api.client(timeout=60) as client:
         yield client
 
 

@@ -117,7 +117,7 @@ def api(provider: Provider, tmp_path: Path) -> Iterator[Api]:
 async def test_readers_that_come_and_go_get_exactly_the_stored_text(api: Api, figure: Callable[[object], None]) -> None:
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
     figure(f"CHAOS_SEED={seed}")
-    async with httpx.AsyncClient(base_url=api.url, timeout=60, trust_env=False) as client:
+    async with api.client(timeout=60) as client:
         turns = [await begin(client, keys) for keys in SCRIPTS]
         readers = [Reader(client, turns[n % len(turns)], random.Random(f"{seed} reader {n}")) for n in range(READERS)]
         async with asyncio.timeout(60), asyncio.TaskGroup() as reading:

@@ -49,14 +49,14 @@ async def collected(events: AsyncIterator[Event]) -> list[Event]:
 
 
 def stored(app: App, chat_id: str) -> list[dict[str, Any]]:
-    response = httpx.get(f"{app.url}/messages/", params={"chat_id": chat_id}, trust_env=False)
+    response = app.http.get("/messages/", params={"chat_id": chat_id})
     messages: list[dict[str, Any]] = response.raise_for_status().json()["messages"]
     return messages
 
 
 def chats(app: App) -> list[str]:
     """The ids of the chats, the most recently used first."""
-    response = httpx.get(f"{app.url}/chats/", trust_env=False).raise_for_status()
+    response = app.http.get("/chats/").raise_for_status()
     return [chat["id"] for chat in response.json()["chats"]]
 
 
@@ -588,7 +588,7 @@ def test_a_reader_who_has_enough_ends_it_quietly(app: App) -> None:
         process.stdout.close()
         assert process.wait(WAIT_S) == 1
         assert process.stderr.read() == b""
-    httpx.post(f"{app.url}/stream/{stored(app, chats(app)[0])[1]['id']}/stop", trust_env=False).raise_for_status()
+    app.http.post(f"/stream/{stored(app, chats(app)[0])[1]['id']}/stop").raise_for_status()
 
 
 def test_a_restart_in_mid_answer_is_told_in_a_pipe(mortal: App) -> None:

@@ -141,7 +141,7 @@ def test_a_link_leads_to_an_operation_and_its_parameter() -> None:
 
 async def test_what_comes_is_what_is_written(running: Api) -> None:
     """One success and the failures that a client can cause, against the served OpenAPI."""
-    async with httpx.AsyncClient(base_url=running.url) as client:
+    async with running.client() as client:
         assert (await client.get("/openapi.json")).json() == SPEC
         sent = await client.post("/messages/", json={"content": "hello"})
         ids = {"chat_id": sent.json()["chat_id"], "turn_id": sent.json()["id"], "message_id": sent.json()["id"]}
@@ -245,7 +245,7 @@ def test_an_address_is_text_and_no_markup() -> None:
 
 
 async def test_it_is_served(running: Api) -> None:
-    async with httpx.AsyncClient(base_url=running.url) as client:
+    async with running.client() as client:
         for path in ("/docs", "/docs/"):
             response = await client.get(path)
             assert response.status_code == 200
@@ -261,14 +261,14 @@ async def test_it_is_served(running: Api) -> None:
 async def test_the_examples_run_as_they_stand(running: Api, name: str, command: list[str]) -> None:
     if not Path(command[0]).exists():
         pytest.skip(f"{command[0]} is not there")
-    text = httpx.get(f"{running.url}/docs").text
+    text = running.http.get("/docs").text
     (code,) = re.findall(rf'<pre tabindex="0" id="{name}-example">(.*?)</pre>', text, re.DOTALL)
     run = subprocess.run([*command, html.unescape(code)], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (run.stdout, run.stderr) == ("Hello! Give me a temperature, such as 20 C.\n", "")
 
 
 async def test_the_stream_is_as_it_is_told(running: Api) -> None:
-    async with httpx.AsyncClient(base_url=running.url) as client:
+    async with running.client() as client:
         async with streaming(client, "POST", "/stream/", json={"content": "hello"}) as stream:
             frames = await stream.rest()
         assert frames[-1].data == "[DONE]"

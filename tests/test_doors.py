@@ -183,7 +183,7 @@ def impatient(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 async def client(app: App) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=app.url, timeout=30, trust_env=False) as client:
+    async with app.client() as client:
         yield client
 
 
@@ -215,5 +215,5 @@ async def test_every_door_tells_the_same(door: Door, case: Case, client: httpx.A
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 @pytest.mark.parametrize("case", SILENCES, ids=lambda case: case.name)
 async def test_every_door_gives_up_on_a_silent_provider(door: Door, case: Case, impatient: App) -> None:
-    async with httpx.AsyncClient(base_url=impatient.url, timeout=30, trust_env=False) as client:
+    async with impatient.client() as client:
         await same_through(door, client, case)

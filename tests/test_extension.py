@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from chat_app import extend
@@ -257,7 +256,7 @@ async def test_hooks_are_told_of_start_deltas_and_end_and_a_broken_one_harms_not
 
 async def test_rules_answer_without_a_model(tmp_path: Path) -> None:
     with Api(tmp_path, replies="tests.examples.rules:reply", hooks="tests.examples.hooks:setup") as api:
-        async with httpx.AsyncClient(base_url=api.url) as client:
+        async with api.client() as client:
             async with streaming(client, "POST", "/stream/", json={"content": "How warm is 20 C?"}) as stream:
                 frames = await stream.rest()
             assert text_of(frames) == "20 °C is 68.0 °F."
@@ -282,7 +281,7 @@ async def test_retrieval_asks_the_model_with_the_texts_that_fit(tmp_path: Path, 
     question = "How many holidays do I have?\n" + script(text="You have 30 days.")
     model = {"openai_base_url": provider.base_url, "openai_model": "bench"}
     with Api(tmp_path, replies="tests.examples.rag:handbook", **model) as api:
-        async with httpx.AsyncClient(base_url=api.url) as client:
+        async with api.client() as client:
             async with streaming(client, "POST", "/stream/", json={"content": question}) as stream:
                 assert text_of(await stream.rest()) == "You have 30 days."
             (seen,) = provider.requests()

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from chat_app.api.explained import ROUTES
@@ -41,4 +40,4 @@ async def test_nothing_that_is_sent_is_a_fault_or_goes_unanswered(api: Api, figu
     assert report.statuses.total() + report.sockets == COUNT
     # They got as far as that, and were not all refused at the door.
     assert {200, 201, 403, 404, 405, 413, 422} <= report.statuses.keys()
-    assert httpx.get(f"{api.url}/chats/", trust_env=False).is_success
+    assert api.http.get("/chats/").is_success

@@ -49,7 +49,7 @@ SOCKETS = ["/stream/ws", "/_event/?EIO=4&transport=websocket"]
 @pytest.fixture
 async def client(app: App, provider: Provider) -> AsyncIterator[httpx.AsyncClient]:
     provider.clear()
-    async with client_of(app) as client:
+    async with app.client() as client:
         yield client
 
 
@@ -64,12 +64,8 @@ def open_app(page_built: None, provider: Provider, tmp_path_factory: pytest.Temp
 @pytest.fixture
 async def friendly(open_app: App, provider: Provider) -> AsyncIterator[httpx.AsyncClient]:
     provider.clear()
-    async with client_of(open_app) as client:
+    async with open_app.client() as client:
         yield client
-
-
-def client_of(app: App) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=app.url, timeout=30, trust_env=False)
 
 
 def named(pattern: str, app: App) -> str:

@@ -55,18 +55,17 @@ def api(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=api.url, timeout=30, trust_env=False) as client:
+    async with api.client() as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def recorded(api: Api) -> dict[str, bytes]:
     """The bytes of each of STREAMS, as they came."""
-    with httpx.Client(base_url=api.url, timeout=30, trust_env=False) as client:
-        return {
-            name: client.post(f"/stream/{query}", json={"content": script(**keys)}).raise_for_status().content
-            for name, (query, keys) in STREAMS.items()
-        }
+    return {
+        name: api.http.post(f"/stream/{query}", json={"content": script(**keys)}).raise_for_status().content
+        for name, (query, keys) in STREAMS.items()
+    }
 
 
 def check(blocks: list[Block], name: str) -> None:

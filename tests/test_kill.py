@@ -138,7 +138,7 @@ async def test_killed_at_any_moment_nothing_that_was_saved_is_lost(
 async def rounds(folder: Path, chance: random.Random, seen: Seen) -> None:
     folder.mkdir()
     with Provider() as provider, Api(folder, openai_base_url=provider.base_url, openai_model="bench") as api:
-        async with httpx.AsyncClient(base_url=api.url, timeout=30, trust_env=False) as client:
+        async with api.client() as client:
             for _ in range(ROUNDS // 2):
                 await one_round(api, client, provider, chance, seen)
 

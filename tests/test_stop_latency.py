@@ -32,7 +32,7 @@ def api(provider: Provider, tmp_path: Path) -> Iterator[Api]:
 
 @pytest.fixture
 async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=api.url, timeout=30, trust_env=False) as client:
+    async with api.client() as client:
         yield client
 
 

@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-import httpx
 from playwright.async_api import Locator, Page, expect
 
 from tests.app import App
@@ -91,7 +90,7 @@ class ChatPage:
     async def stored(self) -> list[dict[str, Any]]:
         """The open chat's messages in the database."""
         params = {"chat_id": await self.chat_id()}
-        reply = httpx.get(f"{self.app.url}/messages/", params=params).raise_for_status()
+        reply = self.app.http.get("/messages/", params=params).raise_for_status()
         messages: list[dict[str, Any]] = reply.json()["messages"]
         return messages
 
@@ -113,7 +112,6 @@ def import_chat(app: App, turns: int, title: str = "Many turns") -> tuple[str, l
             parent = messages[-1]["id"] if messages else None
             messages.append({"id": str(len(messages)), "parent_id": parent, "role": role, "content": content})
     file = {"version": 1, "chat": {"title": title}, "messages": messages}
-    with httpx.Client(base_url=app.url) as client:
-        chat_id: str = client.post("/chats/import", json=file).raise_for_status().json()["id"]
-        stored = client.get("/messages/", params={"chat_id": chat_id, "limit": 500}).raise_for_status().json()
+    chat_id: str = app.http.post("/chats/import", json=file).raise_for_status().json()["id"]
+    stored = app.http.get("/messages/", params={"chat_id": chat_id, "limit": 500}).raise_for_status().json()
     return chat_id, [message["id"] for message in stored["messages"]]

@@ -53,9 +53,8 @@ class EmbedPage:
         """The open chat's messages in the database."""
         assert isinstance(self.root, Page)
         chat_id = await self.root.evaluate("sessionStorage.getItem('embed:chat')")
-        async with httpx.AsyncClient(base_url=self.app_url) as client:
-            reply = await client.get("/messages/", params={"chat_id": chat_id})
-        messages: list[dict[str, Any]] = reply.raise_for_status().json()["messages"]
+        reply = await self.root.request.get(f"{self.app_url}/messages/", params={"chat_id": chat_id})
+        messages: list[dict[str, Any]] = (await reply.json())["messages"]
         return messages
 
     async def text(self, nth: int = -1) -> str:

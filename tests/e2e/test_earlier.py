@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from playwright.async_api import BrowserContext, Locator, Page, expect
 
@@ -195,7 +194,7 @@ async def test_a_second_tab_shows_the_version_that_was_chosen(context: BrowserCo
     second = await ChatPage(await context.new_page(), app).open(f"/c/{await chat.chat_id()}")
     # Once its turns are followed, an answer from elsewhere comes.
     body = {"chat_id": await chat.chat_id(), "content": "And now?"}
-    httpx.post(f"{app.url}/messages/", json=body).raise_for_status()
+    app.http.post("/messages/", json=body).raise_for_status()
     await expect(second.answers).to_have_count(2)
     await expect(second.answers.first.get_by_text("1 / 2")).to_be_visible()
 
@@ -213,7 +212,7 @@ async def test_what_is_sent_grows_with_the_messages_not_with_their_square(
     for count in range(FIRST + MORE, len(ids) + MORE, MORE):
         await page.evaluate(SCROLL, 0)
         await expect(messages).to_have_count(min(count, len(ids)))
-    stored = httpx.get(f"{app.url}/messages/", params={"chat_id": chat_id, "limit": 500}).json()["messages"]
+    stored = app.http.get("/messages/", params={"chat_id": chat_id, "limit": 500}).json()["messages"]
     text = sum(len(one["content"]) for one in stored)
     figure(f"{len(ids)} messages of {text:,} characters: {first:,} bytes to open, {sum(frames):,} to read to the top")
     # As a whole the chat has about this; sent again with every step it would be five times as much.

@@ -1,11 +1,13 @@
 """Pages from outside `chat_app/`, as PAGES adds them: built and served from a copy of the tree, `.web` is shared."""
 
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
-import httpx
 import pytest
 from playwright.async_api import Page, expect
 
@@ -31,7 +33,7 @@ def extended(page_built: None, provider: Provider, tmp_path_factory: pytest.Temp
         else:
             shutil.copy(source, tree / name)
     # With what npm installed, which takes longer than the build.
-    shutil.copytree(ROOT / ".web", tree / ".web", symlinks=True)
+    shutil.copytree(ROOT / ".web", tree / ".web", symlinks=True, copy_function=copy_or_link)
     build = f"from chat_app.__main__ import build_page; build_page({PAGES!r})"
     subprocess.run([sys.executable, "-c", build], cwd=tree, check=True)
     app = App(tmp_path_factory.mktemp("extended"), openai_base_url=provider.base_url, openai_model="bench", pages=PAGES)
@@ -41,11 +43,20 @@ def extended(page_built: None, provider: Provider, tmp_path_factory: pytest.Temp
     shutil.rmtree(tree)
 
 
+def copy_or_link(source: str, target: str) -> None:
+    # npm replaces its files and does not write into them, so ours may be the same ones.
+    if "node_modules" in Path(source).parts:
+        with suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copy2(source, target)
+
+
 async def test_a_person_looks_at_the_usage(page: Page, extended: App) -> None:
     table = page.get_by_role("table", name="Usage by day and model")
     await page.goto(f"{extended.url}/usage")
     await expect(page.get_by_text("Nothing was asked yet.")).to_be_visible()
-    async with httpx.AsyncClient(base_url=extended.url) as client:
+    async with extended.client() as client:
         for _ in range(2):
             sent = await client.post("/messages/", json={"content": script(tokens=7)})
             assert sent.status_code == 200

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 
-import httpx
 import pytest
 from playwright.async_api import Page, Request, expect
 
@@ -134,7 +133,7 @@ async def test_a_chats_title_is_text(page: Page, app: App, foreign: list[str]) -
         "<script>window.hacked=1</script>",
         "<img src=https://evil.example/title.png onerror=window.hacked=1>",
     ):
-        renamed = httpx.patch(f"{app.url}/chats/{await chat.chat_id()}", json={"title": title})
+        renamed = app.http.patch(f"/chats/{await chat.chat_id()}", json={"title": title})
         assert renamed.is_success
         await expect(page.get_by_role("link", name=title)).to_be_visible()
     await nothing_happened(page, foreign)

@@ -5,7 +5,6 @@ import re
 import subprocess
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from playwright.async_api import Page, expect
 
@@ -54,7 +53,7 @@ def test_curl(app: App) -> None:
 
 
 def test_messages(app: App) -> None:
-    reply = httpx.post(f"{app.url}/messages/", json={"content": "Say hello."}, timeout=120)
+    reply = app.http.post("/messages/", json={"content": "Say hello."}, timeout=120)
     assert reply.status_code == 200
     assert reply.json()["status"] == "complete"
     assert reply.json()["content"]

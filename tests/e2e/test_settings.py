@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from playwright.async_api import Locator, Page, expect
 
@@ -99,10 +98,10 @@ async def test_those_of_a_chat_are_that_chats_only(page: Page, app: App, provide
 async def test_a_refused_first_message_keeps_them(page: Page, app: App, provider: Provider) -> None:
     chat = await ChatPage(page, app).open()
     await set_up(page, system_prompt="Talk like a pirate.")
-    before = httpx.get(f"{app.url}/chats/").json()
+    before = app.http.get("/chats/").json()
     await chat.ask("x" * 32_001)
     await expect(chat.toasts.filter(has_text="Shorten it")).to_be_visible()
-    assert httpx.get(f"{app.url}/chats/").json() == before
+    assert app.http.get("/chats/").json() == before
     await chat.ask("Short")
     await chat.ended()
     assert asked(provider) == USUAL | {"prompt": "Talk like a pirate."}
@@ -124,13 +123,13 @@ async def test_a_model_that_is_listed_no_more_stays(page: Page, app: App) -> Non
     chat = await ChatPage(page, app).open()
     await chat.ask("Hello")
     await chat.ended()
-    url = f"{app.url}/chats/{await chat.chat_id()}"
-    httpx.patch(url, json={"model": "retired"}).raise_for_status()
+    url = f"/chats/{await chat.chat_id()}"
+    app.http.patch(url, json={"model": "retired"}).raise_for_status()
     await button(page).click()
     dialog = page.get_by_role("dialog", name="Settings of this chat")
     await expect(dialog.get_by_role("combobox", name="Model")).to_have_value("retired")
     await dialog.get_by_role("textbox", name="System prompt").fill("Be brief.")
     await dialog.get_by_role("button", name="Save").click()
     await expect(dialog).to_have_count(0)
-    saved = httpx.get(url).json()
+    saved = app.http.get(url).json()
     assert (saved["model"], saved["system_prompt"]) == ("retired", "Be brief.")
