@@ -47,25 +47,21 @@ def test_what_is_hidden_cannot_be_imported(page_built: None, tmp_path: Path) -> 
 
 def required(file: Path) -> set[str]:
     """The packages that pip installs for a requirements file, by normalised name."""
-    lines = [line.partition("#")[0].strip() for line in file.read_text().splitlines()]
-    waiting = [Requirement(line) for line in lines if line]
+    waiting = needed(line for line in file.read_text().splitlines() if line and not line.startswith("#"))
     found: set[tuple[str, str]] = set()
     while waiting:
         requirement = waiting.pop()
-        for extra in ("", *requirement.extras):
-            one = (normal(requirement.name), extra)
-            if one not in found and (requirement.marker is None or requirement.marker.evaluate()):
+        for one in ((normal(requirement.name), extra) for extra in ("", *requirement.extras)):
+            if one not in found:
                 found.add(one)
-                waiting += needed(requirement.name, extra)
+                waiting += needed(requires(requirement.name) or [], one[1])
     return {name for name, _ in found}
 
 
-def needed(name: str, extra: str) -> Iterable[Requirement]:
-    for requirement in map(Requirement, requires(name) or []):
-        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-            # Its marker is for its own extra, which is settled here.
-            requirement.marker = None
-            yield requirement
+def needed(lines: Iterable[str], extra: str = "") -> list[Requirement]:
+    """Those that count on this machine."""
+    every = map(Requirement, lines)
+    return [one for one in every if one.marker is None or one.marker.evaluate({"extra": extra})]
 
 
 def others(names: set[str]) -> set[str]:

@@ -1,7 +1,7 @@
 """The connection: a chip that says live, reconnecting, or whole replies, and what notices that a connection is dead.
 
-Reflex reconnects when the websocket closes, and loads the page's state anew. But a socket whose network went away, or
-whose machine slept, closes only minutes later by itself, and one that is opened without a network hangs.
+Reflex reconnects when the websocket closes, and loads the page's state anew; engine.io closes it when the browser goes
+offline. But a socket whose machine slept closes only minutes later by itself.
 """
 
 import reflex as rx
@@ -20,16 +20,17 @@ WATCH = """
       if (!String(url).includes("/_event")) return;
       sockets.add(this);
       this.addEventListener("close", () => sockets.delete(this));
-      if (!navigator.onLine) setTimeout(end, 0, this);
     }
   };
-  const end = (socket) => {
-    const opening = socket.readyState === WebSocket.CONNECTING;
-    socket.close();
-    // At once: the handshake of a real close has nobody to answer it.
-    socket.dispatchEvent(opening ? new Event("error") : new CloseEvent("close", { code: 1006 }));
+  const renew = () => {
+    // A copy: the next socket is there before the end of this one is told.
+    for (const socket of [...sockets]) {
+      const opening = socket.readyState === WebSocket.CONNECTING;
+      socket.close();
+      // At once: the handshake of a real close has nobody to answer it. Of one that opens, only an error is heard.
+      socket.dispatchEvent(opening ? new Event("error") : new CloseEvent("close", { code: 1006 }));
+    }
   };
-  const renew = () => sockets.forEach(end);
   let seen = Date.now();
   const back = () => {
     if (Date.now() - seen > AWAY_MS) renew();
@@ -42,8 +43,6 @@ WATCH = """
     else seen = Date.now();
   });
   addEventListener("pageshow", (event) => event.persisted && renew());
-  addEventListener("offline", renew);
-  addEventListener("online", () => [...sockets].filter((one) => one.readyState === WebSocket.CONNECTING).forEach(end));
 })();
 """
 

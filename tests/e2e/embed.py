@@ -54,6 +54,7 @@ class EmbedPage:
         assert isinstance(self.root, Page)
         chat_id = await self.root.evaluate("sessionStorage.getItem('embed:chat')")
         reply = await self.root.request.get(f"{self.app_url}/messages/", params={"chat_id": chat_id})
+        assert reply.ok, reply.status
         messages: list[dict[str, Any]] = (await reply.json())["messages"]
         return messages
 

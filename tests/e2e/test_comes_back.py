@@ -4,13 +4,17 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, WebSocket, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage, fold
 from tests.provider_client import Provider
 
 pytestmark = pytest.mark.anyio
+# As from the browser's cache, which it leaves frozen.
+WAKE = """(times) => {
+  for (let n = 0; n < times; n++) dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
+}"""
 
 
 @pytest.fixture
@@ -26,7 +30,7 @@ async def test_offline_and_back(context: BrowserContext, page: Page, app: App) -
     await chat.ask(tokens=200, interval_ms=25)
     await expect(chat.answers.locator(".prose")).to_contain_text("tok20")
     await context.set_offline(True)
-    # Sooner than an attempt to connect, which hangs without a network, is given up.
+    # Sooner than an attempt to connect that nobody hears the end of is given up.
     await expect(page.locator("[data-connection=reconnecting]")).to_be_visible(timeout=10_000)
     held = await chat.text()
     await context.set_offline(False)
@@ -35,6 +39,17 @@ async def test_offline_and_back(context: BrowserContext, page: Page, app: App) -
     await chat.ended()
     assert "tok199" not in held
     assert await chat.text() == fold((await chat.stored())[-1]["content"])
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "again while it connects"])
+async def test_a_page_that_wakes_connects_anew(page: Page, app: App, times: int) -> None:
+    chat = await ChatPage(page, app).open()
+    sockets: list[WebSocket] = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    await page.evaluate(WAKE, times)
+    await chat.ask("Are you there?")
+    await expect(chat.answers.locator(".prose")).to_contain_text("Are you there?", timeout=10_000)
+    assert len(sockets) == times
 
 
 async def test_the_server_dies_in_mid_answer_and_comes_back(page: Page, own_app: App) -> None:
