@@ -12,10 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from granian import Granian
-from granian.constants import Interfaces
-from granian.log import LogLevels
-
+from chat_app import server
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import SettingsError
 from chat_app.extend import module_file
@@ -130,18 +127,7 @@ def serve(settings: Settings) -> None:
         "REFLEX_TELEMETRY_ENABLED": "false",
     }
     say("Starting …")
-    Granian(
-        "chat_app.chat_app:app",
-        factory=True,
-        interface=Interfaces.ASGI,
-        address=settings.host,
-        port=settings.port,
-        # One process: the log of a running turn is in its memory.
-        workers=1,
-        log_level=LogLevels.warning,
-        # The last resort; the turns end long before (chat_app/shutdown.py).
-        workers_kill_timeout=round(settings.shutdown_grace) + 30,
-    ).serve()
+    server.serve("chat_app.chat_app:app", host=settings.host, port=settings.port, grace=settings.shutdown_grace)
 
 
 def say(text: str) -> None:

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 TRASH_S = 300.0
 """How long a deleted chat can be restored. The trash is emptied at every start too."""
+READERS_S = 5.0
+"""How long a reader may take to take the end of its turn when the server ends."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Service:
     source_name: str = ""
     setup: Callable[["Service"], None] | None = None
     _emptying: set[asyncio.Task[None]] = field(default_factory=set)
+    _readers: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def model_name(self) -> str:
         """What serves, as the page shows it; empty while the provider cannot be asked."""
@@ -153,8 +156,15 @@ class Service:
             self.setup(self)
 
     async def end_turns(self) -> None:
-        """Let running turns end for a while, then stop and save them."""
+        """Let running turns end for a while, then stop and save them, and let all who read them take their end."""
         await self.turns.close(self.settings.shutdown_grace)
+        if self._readers:
+            await asyncio.wait(self._readers, timeout=READERS_S)
+
+    def reading(self, reader: asyncio.Task[None]) -> None:
+        """The server is not to end before this task has given its client the end of a turn."""
+        self._readers.add(reader)
+        reader.add_done_callback(self._readers.discard)
 
     async def close(self) -> None:
         await _cancel(self._emptying)

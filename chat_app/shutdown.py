@@ -1,6 +1,7 @@
 """The first thing on SIGTERM and SIGINT: end the turns.
 
-The server waits for open connections before it lets the app go, and an event stream stays open until its turn ends.
+The server closes every websocket as soon as it hears of it, and lets the app go when the event streams have ended,
+which they do with their turns. So it hears of it last.
 """
 
 import asyncio
@@ -8,28 +9,55 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVarTuple
 
+import uvloop
+
+Ts = TypeVarTuple("Ts")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class ServerLoop(uvloop.Loop):
+    """The server's event loop: it keeps a signal back from the server until what is to be done first is done."""
+
+    first: Callable[[], asyncio.Task[None]] | None = None
+
+    def add_signal_handler(self, sig: int, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        super().add_signal_handler(sig, self._hear, callback, *args)
+
+    def _hear(self, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        if self.first is None:
+            callback(*args)
+        else:
+            self.first().add_done_callback(lambda _: callback(*args))
+
+
+def server_loop() -> ServerLoop:
+    loop = ServerLoop()
+    asyncio.set_event_loop(loop)
+    return loop
 
 
 @asynccontextmanager
 async def on_shutdown(close: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Within the block, run `close` in the running loop when the process is told to end; leaving waits for it.
 
-    Beside the handlers that the server gave to the loop, not instead of them: those are woken through the signal's file
-    descriptor, whatever handler Python itself has.
+    Also where the loop is another, as in development: beside the handlers that the server gave to it, which are woken
+    through the signal's file descriptor, whatever handler Python itself has.
     """
     loop = asyncio.get_running_loop()
     closing: list[asyncio.Task[None]] = []
 
-    def begin() -> None:
+    def begin() -> asyncio.Task[None]:
         if not closing:
             closing.append(loop.create_task(close()))
+        return closing[0]
 
     def handler(_number: int, _frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(begin)
 
+    if isinstance(loop, ServerLoop):
+        loop.first = begin
     before = {number: signal.signal(number, handler) for number in SIGNALS}
     try:
         yield

@@ -27,8 +27,7 @@ class Api(App):
     """As `App`, without the page."""
 
     def command(self) -> list[str]:
-        address = ["--host", "127.0.0.1", "--port", str(self.port)]
-        return ["granian", "--interface", "asgi", "--factory", "--log-level", "warning", *address, "tests.api_app:app"]
+        return ["tests.api_server"]
 
 
 async def ping(_request: Request) -> PlainTextResponse:

@@ -120,6 +120,21 @@ async def test_what_cannot_be_delivered_for_long_drops_the_reader_and_not_the_tu
     assert (stopped["status"], value(end)["finish_reason"], done.data) == ("stopped", "stopped", "[DONE]")
 
 
+async def test_a_websocket_that_takes_nothing_is_let_go_with_all_that_waits(
+    api: Api, client: httpx.AsyncClient
+) -> None:
+    content = script(big=MORE_THAN_BUFFERS, tokens=-1, interval_ms=20)
+    async with streaming(client, "POST", "/stream/", json={"content": content}) as stream, asyncio.timeout(60):
+        reader = over_websocket(api.port, stream.turn_id)
+        with reader.socket, pytest.raises(ConnectionError):
+            # An empty pong, now and then: what comes for a closed socket is refused. Nothing is read.
+            while True:
+                reader.socket.sendall(b"\x8a\x80\0\0\0\0")
+                await stream.next()
+        assert "dropped a reader" in api.logged()
+        await client.post(f"/stream/{stream.turn_id}/stop")
+
+
 class Sink(WebSocket):
     """Takes everything at once: Granian does so too, when the client has gone."""
 

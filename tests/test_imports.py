@@ -11,7 +11,7 @@ from chat_app.config import ROOT
 
 LAYERS = [
     ["database", "errors", "models", "shutdown", "client"],
-    ["chatfile", "config", "log", "reply", "search", "tree"],
+    ["chatfile", "config", "log", "reply", "search", "tree", "server"],
     ["store", "turn", "run"],
     ["saver"],
     ["turns"],

@@ -6,6 +6,7 @@ often as it likes; turns may run side by side.
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -21,6 +22,8 @@ from chat_app.turn import Turn
 
 # Granian accepts what is sent to a client that has gone, and reports it gone only when the loop comes round between.
 EVENTS_AT_ONCE = 256
+# What waits in front of the closing frame is not taken either.
+HANG_UP_S = 0.2
 router = APIRouter()
 
 
@@ -51,8 +54,21 @@ async def websocket(socket: WebSocket) -> None:
         # Who leaves, or does not read, ends the socket with all its followers; the turns go on.
         async with asyncio.TaskGroup() as followers:
             await _serve(socket, followers)
-    except* (WebSocketDisconnect, Undelivered):
+    except* WebSocketDisconnect:
         pass
+    except* Undelivered:
+        await _hang_up(socket)
+
+
+async def _hang_up(socket: WebSocket) -> None:
+    """Let go of a socket whose client takes nothing.
+
+    Granian closes a connection by itself only if nothing waits on it at the moment that the door returns; else that
+    waits for Python's garbage collector.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HANG_UP_S):
+            await socket.close(1008)
 
 
 async def _serve(socket: WebSocket, followers: asyncio.TaskGroup) -> None:
@@ -65,7 +81,7 @@ async def _serve(socket: WebSocket, followers: asyncio.TaskGroup) -> None:
             await socket.send_text(sse.dumps({"error": error.as_dict()}))
             continue
         if turn:
-            followers.create_task(_follow(socket, turn, after))
+            get_service().reading(followers.create_task(_follow(socket, turn, after)))
 
 
 async def _receive(socket: WebSocket) -> str | bytes:

@@ -1,0 +1,31 @@
+"""The server, Granian: one process for page, API and websockets."""
+
+from granian import Granian, loops
+from granian.constants import Interfaces, Loops, RuntimeModes
+from granian.log import LogLevels
+
+from chat_app.shutdown import server_loop
+
+loops.register(Loops.uvloop.value)(server_loop)
+
+
+def serve(target: str, *, host: str, port: int, grace: float) -> None:
+    """Serve what the function `target` ("module:name") makes, until SIGTERM or SIGINT.
+
+    `grace` is how many seconds it may take until all turns have ended.
+    """
+    Granian(
+        target,
+        factory=True,
+        interface=Interfaces.ASGI,
+        address=host,
+        port=port,
+        loop=Loops.uvloop,
+        # One process: the log of a running turn is in its memory.
+        workers=1,
+        # The other mode frees Python's objects on threads of its own while it stops, and may end the process with that.
+        runtime_mode=RuntimeModes.st,
+        log_level=LogLevels.warning,
+        # The last resort; the turns end long before (chat_app/shutdown.py).
+        workers_kill_timeout=round(grace) + 30,
+    ).serve()
