@@ -1,9 +1,12 @@
 """A real browser on the real page."""
 
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Frame, Page, expect
+
+from tests.provider_client import Provider
 
 DESKTOP = {"width": 1280, "height": 900}
 # How long a condition may take to come true; nothing waits that long when all is well.
@@ -11,19 +14,74 @@ PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
-@pytest.fixture
-async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    """A new empty profile."""
+async def new_profile(browser: Browser) -> BrowserContext:
     context = await browser.new_context(viewport=DESKTOP)
     context.set_default_timeout(PATIENCE_MS)
-    yield context
+    return context
+
+
+class Profile:
+    """A profile that many tests use, one after the other: it is emptied, but its pages are read and compiled only once.
+
+    That takes a tab which stays open and opens all others: they share its process.
+    """
+
+    def __init__(self, context: BrowserContext, opener: Page) -> None:
+        self.context = context
+        self._opener = opener
+        self._origins: set[str] = set()
+        context.on("page", lambda page: page.on("framenavigated", self._visited))
+
+    async def new_tab(self) -> Page:
+        async with self.context.expect_page() as opened:
+            await self._opener.evaluate("void open('about:blank')")
+        return await opened.value
+
+    async def empty(self) -> None:
+        for page in self.context.pages:
+            if page is not self._opener:
+                await page.close()
+        await self.context.set_offline(False)
+        await self.context.clear_permissions()
+        await self.context.clear_cookies()
+        browser = await self.context.new_cdp_session(self._opener)
+        for origin in self._origins:
+            await browser.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+        await browser.detach()
+        self._origins.clear()
+
+    def _visited(self, frame: Frame) -> None:
+        address = urlsplit(frame.url)
+        if address.netloc:
+            self._origins.add(f"{address.scheme}://{address.netloc}")
+
+
+@pytest.fixture(scope="session")
+async def profile(browser: Browser, provider: Provider) -> AsyncIterator[Profile]:
+    context = await new_profile(browser)
+    opener = await context.new_page()
+    # Of the same site as the app's, whatever its port.
+    await opener.goto(provider.base_url.removesuffix("/v1") + "/_requests")
+    yield Profile(context, opener)
     await context.close()
 
 
 @pytest.fixture
-async def page(context: BrowserContext) -> AsyncIterator[Page]:
+async def context(request: pytest.FixtureRequest, browser: Browser, profile: Profile) -> AsyncIterator[BrowserContext]:
+    """An empty profile; with the mark `new_profile` one that nobody used before."""
+    if request.node.get_closest_marker("new_profile"):
+        context = await new_profile(browser)
+        yield context
+        await context.close()
+    else:
+        yield profile.context
+        await profile.empty()
+
+
+@pytest.fixture
+async def page(context: BrowserContext, profile: Profile) -> AsyncIterator[Page]:
     """A tab; an error in its scripts fails the test."""
-    page = await context.new_page()
+    page = await (profile.new_tab() if context is profile.context else context.new_page())
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page

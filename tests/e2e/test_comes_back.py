@@ -17,14 +17,16 @@ WAKE = """(times) => {
 }"""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """One that a test may kill."""
+    """One that a test may kill, if it starts it again."""
     folder = tmp_path_factory.mktemp("own")
     with App(folder, openai_base_url=provider.base_url, openai_model="bench", shutdown_grace="0") as app:
         yield app
 
 
+# A browser without a network is so in all tabs of a process.
+@pytest.mark.new_profile
 async def test_offline_and_back(context: BrowserContext, page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
     await chat.ask(tokens=200, interval_ms=25)

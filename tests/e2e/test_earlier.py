@@ -166,6 +166,8 @@ async def test_another_tab_rewrites_what_is_not_on_this_page(context: BrowserCon
         await expect(tab.get_by_role("article", name="You said").last).to_contain_text("Rewritten")
 
 
+# A browser without a network is so in all tabs of a process.
+@pytest.mark.new_profile
 async def test_after_a_lost_connection_one_reads_on_where_one_was(
     context: BrowserContext, page: Page, app: App
 ) -> None:

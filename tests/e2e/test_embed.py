@@ -170,6 +170,8 @@ async def test_stop_ends_the_providers_request_and_keeps_the_text(page: Page, ap
     assert await chat.text() == fold(last["content"])
 
 
+# For the clock is the whole profile's.
+@pytest.mark.new_profile
 async def test_a_failure_says_why_and_keeps_the_text(page: Page, app: App) -> None:
     chat = await opened(page, app.url)
     await chat.ask(tokens=20, drop_after=6)
@@ -299,6 +301,8 @@ async def test_without_response_body_it_takes_whole_replies(page: Page, app: App
     assert len(await chat.stored()) == 2
 
 
+# For the clock is the whole profile's.
+@pytest.mark.new_profile
 async def test_behind_a_proxy_that_holds_streams_back_it_takes_whole_replies(
     page: Page, app: App, proxy: Proxy, provider: Provider
 ) -> None:
@@ -369,6 +373,8 @@ async def test_it_goes_on_after_the_connection_was_cut(page: Page, app: App, pro
         assert other.path == f"/stream/{turn}" and int(number) > 0
 
 
+# For the clock is the whole profile's.
+@pytest.mark.new_profile
 async def test_a_question_that_finds_nobody_comes_back(page: Page, app: App, proxy: Proxy) -> None:
     chat = await opened(page, proxy.url)
     # Without the pauses of half a minute between the attempts.

@@ -23,6 +23,7 @@ def the_embed(page: Page, app: App) -> Awaitable[object]:
     return EmbedPage(page).open(app.url)
 
 
+@pytest.mark.new_profile
 @pytest.mark.parametrize(("opened", "most_bytes"), [(the_page, 600_000), (the_embed, 350_000)])
 async def test_scripts_and_styles_are_small(
     context: BrowserContext, page: Page, app: App, figure: Callable[[object], None], opened: Open, most_bytes: int
