@@ -42,6 +42,8 @@ class Transcript(rx.State):
     loading: bool = True
     editing: str = ""
     remarking: str = ""
+    # In which connection of the tab a chat was loaded last.
+    _connection: str = ""
 
     @rx.event
     async def regenerate(self, reply_id: str) -> Any:
@@ -73,6 +75,7 @@ class Transcript(rx.State):
     async def show(self, message_id: str) -> None:
         """Another version, with what follows from it."""
         await get_service().choose(message_id)
+        self.editing = self.remarking = ""
         await self.load(self.open_chat, self.hidden)
 
     @rx.event
@@ -141,9 +144,13 @@ class Transcript(rx.State):
 
     async def load(self, chat_id: str, hidden: int | None = None) -> None:
         """A chat as it is stored, its newest messages or all but the oldest `hidden`; what runs counts as recent."""
+        connection = self.router.session.session_id
+        if (chat_id, connection) != (self.open_chat, self._connection):
+            # Not where a new chat only gets its address: a form may be open by then.
+            self.editing = self.remarking = ""
+        self._connection = connection
         self.open_chat, self.opinions = chat_id, {}
         self._show_nothing()
-        self.editing = self.remarking = ""
         self.missing = self.loading = False
         running = get_service().turns.running(chat_id)
         self.running = running.id if running else ""

@@ -1,9 +1,11 @@
 """What can be done with a message: versions, edit, copy, rate; and what stands under it."""
 
+import asyncio
 import re
+from collections.abc import Callable
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, WebSocketRoute, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage, fold
@@ -72,6 +74,44 @@ async def test_cancel_leaves_the_question_as_it_is(page: Page, app: App) -> None
     await page.get_by_role("textbox", name="Edit your message").press("Escape")
     await expect(chat.questions.locator(".bubble")).to_have_text("What is a rill?")
     await expect(edit).to_be_focused()
+
+
+async def test_a_form_stays_open_where_a_new_chat_gets_its_address_late(page: Page, app: App) -> None:
+    """As on a busy machine: the server is told only now that the page has another address, and loads the chat."""
+    late: list[Callable[[], None]] = []
+    loaded = asyncio.Event()
+
+    def routed(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def to_server(message: str | bytes) -> None:
+            if "on_load_internal" in str(message):
+                late.append(lambda: server.send(message))
+            else:
+                server.send(message)
+
+        def to_page(message: str | bytes) -> None:
+            socket.send(message)
+            if '"loaded_rx_state_":[{' in str(message):
+                loaded.set()
+
+        socket.on_message(to_server)
+        server.on_message(to_page)
+
+    await page.route_web_socket(re.compile("/_event"), routed)
+    chat = await asked(page, app)
+    await chat.questions.hover()
+    await page.get_by_role("button", name="Edit message").click()
+    field = page.get_by_role("textbox", name="Edit your message")
+    await field.fill("something else")
+    [tell] = late
+    tell()
+    async with asyncio.timeout(30):
+        await loaded.wait()
+    # What the server says after that comes after that.
+    app.http.patch(f"/chats/{await chat.chat_id()}", json={"title": "Loaded"}).raise_for_status()
+    await expect(chat.chats.get_by_text("Loaded")).to_be_visible()
+    await expect(field).to_have_value("something else")
 
 
 async def test_copy_gives_the_text_as_it_was_written(context: BrowserContext, page: Page, app: App) -> None:
