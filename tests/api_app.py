@@ -1,48 +1,79 @@
 """The API alone as a server of its own: the same turns, doors, guard and server, no page.
 
-It is up in a second, where the whole app takes three, so that a test can start and kill it often. Its settings are the
-app's; `PING_S` and `SEND_TIMEOUT_S`, constants in the app, can be set too. `Api` starts it from a test.
+It is up at once, where the whole app takes seconds, so that a test can start and kill it often. Its settings are the
+app's; `PING_S` and `SEND_TIMEOUT_S`, constants in the app, can be set too. What it serves is in `tests.api_server`.
 """
 
+import atexit
+import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
+from chat_app.config import ROOT
+from tests.app import App, Process
 
-from chat_app.api import create_api, stream
-from chat_app.api.deadline import SEND_TIMEOUT_S
-from chat_app.api.guard import Guard
-from chat_app.config import load_settings
-from chat_app.service import serving
-from chat_app.shutdown import on_shutdown
-from tests.app import App
+
+class Forked:
+    """A server that `tests.api_server` has forked, as `subprocess` would give it."""
+
+    def __init__(self, starter: "Starter", pid: int) -> None:
+        self._starter = starter
+        self.pid = pid
+
+    def poll(self) -> int | None:
+        return self._starter.order({"poll": self.pid})
+
+    def wait(self, timeout: float | None = None) -> int:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if timeout is not None and deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("a server", timeout)
+            time.sleep(0.01)
+        return code
+
+    def send_signal(self, sig: int) -> None:
+        os.kill(self.pid, sig)
+
+
+class Starter:
+    """One `tests.api_server`."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        command = [sys.executable, "-m", "tests.api_server"]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        atexit.register(self._end)
+
+    def start(self, environment: dict[str, str], log: Path) -> Forked:
+        pid = self.order({"start": environment, "log": str(log), "nice": os.nice(0)})
+        assert pid is not None
+        return Forked(self, pid)
+
+    def order(self, order: dict[str, Any]) -> int | None:
+        assert self._process.stdin and self._process.stdout
+        with self._lock:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
+            answer: int | None = json.loads(self._process.stdout.readline())
+        return answer
+
+    def _end(self) -> None:
+        self._process.communicate()
+
+
+@cache
+def starter() -> Starter:
+    return Starter()
 
 
 class Api(App):
     """As `App`, without the page."""
 
-    def command(self) -> list[str]:
-        return ["tests.api_server"]
-
-
-async def ping(_request: Request) -> PlainTextResponse:
-    return PlainTextResponse("pong")
-
-
-def app() -> ASGIApp:
-    settings = load_settings()
-    stream.PING_S = float(os.environ.get("PING_S", stream.PING_S))
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with serving(settings) as service, on_shutdown(service.end_turns):
-            yield
-
-    api = create_api(float(os.environ.get("SEND_TIMEOUT_S", SEND_TIMEOUT_S)))
-    routes = [Route("/ping", ping), Mount("/", api)]
-    return Guard(Starlette(routes=routes, lifespan=lifespan), settings)
+    def spawn(self, environment: dict[str, str]) -> Process:
+        return starter().start(environment, self.log)

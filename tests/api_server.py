@@ -1,8 +1,98 @@
-"""Serves `tests.api_app` as `python -m chat_app` serves the app; it loads nothing else, so that it ends at once too."""
+"""What `tests.api_app.Api` starts: this program loads what a server needs once, and forks each from there.
 
-from chat_app import server
+To load it takes ten times as long as all else that a start does. An order is a line of JSON, and so is its answer.
+`{"start": {"NAME": "value"}, "log": "path", "nice": 0}` gives the pid of a server with that environment, and
+`{"poll": pid}` its exit code (negative: the signal that ended it), null while it runs. It ends with its stdin.
+"""
+
+import gc
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from chat_app.api import create_api, stream
+from chat_app.api.deadline import SEND_TIMEOUT_S
+from chat_app.api.guard import Guard
 from chat_app.config import load_settings
+from chat_app.server import serve
+from chat_app.service import serving
+from chat_app.shutdown import on_shutdown
+
+
+async def ping(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse("pong")
+
+
+def app() -> ASGIApp:
+    settings = load_settings()
+    stream.PING_S = float(os.environ.get("PING_S", stream.PING_S))
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with serving(settings) as service, on_shutdown(service.end_turns):
+            yield
+
+    api = create_api(float(os.environ.get("SEND_TIMEOUT_S", SEND_TIMEOUT_S)))
+    routes = [Route("/ping", ping), Mount("/", api)]
+    return Guard(Starlette(routes=routes, lifespan=lifespan), settings)
+
+
+ended: dict[int, int] = {}
+
+
+def start(environment: dict[str, str], log: str, nice: int) -> int:
+    if pid := os.fork():
+        return pid
+    status = 1
+    try:
+        # A session of its own, as its starter gives to any server.
+        os.setsid()
+        os.nice(nice - os.nice(0))
+        os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), stream.fileno())
+        os.environ.clear()
+        os.environ.update(environment)
+        settings = load_settings()
+        serve("tests.api_server:app", host=settings.host, port=settings.port, grace=settings.shutdown_grace)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def poll(pid: int) -> int | None:
+    if pid not in ended:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if not found:
+            return None
+        ended[pid] = os.waitstatus_to_exitcode(status)
+    return ended[pid]
+
+
+def main() -> None:
+    # Ctrl+C is for the one that gives the orders.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.collect()
+    gc.freeze()
+    for line in sys.stdin:
+        order = json.loads(line)
+        answer = poll(order["poll"]) if "poll" in order else start(order["start"], order["log"], order["nice"])
+        print(json.dumps(answer), flush=True)
+
 
 if __name__ == "__main__":
-    settings = load_settings()
-    server.serve("tests.api_app:app", host=settings.host, port=settings.port, grace=settings.shutdown_grace)
+    main()

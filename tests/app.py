@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -24,6 +24,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class Process(Protocol):
+    """What is used of a `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
 
 
 class App:
@@ -41,7 +51,7 @@ class App:
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = settings
         self.log = folder / "app.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self.http = httpx.Client(base_url=self.url, **CLIENT)
 
     def __enter__(self) -> "App":
@@ -58,16 +68,7 @@ class App:
         return httpx.AsyncClient(base_url=self.url, **CLIENT | {"timeout": timeout})
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            # A session of its own, so that a kill reaches the server's worker too.
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *self.command()],
-                cwd=self.root,
-                env=self._environment(),
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.process = self.spawn(self.environment())
         try:
             self._wait_until_ready()
         except AssertionError:
@@ -86,9 +87,13 @@ class App:
             self.process.wait()
             self.process = None
 
-    def command(self) -> list[str]:
-        """What Python is to run."""
-        return ["chat_app"]
+    def spawn(self, environment: dict[str, str]) -> Process:
+        """Start it, in a session of its own, so that a kill reaches the server's worker too."""
+        command = [sys.executable, "-m", "chat_app"]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                command, cwd=self.root, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
 
     @property
     def pid(self) -> int:
@@ -110,7 +115,7 @@ class App:
             process.wait()
             raise AssertionError(f"the app did not end within {grace} s of {how.name}:\n{self.logged()}") from None
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         defaults = {name.upper(): "" for name in Settings.model_fields}
         # Or the provider's double would have a request on record that no test made.
         defaults["CHAT_TITLES"] = "false"

@@ -7,10 +7,10 @@ from pathlib import Path
 AVAILABLE = Path("/proc/self/task").is_dir()
 
 
-def rss_mb(pid: int) -> float:
-    """Resident memory of the process and its children."""
-    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in family(pid))
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def memory_mb(pid: int) -> float:
+    """Resident memory of the process and its children; what n processes share counts as an n-th in each."""
+    lines = [line.split() for one in family(pid) for line in Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()]
+    return sum(int(fields[1]) for fields in lines if fields[0] == "Pss:") * 1024 / 1e6
 
 
 def cpu_s(pid: int) -> float:

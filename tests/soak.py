@@ -144,7 +144,7 @@ async def soak(api: Api, seed: int, seconds: float) -> bool:
 
 
 def report(api: Api, load: Load, began: float) -> float:
-    memory = process.rss_mb(api.pid)
+    memory = process.memory_mb(api.pid)
     seconds = time.monotonic() - began
     print(
         f"{seconds:4.0f} s: {memory:.1f} MB, CPU {process.cpu_s(api.pid):.0f} s, {load.done.total()} visits", flush=True

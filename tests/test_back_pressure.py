@@ -84,7 +84,7 @@ def over_websocket(port: int, turn_id: str) -> Deaf:
 async def test_readers_that_do_not_read_slow_nobody_and_hold_no_memory(api: Api, client: httpx.AsyncClient) -> None:
     content = script(tokens=TOKENS, interval_ms=0)
     warm = await client.post("/messages/", json={"content": content})
-    before = process.rss_mb(api.pid) if process.AVAILABLE else 0.0
+    before = process.memory_mb(api.pid) if process.AVAILABLE else 0.0
     async with streaming(client, "POST", "/stream/?ids=1", json={"content": content}) as stream:
         deaf = [door(api.port, stream.turn_id) for door in (over_sse, over_websocket) for _ in range(READERS // 2)]
         frames = await stream.rest()
@@ -94,7 +94,7 @@ async def test_readers_that_do_not_read_slow_nobody_and_hold_no_memory(api: Api,
     stored = (await client.post(f"/stream/{stream.turn_id}/stop")).json()
     assert (stored["status"], len(stored["content"])) == ("complete", len(warm.json()["content"]))
     if process.AVAILABLE:
-        assert process.rss_mb(api.pid) - before < GROWTH_MB
+        assert process.memory_mb(api.pid) - before < GROWTH_MB
     for reader in deaf:
         reader.socket.close()
 

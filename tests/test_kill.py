@@ -30,7 +30,7 @@ from tests.ws_client import Socket
 pytestmark = pytest.mark.anyio
 
 ROUNDS = 30
-LATEST_KILL_S = 3.0
+LATEST_KILL_S = 2.0
 WRITES_S = 1.5
 """How long a checkpoint may be on its way to the database. A few milliseconds, if other programs leave a core."""
 FAST_DISK = Path("/dev/shm")
@@ -89,7 +89,7 @@ def some_turns(chance: random.Random) -> list[Asked]:
         Asked({"tokens": -1, "interval_ms": chance.choice([20, 60, 200])}),
         Asked({"tokens": chance.randrange(2_000, 30_000), "interval_ms": 0, "separators": True}),
         Asked({"tokens": chance.randrange(1, 200), "interval_ms": 10, "split_emoji": True}),
-        Asked({"tokens": -1, "first_ms": chance.randrange(4_000)}),
+        Asked({"tokens": -1, "first_ms": chance.randrange(3_000)}),
     ]
 
 
