@@ -30,9 +30,9 @@ class Forked:
         return self._starter.order({"poll": self.pid})
 
     def wait(self, timeout: float | None = None) -> int:
-        deadline = None if timeout is None else time.monotonic() + timeout
+        began = time.monotonic()
         while (code := self.poll()) is None:
-            if timeout is not None and deadline is not None and time.monotonic() > deadline:
+            if timeout is not None and time.monotonic() - began > timeout:
                 raise subprocess.TimeoutExpired("a server", timeout)
             time.sleep(0.01)
         return code

@@ -18,10 +18,13 @@ from tests.provider_client import Provider
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+TIMED = "tests/test_kill.py"
+"""Measures seconds: all others let it go first where they want a core at the same time."""
+BACK = 10
 # Few tests that take long: what begins last should be short, or one process ends long after the other. The first two
 # run side by side, and the servers that are killed need most of a core.
 LONG = [
-    "tests/test_kill.py",
+    TIMED,
     "tests/e2e/test_injection.py",
     "tests/test_contract.py",
     "tests/e2e/test_extension.py",
@@ -29,23 +32,18 @@ LONG = [
 ]
 
 
-TIMED = "tests/test_kill.py"
-"""Measures seconds: all others let it go first where they want a core at the same time."""
-BACK = 10
+def file_of(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if not item.nodeid.startswith(TIMED) and os.nice(0) < BACK:
+    if file_of(item) != TIMED and os.nice(0) < BACK:
         # For good, and for all that is started from here on: it cannot be taken back.
         os.nice(BACK - os.nice(0))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def place(item: pytest.Item) -> int:
-        file = item.nodeid.partition("::")[0]
-        return LONG.index(file) if file in LONG else len(LONG)
-
-    items.sort(key=place)
+    items.sort(key=lambda item: LONG.index(file_of(item)) if file_of(item) in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,6 @@ CASES = [
     "\\u003cscript\\u003ewindow.hacked=1\\u003c/script\\u003e",
 ]
 
-DIAGRAMS = [case for case in CASES if "mermaid" in case]
 # A diagram that is neither drawn nor found wrong yet.
 UNDRAWN = '[data-streamdown="mermaid-block"]:not(:has(svg[aria-roledescription], .broken))'
 
@@ -101,22 +100,17 @@ async def the_embed(page: Page, app: App) -> EmbedPage:
     return await EmbedPage(page).open(app.url)
 
 
-# Both draw an answer with the same component; the one at /embed has another policy and no Reflex around it.
-@pytest.mark.parametrize(("opened", "alone"), [(the_page, CASES), (the_embed, DIAGRAMS)])
+@pytest.mark.parametrize("opened", [the_page, the_embed])
 async def test_nothing_runs_and_nothing_is_fetched(
-    page: Page,
-    app: App,
-    foreign: list[str],
-    opened: Callable[[Page, App], Awaitable[ChatPage | EmbedPage]],
-    alone: list[str],
+    page: Page, app: App, foreign: list[str], opened: Callable[[Page, App], Awaitable[ChatPage | EmbedPage]]
 ) -> None:
     chat = await opened(page, app)
     together = "\n\n".join(CASES)
     # As a user's text …
     await chat.ask("<img src=x onerror=window.hacked=1> <b>title</b>\n" + together)
     await chat.ended()
-    # … and as a model's output, all at once and alone.
-    for text in [together, *alone]:
+    # … and as a model's output, all at once and each alone.
+    for text in [together, *CASES]:
         await chat.ask(text=text)
         answer = await chat.ended()
         # What is not on the screen is not drawn.
