@@ -83,7 +83,11 @@ class Run:
         return Delta(self.seq, text, kind)
 
     def _joined(self, kind: Kind) -> str:
-        return "".join(piece for of, pieces in self._stretches if of == kind for piece in pieces)
+        stretches = [pieces for of, pieces in self._stretches if of == kind]
+        for pieces in stretches:
+            # Joined for good: a checkpoint of a long answer must not take thousands of pieces together each time.
+            pieces[:] = ["".join(pieces)]
+        return "".join(piece for pieces in stretches for piece in pieces)
 
 
 def _storable(text: str) -> str:

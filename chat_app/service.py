@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,7 @@ class Service:
     source_name: str = ""
     setup: Callable[["Service"], None] | None = None
     _emptying: set[asyncio.Task[None]] = field(default_factory=set)
-    _readers: set[asyncio.Task[None]] = field(default_factory=set)
+    _readers: set[asyncio.Future[None]] = field(default_factory=set)
 
     async def model_name(self) -> str:
         """What serves, as the page shows it; empty while the provider cannot be asked."""
@@ -161,10 +161,16 @@ class Service:
         if self._readers:
             await asyncio.wait(self._readers, timeout=READERS_S)
 
-    def reading(self, reader: asyncio.Task[None]) -> None:
-        """The server is not to end before this task has given its client the end of a turn."""
-        self._readers.add(reader)
-        reader.add_done_callback(self._readers.discard)
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Within the block a client is given a turn: the server is not to end before it has the turn's end."""
+        done = asyncio.get_running_loop().create_future()
+        self._readers.add(done)
+        try:
+            yield
+        finally:
+            self._readers.discard(done)
+            done.set_result(None)
 
     async def close(self) -> None:
         await _cancel(self._emptying)

@@ -286,6 +286,7 @@ class Turns:
 
     async def _append(self, run: Run, saver: Saver, piece: Piece) -> None:
         run.note(piece)
+        await saver.room(len(piece.reasoning) + len(piece.text))
         if piece.reasoning:
             await self._append_delta(run, run.delta(piece.reasoning, "reasoning"))
         if piece.text:

@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from chat_app.models import Status
-from chat_app.saver import CHECKPOINT_CHARS, CHECKPOINT_S
+from chat_app.saver import AHEAD_CHARS
 from tests.api_app import Api
 from tests.provider import Script, answer_tokens
 from tests.provider_client import Provider, script
@@ -31,8 +31,7 @@ pytestmark = pytest.mark.anyio
 
 ROUNDS = 30
 LATEST_KILL_S = 2.0
-WRITES_S = 1.5
-"""How long a checkpoint may be on its way to the database. A few milliseconds, if other programs leave a core."""
+AHEAD_S = 1.0
 FAST_DISK = Path("/dev/shm")
 """Where there is one: a kill loses nothing that the kernel has, and a busy disk is not what is tested."""
 
@@ -49,10 +48,6 @@ class Asked:
     arrivals: list[tuple[float, int]] = field(default_factory=list)
     """When the text had which length."""
     end: dict[str, Any] | None = None
-
-    @property
-    def flat_out(self) -> bool:
-        return self.keys.get("interval_ms") == 0
 
     @property
     def content(self) -> str:
@@ -78,9 +73,6 @@ class Asked:
         if delta.keys() & {"finish_reason", "error"}:
             self.end = delta
 
-    def length_at(self, moment: float) -> int:
-        return max((length for arrived, length in self.arrivals if arrived <= moment), default=0)
-
 
 def some_turns(chance: random.Random) -> list[Asked]:
     """Endless ones of several speeds, one flat out, one that may end before the kill, one that is slow to begin."""
@@ -98,17 +90,16 @@ class Seen:
     """What all rounds saw."""
 
     ends: list[str] = field(default_factory=list)
-    ahead: list[tuple[Asked, float, int]] = field(default_factory=list)
-    """By how many seconds and characters a reader was ahead of what was saved."""
+    ahead: list[tuple[float, int]] = field(default_factory=list)
+    """How many seconds' worth of text, and how many characters, a reader had that were not saved."""
 
     def __str__(self) -> str:
         running = self.ends.count(Status.interrupted)
-        seconds = max(late for _, late, _ in self.ahead)
-        flat_out = max(chars for turn, _, chars in self.ahead if turn.flat_out)
-        others = max(chars for turn, _, chars in self.ahead if not turn.flat_out)
+        seconds = max(seconds for seconds, _ in self.ahead)
+        chars = max(chars for _, chars in self.ahead)
         return (
             f"{ROUNDS} kills, {len(self.ends)} turns, {running} of them running; readers were ahead of what was saved "
-            f"by at most {seconds:.2f} s and {others:,} characters, {flat_out:,} where the model wrote flat out"
+            f"by at most {seconds:.2f} s and {chars:,} characters"
         )
 
 
@@ -154,7 +145,7 @@ async def one_round(api: Api, client: httpx.AsyncClient, provider: Provider, cha
         stored = await stored_of(client, turn)
         assert text_produced(turn, produced.get(turn.content, 0)).startswith(stored["content"])
         seen.ends.append(stored["status"])
-        seen.ahead.append((turn, *check_bound(turn, stored, killed)))
+        seen.ahead.append(check_bound(turn, stored, killed))
         await check_readers(client, turn, stored)
         await check_new_turn(client, turn)
 
@@ -195,7 +186,7 @@ async def stored_of(client: httpx.AsyncClient, turn: Asked) -> dict[str, Any]:
 def check_bound(turn: Asked, stored: dict[str, Any], killed: float) -> tuple[float, int]:
     """What was told as complete is complete; else no more than a checkpoint's worth is lost.
 
-    Returns by how many seconds and characters the reader was ahead of what was saved.
+    Returns how many seconds' worth of text, and how many characters, the reader had that were not saved.
     """
     if turn.end is not None:
         assert turn.end["finish_reason"] == "stop"
@@ -205,14 +196,11 @@ def check_bound(turn: Asked, stored: dict[str, Any], killed: float) -> tuple[flo
         return 0.0, 0
     assert (stored["status"], stored["finish_reason"]) == (Status.interrupted, "interrupted")
     saved = len(stored["content"])
-    lost = [arrived for arrived, length in turn.arrivals if length > saved and arrived < killed]
-    ahead = (killed - min(lost) if lost else 0.0), max(0, len(turn.text) - saved)
-    # A checkpoint begins half a second after the one before, or with 2,000 unsaved characters, and has to be written.
-    assert saved >= turn.length_at(killed - CHECKPOINT_S - WRITES_S), ahead
-    if not turn.flat_out:
-        # Flat out, thousands of characters come while one checkpoint is written: the second is what holds there.
-        assert saved >= turn.length_at(killed - WRITES_S) - CHECKPOINT_CHARS, ahead
-    return ahead
+    lost = [arrived for arrived, length in turn.arrivals if length > saved and arrived <= killed]
+    seconds, chars = max(lost) - min(lost) if lost else 0.0, max(0, len(turn.text) - saved)
+    assert seconds <= AHEAD_S
+    assert chars <= AHEAD_CHARS
+    return seconds, chars
 
 
 async def check_readers(client: httpx.AsyncClient, turn: Asked, stored: dict[str, Any]) -> None:

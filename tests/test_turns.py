@@ -88,6 +88,7 @@ def hasty_database(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def often_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chat_app.saver.CHECKPOINT_S", 0.02)
+    monkeypatch.setattr("chat_app.saver.RETRY_S", 0.02)
 
 
 @pytest.fixture
@@ -707,6 +708,60 @@ async def test_a_checkpoint_that_fails_is_made_again(
         return (await saved(store, turn)).content == "so far"
 
     await until(has)
+
+
+@pytest.mark.parametrize(
+    ("limit", "much"), [("AHEAD_S", 0.0), ("AHEAD_CHARS", 6)], ids=["for as long as allowed", "by as much as allowed"]
+)
+@pytest.mark.parametrize("kind", ["text", "reasoning"])
+async def test_nothing_more_is_shown_while_readers_are_ahead_of_what_is_saved(
+    turns: Turns,
+    store: Store,
+    reply: ScriptedReply,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    much: float,
+    kind: str,
+) -> None:
+    monkeypatch.setattr(f"chat_app.saver.{limit}", much)
+    order, checkpoint = [], store.checkpoint
+
+    async def slow_checkpoint(*args: Any, **values: Any) -> None:
+        await asyncio.sleep(0.05)
+        await checkpoint(*args, **values)
+        order.append(f"saved {values['content'] or values['reasoning']}")
+
+    monkeypatch.setattr(store, "checkpoint", slow_checkpoint)
+    turns.on_delta(lambda _, delta: order.append(delta.text))
+    reply.enqueue(Piece(**{kind: "shown."}), Piece(**{kind: "held"}))
+    assert (await end(await turns.start("hello"))).status is Status.complete
+    assert order[:3] == ["shown.", "saved shown.", "held"]
+
+
+@pytest.mark.parametrize("hangs", [True, False], ids=["hangs", "fails"])
+async def test_a_database_that_is_away_does_not_hold_an_answer_back(
+    turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    monkeypatch.setattr("chat_app.saver.AHEAD_CHARS", 6)
+    monkeypatch.setattr("chat_app.saver.HOLD_S", 0.05 if hangs else 3_600)
+    back, order = asyncio.Event(), []
+
+    async def no_checkpoint(*_args: Any, **_values: Any) -> None:
+        if hangs:
+            await back.wait()
+        raise OSError("disk")
+
+    def seen(_turn: Turn, delta: Delta) -> None:
+        order.append(delta.text)
+        if len(order) == 3:
+            back.set()
+
+    monkeypatch.setattr(store, "checkpoint", no_checkpoint)
+    turns.on_delta(seen)
+    reply.enqueue("shown.", "and ", "this", back)
+    turn = await turns.start("hello")
+    assert (await end(turn)).status is Status.complete
+    assert (await saved(store, turn)).content == "shown.and this"
 
 
 async def test_the_final_write_waits_for_a_checkpoint_under_way_and_never_cuts_it_off(

@@ -81,7 +81,7 @@ async def _serve(socket: WebSocket, followers: asyncio.TaskGroup) -> None:
             await socket.send_text(sse.dumps({"error": error.as_dict()}))
             continue
         if turn:
-            get_service().reading(followers.create_task(_follow(socket, turn, after)))
+            followers.create_task(_give(socket, turn, after))
 
 
 async def _receive(socket: WebSocket) -> str | bytes:
@@ -107,6 +107,11 @@ async def _obey(text: str | bytes) -> tuple[Turn | None, int]:
         return await turns.find(command.resume.turn_id), command.resume.after
     await turns.stop(command.stop or "")
     return None, 0
+
+
+async def _give(socket: WebSocket, turn: Turn, after: int) -> None:
+    with get_service().reading():
+        await _follow(socket, turn, after)
 
 
 async def _follow(socket: WebSocket, turn: Turn, after: int) -> None:

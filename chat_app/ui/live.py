@@ -64,10 +64,13 @@ class Live(rx.State):
             if turn is None:
                 await turns.changed(version)
                 continue
-            async for event in self._follow(turn):
-                yield event
-            async with self:
-                self._followed = turn.id
+            with get_service().reading():
+                async for event in self._follow(turn):
+                    yield event
+                async with self:
+                    self._followed = turn.id
+                # By then what Reflex has queued for the connection is on its way.
+                await asyncio.sleep(FLUSH_S)
 
     def follow_from(self, chat_id: str, turn_id: str = "") -> None:
         """Follow the turns of a chat that are newer than this one."""
@@ -107,7 +110,8 @@ class Live(rx.State):
                 await asyncio.sleep(FLUSH_S)
         if ended and ended.status is Status.failed and ended.error:
             again = {"label": "Try again", "on_click": Transcript.regenerate(turn.id)}
-            yield rx.toast.error(ended.error["message"], action=again if ended.error["retryable"] else None)
+            # Named: where another `watch` takes this one's place just now, it comes twice and is shown once.
+            yield rx.toast.error(ended.error["message"], id=turn.id, action=again if ended.error["retryable"] else None)
 
     async def _end(self, ended: Ended) -> None:
         transcript = await self.get_state(Transcript)

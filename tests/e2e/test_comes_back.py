@@ -76,9 +76,14 @@ async def test_an_orderly_restart_stops_and_saves_the_answer(page: Page, own_app
     await chat.ask(tokens=-1, interval_ms=20)
     await expect(chat.answers.locator(".prose")).to_contain_text("tok50")
     await asyncio.to_thread(own_app.stop)
-    await asyncio.to_thread(own_app.start)
+    # Told before the server went, not after it came back.
+    await expect(page.locator("[data-connection=reconnecting]")).to_be_visible()
     await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
-    assert await chat.text() == fold((await chat.stored())[-1]["content"])
+    shown = await chat.text()
+    await asyncio.to_thread(own_app.start)
+    await expect(page.locator("[data-connection=live]")).to_be_visible()
+    await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
+    assert shown == await chat.text() == fold((await chat.stored())[-1]["content"])
 
 
 async def test_stop_from_the_second_tab(context: BrowserContext, page: Page, app: App) -> None:
