@@ -1,5 +1,7 @@
 """`python -m chat_app`: build the page if its sources changed, then serve page, API and websocket on one port.
 
+`python -m chat_app build` does the first alone.
+
 `python -m chat_app dev` hot-reloads instead: Reflex's development server, page and API on ports of their own.
 """
 
@@ -36,13 +38,15 @@ def main() -> None:
     check_extensions(settings)
     if sys.argv[1:] == ["dev"]:
         os.execve(sys.executable, [*REFLEX, "run"], reflex_environment())
-    if taken(settings):
+    building_only = sys.argv[1:] == ["build"]
+    if not building_only and taken(settings):
         sys.exit(f"Port {settings.port} is taken. End the program that uses it, or set PORT to another.")
     try:
         build_page(settings.pages)
     except subprocess.CalledProcessError:
         sys.exit("The page could not be built; the lines above say why.")
-    serve(settings)
+    if not building_only:
+        serve(settings)
 
 
 def taken(settings: Settings) -> bool:

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -29,6 +30,8 @@ LONG = [
     "tests/test_contract.py",
     "tests/e2e/test_extension.py",
     "tests/test_back_pressure.py",
+    "tests/test_turns.py",
+    "tests/e2e/test_local_model.py",
 ]
 
 
@@ -43,7 +46,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LONG.index(file_of(item)) if file_of(item) in LONG else len(LONG))
+    """Long files first, then by turns one with a browser and one without, which waits more than it computes."""
+    files = list(dict.fromkeys(map(file_of, items)))
+    rest = [file for file in files if file not in LONG]
+    browser = [file for file in rest if file.startswith("tests/e2e/")]
+    others = [file for file in rest if file not in browser]
+    by_turns = [file for pair in zip_longest(browser, others) for file in pair if file]
+    place = {file: number for number, file in enumerate([*LONG, *by_turns])}
+    items.sort(key=lambda item: place[file_of(item)])
 
 
 @pytest.fixture(scope="session")

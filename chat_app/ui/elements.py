@@ -12,6 +12,11 @@ STREAMDOWN = [
     "@streamdown/mermaid@1.0.2",
     "katex@0.16.27",
 ]
+# Each once: to find its folder, Reflex looks at the whole stack, which takes a while.
+ANSWER = rx.asset("answer.jsx", shared=True).importable_path
+PAGE = rx.asset("page.jsx", shared=True).importable_path
+SCROLLER = rx.asset("scroller.jsx", shared=True).importable_path
+FIELDS = rx.asset("fields.jsx", shared=True).importable_path
 # What answer.jsx and stream_chat.jsx import.
 rx.asset("markdown.jsx", shared=True)
 rx.asset("code.jsx", shared=True)
@@ -20,7 +25,7 @@ rx.asset("code.jsx", shared=True)
 class LiveWindow(rx.Component):
     """Takes the windows of the growing answer; `on_gap` asks for the whole text, with the window's id."""
 
-    library = rx.asset("answer.jsx", shared=True).importable_path
+    library = ANSWER
     tag = "LiveWindow"
     lib_dependencies: list[str] = STREAMDOWN
 
@@ -31,7 +36,7 @@ class LiveWindow(rx.Component):
 class Answer(rx.Component):
     """The text of an assistant's message as markdown: the live text where it is followed, else `stored`."""
 
-    library = rx.asset("answer.jsx", shared=True).importable_path
+    library = ANSWER
     tag = "Answer"
     lib_dependencies: list[str] = STREAMDOWN
 
@@ -43,7 +48,7 @@ class Answer(rx.Component):
 class CopyText(rx.Component):
     """The button that copies a message's text as it was written."""
 
-    library = rx.asset("answer.jsx", shared=True).importable_path
+    library = ANSWER
     tag = "CopyText"
     lib_dependencies: list[str] = STREAMDOWN
 
@@ -54,7 +59,7 @@ class CopyText(rx.Component):
 class Moment(rx.Component):
     """A time (ISO 8601) on the reader's clock."""
 
-    library = rx.asset("page.jsx", shared=True).importable_path
+    library = PAGE
     tag = "Moment"
 
     iso: rx.Var[str]
@@ -63,7 +68,7 @@ class Moment(rx.Component):
 class ImportChat(rx.Component):
     """A button that imports a chat's JSON export; `on_problem` gets the sentence where that fails."""
 
-    library = rx.asset("page.jsx", shared=True).importable_path
+    library = PAGE
     tag = "ImportChat"
 
     on_problem: rx.EventHandler[rx.event.passthrough_event_spec(str)]
@@ -76,7 +81,7 @@ class Scroller(rx.Component):
     the message that the address names.
     """
 
-    library = rx.asset("scroller.jsx", shared=True).importable_path
+    library = SCROLLER
     tag = "Scroller"
 
     chat_id: rx.Var[str]
@@ -88,7 +93,7 @@ class Scroller(rx.Component):
 class MessageBox(rx.el.Textarea):
     """The textarea of the message box; it submits the form around it."""
 
-    library = rx.asset("fields.jsx", shared=True).importable_path
+    library = FIELDS
     tag = "MessageBox"
 
     busy: rx.Var[bool]
@@ -98,7 +103,7 @@ class InlineField(rx.el.Textarea):
     """The text of a small form within the page: Enter submits it, Esc is `on_cancel`; the focus then goes to
     the element with the id `back_to`."""
 
-    library = rx.asset("fields.jsx", shared=True).importable_path
+    library = FIELDS
     tag = "InlineField"
 
     back_to: rx.Var[str]
