@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -895,6 +896,33 @@ async def test_the_longest_message_fits_in_the_longest_form(client: httpx.AsyncC
     response = await client.post("/messages/", content=json.dumps({"content": content}))
     assert response.status_code == 200
     assert (await history(client, response.json()["chat_id"]))[0]["content"] == content
+
+
+@pytest.mark.parametrize(
+    ("line", "host", "status"),
+    [
+        ("POST /nowhere", "127.0.0.1", 405),
+        ("POST /stream/unknown/stop", "127.0.0.1", 404),
+        ("PUT /messages/", "127.0.0.1", 405),
+        ("POST /messages/", "evil.example", 403),
+    ],
+)
+async def test_a_connection_outlives_a_body_that_was_of_no_use(line: str, host: str, status: int, app: App) -> None:
+    """Also where the body comes after the answer is clear: the next request comes on the same connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
+    try:
+        for _ in range(2):
+            writer.write(f"{line} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4\r\n\r\n".encode())
+            await writer.drain()
+            await asyncio.sleep(0.1)
+            writer.write(b"null")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert int(head.split()[1]) == status
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            assert length
+            await reader.readexactly(int(length[1]))
+    finally:
+        writer.close()
 
 
 @pytest.mark.parametrize("path", ["/stream/", "/messages/", "/chats/"])

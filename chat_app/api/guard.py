@@ -42,14 +42,14 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
-        limit = self._limit(scope)
+        body = Body(headers, receive, self._limit(scope))
         try:
-            self._check(headers, limit)
+            self._check(headers, body.limit)
         except ChatError as error:
-            return await _refuse(error, scope, receive, self._with_headers(send, None))
+            return await _refuse(error, scope, receive, self._sending(send, body, None))
         if scope["type"] == "websocket":
             return await self.app(scope, receive, send)
-        await self.app(scope, self._limited(receive, limit), self._with_headers(send, headers.get("origin")))
+        await self.app(scope, body.receive, self._sending(send, body, headers.get("origin")))
 
     def _limit(self, scope: Scope) -> int:
         """How many bytes a body may have: an exported chat holds many messages."""
@@ -70,23 +70,8 @@ class Guard:
         if length.isdecimal() and int(length) > limit:
             raise _too_large(limit)
 
-    def _limited(self, receive: Receive, limit: int) -> Receive:
-        read = 0
-
-        async def limited() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > limit:
-                if message.get("more_body"):
-                    await _discard(receive)
-                raise _too_large(limit)
-            return message
-
-        return limited
-
-    def _with_headers(self, send: Send, origin: str | None) -> Send:
-        async def with_headers(message: Message) -> None:
+    def _sending(self, send: Send, body: "Body", origin: str | None) -> Send:
+        async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
@@ -94,9 +79,42 @@ class Guard:
                 headers["Content-Security-Policy"] = self.policy
                 if origin in self.origins:
                     headers["Access-Control-Expose-Headers"] = EXPOSED
+                await body.discard()
             await send(message)
 
-        return with_headers
+        return sending
+
+
+class Body:
+    """A request's body: at most `limit` bytes are read, and all that comes in time is taken."""
+
+    def __init__(self, headers: Headers, receive: Receive, limit: int) -> None:
+        self.limit = limit
+        self._receive = receive
+        self._read = 0
+        self._unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._unread = message.get("more_body", False)
+        self._read += len(message.get("body", b""))
+        if self._read > self.limit:
+            await self.discard()
+            raise _too_large(self.limit)
+        return message
+
+    async def discard(self) -> None:
+        """Read on for a while and forget, before an answer that did not need the body.
+
+        The server closes a connection with an unread body: on a client that still sends, which loses the answer, or
+        that sends its next request just then.
+        """
+        if self._unread:
+            self._unread = False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DISCARD_S):
+                    while (await self._receive()).get("more_body"):
+                        pass
 
 
 def _too_large(limit: int) -> BodyTooLarge:
@@ -108,13 +126,4 @@ async def _refuse(error: ChatError, scope: Scope, receive: Receive, send: Send) 
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": error.code})
         return
-    await _discard(receive)
     await JSONResponse({"error": error.as_dict()}, error.status)(scope, receive, send)
-
-
-async def _discard(receive: Receive) -> None:
-    """Read on for a while and forget: a connection that is closed on a client still sending loses it the answer."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DISCARD_S):
-            while (await receive()).get("more_body"):
-                pass
