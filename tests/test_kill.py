@@ -30,7 +30,7 @@ from tests.ws_client import Socket
 pytestmark = pytest.mark.anyio
 
 ROUNDS = 30
-LATEST_KILL_S = 2.0
+LATEST_KILL_S = 1.2
 AHEAD_S = 1.0
 FAST_DISK = Path("/dev/shm")
 """Where there is one: a kill loses nothing that the kernel has, and a busy disk is not what is tested."""
@@ -81,7 +81,7 @@ def some_turns(chance: random.Random) -> list[Asked]:
         Asked({"tokens": -1, "interval_ms": chance.choice([20, 60, 200])}),
         Asked({"tokens": chance.randrange(2_000, 30_000), "interval_ms": 0, "separators": True}),
         Asked({"tokens": chance.randrange(1, 200), "interval_ms": 10, "split_emoji": True}),
-        Asked({"tokens": -1, "first_ms": chance.randrange(3_000)}),
+        Asked({"tokens": -1, "first_ms": chance.randrange(2_000)}),
     ]
 
 

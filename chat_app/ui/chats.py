@@ -122,7 +122,7 @@ def sidebar() -> rx.Component:
             on_click=close_drawer(),
             custom_attrs={"data-key": "new"},
         ),
-        side_button("search", "Search", "search", open_dialog("search")),
+        side_button("search", "Search", "search", open_dialog("search", focus="input")),
         rx.el.nav(rx.el.ul(rx.foreach(Chats.chats, listed)), aria_label="Chats", class_name="chats"),
         rx.el.footer(
             ImportChat.create("Import a chat", class_name="quiet-text"),

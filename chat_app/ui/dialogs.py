@@ -27,8 +27,13 @@ def dialog(id: str, title: str, *children: rx.Component, **props: Any) -> rx.Com
     )
 
 
-def open_dialog(id: str) -> EventSpec:
-    return rx.call_script(f"document.getElementById('{id}').showModal()")
+def open_dialog(id: str, focus: str = "button") -> EventSpec:
+    """The focus goes to the first element in it that the selector `focus` names."""
+    # Not by `autofocus`: React writes that only into the HTML of the first page, not where a chat's address was opened.
+    return rx.call_script(
+        f"{{ const dialog = document.getElementById('{id}'); dialog.showModal();"
+        f" dialog.querySelector('{focus}').focus(); }}"
+    )
 
 
 def close_dialog(id: str) -> EventSpec:

@@ -59,7 +59,6 @@ def search_dialog() -> rx.Component:
             role="searchbox",
             placeholder="Words in titles and messages",
             aria_label="Search",
-            auto_focus=True,
             class_name="field",
             on_change=Search.find.debounce(150),
         ),

@@ -21,6 +21,14 @@ RECORD_GROWTH = """
 """
 
 
+CLOSE_ALL = """
+() => {
+  document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close());
+  document.querySelectorAll("[data-close-button]").forEach((button) => button.click());
+}
+"""
+
+
 async def record_growth(page: Page) -> None:
     """From now on; a page that is loaded anew begins anew."""
     await page.add_init_script(f"addEventListener('DOMContentLoaded', {RECORD_GROWTH})")
@@ -50,11 +58,23 @@ class ChatPage:
         self._before: str | None = None
 
     async def open(self, path: str = "/") -> "ChatPage":
-        await self.page.goto(self.app.url + path)
+        """Load the page; where it is there already, begin a new chat, as a person does."""
+        if path == "/" and self.page.url.startswith(self.app.url):
+            await self._begin_anew()
+        else:
+            await self.page.goto(self.app.url + path)
         # The page is drawn before it is connected; the model's name comes over the connection.
         await expect(self.page.locator(".model-name")).not_to_be_empty()
         await expect(self.page.locator("main[data-loading=false]")).to_be_visible()
         return self
+
+    async def _begin_anew(self) -> None:
+        await self.page.evaluate(CLOSE_ALL)
+        await self.page.get_by_role("link", name="New chat").first.click()
+        await expect(self.page).to_have_url(self.app.url + "/")
+        await self.box.fill("")
+        await expect(self.page.get_by_role("article")).to_have_count(0)
+        await expect(self.toasts).to_have_count(0)
 
     async def ask(self, content: str = "", **keys: Any) -> None:
         # While an answer grows the box sends nothing.

@@ -1,10 +1,10 @@
 """A real browser on the real page."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Frame, Page, expect
+from playwright.async_api import Browser, BrowserContext, Error, Frame, Page, expect
 
 from tests.provider_client import Provider
 
@@ -12,6 +12,7 @@ DESKTOP = {"width": 1280, "height": 900}
 # How long a condition may take to come true; nothing waits that long when all is well.
 PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
+PASSED = pytest.StashKey[bool]()
 
 
 async def new_profile(browser: Browser) -> BrowserContext:
@@ -23,12 +24,14 @@ async def new_profile(browser: Browser) -> BrowserContext:
 class Profile:
     """A profile that many tests use, one after the other: it is emptied, but its pages are read and compiled only once.
 
-    That takes a tab which stays open and opens all others: they share its process.
+    That takes a tab which stays open and opens all others: they share its process. One tab can be used by several
+    tests, which saves to load the page.
     """
 
     def __init__(self, context: BrowserContext, opener: Page) -> None:
         self.context = context
         self._opener = opener
+        self._used: Page | None = None
         self._origins: set[str] = set()
         context.on("page", lambda page: page.on("framenavigated", self._visited))
 
@@ -37,9 +40,18 @@ class Profile:
             await self._opener.evaluate("void open('about:blank')")
         return await opened.value
 
+    async def used_tab(self) -> Page:
+        """The one of the last test that asked for it and passed, as that left it."""
+        if self._used is None:
+            self._used = await self.new_tab()
+        return self._used
+
+    def drop_used_tab(self) -> None:
+        self._used = None
+
     async def empty(self) -> None:
         for page in self.context.pages:
-            if page is not self._opener:
+            if page not in (self._opener, self._used):
                 await page.close()
         await self.context.set_offline(False)
         await self.context.clear_permissions()
@@ -69,6 +81,10 @@ async def profile(browser: Browser, provider: Provider) -> AsyncIterator[Profile
 @pytest.fixture
 async def context(request: pytest.FixtureRequest, browser: Browser, profile: Profile) -> AsyncIterator[BrowserContext]:
     """An empty profile; with the mark `new_profile` one that nobody used before."""
+    if not request.node.get_closest_marker("used_tab"):
+        # Its answer may still grow.
+        profile.drop_used_tab()
+        await profile.empty()
     if request.node.get_closest_marker("new_profile"):
         context = await new_profile(browser)
         yield context
@@ -79,10 +95,30 @@ async def context(request: pytest.FixtureRequest, browser: Browser, profile: Pro
 
 
 @pytest.fixture
-async def page(context: BrowserContext, profile: Profile) -> AsyncIterator[Page]:
-    """A tab; an error in its scripts fails the test."""
-    page = await (profile.new_tab() if context is profile.context else context.new_page())
+async def page(request: pytest.FixtureRequest, context: BrowserContext, profile: Profile) -> AsyncIterator[Page]:
+    """A tab, new but for the mark `used_tab`; an error in its scripts fails the test."""
+    if context is not profile.context:
+        page = await context.new_page()
+    elif request.node.get_closest_marker("used_tab"):
+        page = await profile.used_tab()
+    else:
+        page = await profile.new_tab()
     errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
+
+    def note(error: Error) -> None:
+        errors.append(str(error))
+
+    page.on("pageerror", note)
     yield page
+    page.remove_listener("pageerror", note)
+    if errors or not request.node.stash.get(PASSED, False):
+        profile.drop_used_tab()
     assert not errors
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.stash[PASSED] = report.passed
+    return report

@@ -9,7 +9,7 @@ from tests.app import App
 from tests.e2e.chat import ChatPage, fold, growth, record_growth
 from tests.provider_client import Provider, script
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
 
 # As it is painted: the page's own observer, which is older, has done its work for this frame by then.
 BELOW = """() => new Promise((resolve) => {
@@ -22,6 +22,7 @@ BELOW = """() => new Promise((resolve) => {
 WORDS = " ".join(f"tok{n}" for n in range(40))
 
 
+@pytest.mark.new_profile
 async def test_an_answer_grows_and_stays(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
     await record_growth(page)
@@ -250,6 +251,7 @@ async def test_a_reload_in_mid_answer_goes_on(page: Page, app: App) -> None:
     assert await chat.text() == fold((await chat.stored())[-1]["content"])
 
 
+@pytest.mark.new_profile
 async def test_a_phone_has_no_sideways_scroll_and_a_drawer(context: BrowserContext, page: Page, app: App) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
     chat = await ChatPage(page, app).open()
@@ -261,6 +263,7 @@ async def test_a_phone_has_no_sideways_scroll_and_a_drawer(context: BrowserConte
     await expect(chat.chats.first).to_be_in_viewport()
 
 
+@pytest.mark.new_profile
 async def test_the_theme_follows_the_system_and_can_be_switched(page: Page, app: App) -> None:
     await page.emulate_media(color_scheme="dark")
     await ChatPage(page, app).open()

@@ -10,7 +10,7 @@ from tests.app import App
 from tests.e2e.chat import ChatPage
 from tests.e2e.test_rendering import Calls
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
 
 FENCES = """\
 ```python
@@ -84,6 +84,7 @@ async def test_code_is_copied_as_it_was_written(context: BrowserContext, page: P
     assert await page.evaluate("navigator.clipboard.readText()") == "def f(x):\n\n    return x\n"
 
 
+@pytest.mark.new_profile
 async def test_code_is_shown_before_its_colours_are_there(page: Page, app: App) -> None:
     arrived = asyncio.Event()
 
@@ -102,6 +103,7 @@ async def test_code_is_shown_before_its_colours_are_there(page: Page, app: App) 
     assert await answer.locator("code").inner_text() == "one = 1\ntwo = 2"
 
 
+@pytest.mark.new_profile
 async def test_a_finished_line_is_not_coloured_again_while_code_grows(page: Page, app: App) -> None:
     frames: list[object] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(frame)))

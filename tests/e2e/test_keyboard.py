@@ -6,7 +6,7 @@ from playwright.async_api import BrowserContext, Page, expect
 from tests.app import App
 from tests.e2e.chat import ChatPage
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
 
 NAME = "document.activeElement.ariaLabel || document.activeElement.textContent.trim().slice(0, 40)"
 # While an input method composes, every key is 229, "Process".

@@ -11,7 +11,7 @@ from tests.app import App
 from tests.e2e.chat import ChatPage, fold
 from tests.provider_client import Provider
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
 
 
 async def asked(page: Page, app: App, content: str = "What is a rill?") -> ChatPage:
@@ -76,6 +76,7 @@ async def test_cancel_leaves_the_question_as_it_is(page: Page, app: App) -> None
     await expect(edit).to_be_focused()
 
 
+@pytest.mark.new_profile
 async def test_a_form_stays_open_where_a_new_chat_gets_its_address_late(page: Page, app: App) -> None:
     """As on a busy machine: the server is told only now that the page has another address, and loads the chat."""
     late: list[Callable[[], None]] = []
@@ -211,6 +212,7 @@ async def test_markdown_of_all_kinds(page: Page, app: App) -> None:
     ).to_be_visible()
 
 
+@pytest.mark.new_profile
 async def test_maths_and_diagrams_are_loaded_when_one_appears(page: Page, app: App) -> None:
     loaded: list[str] = []
     page.on("request", lambda request: loaded.append(request.url))

@@ -10,7 +10,7 @@ from playwright.async_api import Locator, Page, expect
 from tests.app import App
 from tests.e2e.chat import ChatPage
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
 
 
 async def named(page: Page, app: App, title: str) -> ChatPage:
@@ -84,6 +84,13 @@ async def test_search_finds_words_in_messages_and_leads_to_them(page: Page, app:
     await expect(page).to_have_url(re.compile(f"/c/{found}#"))
     await expect(chat.answers.locator(".prose")).to_contain_text("Ulaanbaatar")
     await expect(chat.answers).to_be_in_viewport()
+
+
+async def test_search_has_the_focus_also_where_a_chats_address_was_opened(page: Page, app: App) -> None:
+    chat = await named(page, app, "Opened by its address")
+    await chat.open(f"/c/{await chat.chat_id()}")
+    await page.keyboard.press("Control+k")
+    await expect(page.get_by_role("searchbox", name="Search")).to_be_focused()
 
 
 async def test_a_result_reads_as_text_not_as_markdown(page: Page, app: App) -> None:
