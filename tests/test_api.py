@@ -904,6 +904,7 @@ async def test_the_longest_message_fits_in_the_longest_form(client: httpx.AsyncC
         ("POST /nowhere", "127.0.0.1", 405),
         ("POST /stream/unknown/stop", "127.0.0.1", 404),
         ("PUT /messages/", "127.0.0.1", 405),
+        ("GET /chats/", "127.0.0.1", 200),
         ("POST /messages/", "evil.example", 403),
     ],
 )

@@ -92,10 +92,13 @@ class Body:
         self.limit = limit
         self._receive = receive
         self._read = 0
+        # The server gives it to one reader at a time; that of an event stream waits there for the client to leave.
+        self._turn = asyncio.Lock()
         self._unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        async with self._turn:
+            message = await self._receive()
         self._unread = message.get("more_body", False)
         self._read += len(message.get("body", b""))
         if self._read > self.limit:
@@ -109,10 +112,10 @@ class Body:
         The server closes a connection with an unread body: on a client that still sends, which loses the answer, or
         that sends its next request just then.
         """
-        if self._unread:
+        if self._unread and not self._turn.locked():
             self._unread = False
             with suppress(TimeoutError):
-                async with asyncio.timeout(DISCARD_S):
+                async with self._turn, asyncio.timeout(DISCARD_S):
                     while (await self._receive()).get("more_body"):
                         pass
 
