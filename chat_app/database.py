@@ -8,7 +8,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Executable, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -43,6 +43,11 @@ class Database:
         """
         async with self._turn_to_write or nullcontext(), self.reading.begin() as session:
             yield session
+
+    async def execute(self, statement: Executable, values: dict[str, Any]) -> None:
+        """A transaction of one statement that writes, without a session: that takes most of its time."""
+        async with self._turn_to_write or nullcontext(), self.engine.begin() as connection:
+            await connection.execute(statement, values)
 
 
 def _engine(url: URL) -> AsyncEngine:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, tuple_, update
+from sqlalchemy import bindparam, delete, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -20,6 +20,12 @@ from chat_app.tree import PathItem
 TITLE_CHARS = 60
 NEW_CHAT = "New chat"
 SETTABLE = {"title", "named", "pinned", "model", "system_prompt", "temperature"}
+# Several times a second for every running turn, so it is made once.
+CHECKPOINT = (
+    update(Message)
+    .where(col(Message.id) == bindparam("turn_id"), col(Message.status) == Status.streaming)
+    .values(content=bindparam("text"), reasoning=bindparam("thoughts"))
+)
 
 Place = tuple[bool, datetime, str]
 """Where a chat stands in the list: pinned or not, when it was last used, its id."""
@@ -300,9 +306,7 @@ class Store:
 
     async def checkpoint(self, turn_id: str, content: str, reasoning: str) -> None:
         """Save the text of a running turn so far; one that comes after the final write changes nothing."""
-        query = update(Message).where(col(Message.id) == turn_id, col(Message.status) == Status.streaming)
-        async with self._writing() as session:
-            await session.exec(query.values(content=content, reasoning=reasoning))
+        await self.database.execute(CHECKPOINT, {"turn_id": turn_id, "text": content, "thoughts": reasoning})
 
     async def end_turn(self, turn_id: str, values: dict[str, Any]) -> None:
         """The one final write of a turn."""
