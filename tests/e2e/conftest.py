@@ -46,8 +46,10 @@ class Profile:
             self._used = await self.new_tab()
         return self._used
 
-    def drop_used_tab(self) -> None:
-        self._used = None
+    async def close_used_tab(self) -> None:
+        if self._used:
+            self._used = None
+            await self.empty()
 
     async def empty(self) -> None:
         for page in self.context.pages:
@@ -83,8 +85,7 @@ async def context(request: pytest.FixtureRequest, browser: Browser, profile: Pro
     """An empty profile; with the mark `new_profile` one that nobody used before."""
     if not request.node.get_closest_marker("used_tab"):
         # Its answer may still grow.
-        profile.drop_used_tab()
-        await profile.empty()
+        await profile.close_used_tab()
     if request.node.get_closest_marker("new_profile"):
         context = await new_profile(browser)
         yield context
@@ -112,7 +113,7 @@ async def page(request: pytest.FixtureRequest, context: BrowserContext, profile:
     yield page
     page.remove_listener("pageerror", note)
     if errors or not request.node.stash.get(PASSED, False):
-        profile.drop_used_tab()
+        await profile.close_used_tab()
     assert not errors
 
 
