@@ -174,6 +174,9 @@ class Transcript(rx.State):
     async def begin(self, turn: Turn) -> None:
         """Show a turn that starts to be followed; what it is another version of gives way, with all that came after."""
         self.running = turn.id
+        if self.recent and self.recent[-1]["id"] == turn.id:
+            # Loaded in mid-answer: what is saved so far stays on the page until there is more.
+            return
         new = [message_row(turn.reply)]
         if not self._cut_after(turn.user.id):
             new = [message_row(turn.user), *new]

@@ -8,13 +8,13 @@ from playwright.async_api import Locator, Page, expect
 from tests.app import App
 from tests.provider_client import script
 
-# Every text that the newest answer had, however fast it grew.
+# Every text that the newest answer had, one after the other, however fast it grew.
 RECORD_GROWTH = """
 () => {
-  window.growth = new Set();
+  window.growth = [];
   const look = () => {
     const answer = [...document.querySelectorAll("article[aria-label='Assistant said']")].at(-1);
-    if (answer) window.growth.add(answer.innerText);
+    if (answer && answer.innerText !== window.growth.at(-1)) window.growth.push(answer.innerText);
   };
   new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
 }
@@ -37,7 +37,7 @@ async def record_growth(page: Page) -> None:
 
 async def growth(page: Page) -> list[str]:
     """The visible steps in which the newest answer has grown since `record_growth`."""
-    texts: list[str] = await page.evaluate("[...window.growth]")
+    texts: list[str] = await page.evaluate("window.growth")
     return texts
 
 

@@ -1,9 +1,10 @@
 """What a person does on the page, in real Chromium, with the scripted provider behind the app."""
 
 import re
+from itertools import pairwise
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, WebSocketRoute, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage, fold, growth, record_growth
@@ -239,6 +240,7 @@ async def test_a_second_tab_and_an_outside_program_see_the_same_answer_grow(
 
 async def test_a_reload_in_mid_answer_goes_on(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
+    await record_growth(page)
     # Endless, for a busy machine may take any time to load the page.
     await chat.ask(tokens=-1, interval_ms=25)
     await expect(chat.answers.locator(".prose")).to_contain_text("tok20")
@@ -249,6 +251,33 @@ async def test_a_reload_in_mid_answer_goes_on(page: Page, app: App) -> None:
     await chat.stop.click()
     await chat.ended()
     assert await chat.text() == fold((await chat.stored())[-1]["content"])
+    # What was shown is never taken back, not for a moment.
+    steps = [fold(step).removeprefix("Assistant is typing") for step in await growth(page)]
+    assert all(later.startswith(step) for step, later in pairwise(steps))
+
+
+@pytest.mark.new_profile
+async def test_saved_text_stays_until_the_live_one_comes(page: Page, app: App) -> None:
+    held: list[str | bytes] = []
+
+    def routed(to_page: WebSocketRoute) -> None:
+        to_server = to_page.connect_to_server()
+        to_page.on_message(to_server.send)
+        to_server.on_message(
+            lambda said: held.append(said) if '"window_rx_state_":{"id":"' in str(said) else to_page.send(said)
+        )
+
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=-1, interval_ms=25)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok40")
+    await page.route_web_socket(re.compile("/_event"), routed)
+    await page.reload()
+    while not any('"offset":0,"text":"tok0 ' in str(said) for said in held):
+        await page.wait_for_timeout(10)
+    # What was said before that is on the page with what is said after it.
+    app.http.patch(f"/chats/{await chat.chat_id()}", json={"title": "Read"}).raise_for_status()
+    await expect(chat.chats.get_by_text("Read")).to_be_visible()
+    assert "tok20" in await chat.text()
 
 
 @pytest.mark.new_profile
