@@ -16,7 +16,10 @@ from chat_app.ui.menu import menu, menu_item
 from chat_app.ui.theme import NAME, theme_menu
 from chat_app.ui.transcript import Transcript
 
-LISTED = 200
+# How many chats the list shows at first, more than most screens have room for, and how many more at a time: all are
+# drawn when the page opens.
+LISTED = 40
+MORE = 80
 UNDO_MS = 8_000
 
 
@@ -31,21 +34,30 @@ class ChatRow(TypedDict):
 
 class Chats(rx.State):
     chats: list[ChatRow] = []
+    older: bool = False
     renaming: str = ""
+    _listed: int = LISTED
 
     @rx.event(background=True, supersedes=True)
     async def watch(self) -> None:
         """Keep the list as it is in the database, for as long as the tab is there."""
         service = get_service()
+        async with self:
+            listed = self._listed
         shown: list[ChatRow] | None = None
         while True:
             version = service.turns.version
-            rows = chat_rows(list(await service.store.chats(LISTED)))
+            rows = chat_rows(list(await service.store.chats(listed + 1)))
             if rows != shown:
                 async with self:
-                    self.chats = rows
+                    self.chats, self.older = rows[:listed], len(rows) > listed
                 shown = rows
             await service.turns.changed(version)
+
+    @rx.event
+    def more(self) -> Any:
+        self._listed += MORE
+        return Chats.watch
 
     @rx.event
     async def delete(self, chat_id: str, title: str) -> Any:
@@ -123,7 +135,15 @@ def sidebar() -> rx.Component:
             custom_attrs={"data-key": "new"},
         ),
         side_button("search", "Search", "search", open_dialog("search", focus="input")),
-        rx.el.nav(rx.el.ul(rx.foreach(Chats.chats, listed)), aria_label="Chats", class_name="chats"),
+        rx.el.nav(
+            rx.el.ul(rx.foreach(Chats.chats, listed)),
+            rx.cond(
+                Chats.older,
+                rx.el.button("Show more chats", type="button", class_name="quiet-text", on_click=Chats.more),
+            ),
+            aria_label="Chats",
+            class_name="chats",
+        ),
         rx.el.footer(
             ImportChat.create("Import a chat", class_name="quiet-text"),
             rx.el.button(
@@ -148,51 +168,66 @@ def side_button(name: str, text: str, key: str, on_click: Any) -> rx.Component:
 
 def listed(chat: rx.Var[ChatRow]) -> rx.Component:
     return chat_item(
-        chat=chat, current=chat["id"] == Transcript.open_chat, renamed=chat["id"] == Chats.renaming, key=chat["id"]
+        chat_id=chat["id"],
+        title=chat["title"],
+        day=chat["day"],
+        pinned=chat["pinned"],
+        current=chat["id"] == Transcript.open_chat,
+        renamed=chat["id"] == Chats.renaming,
+        key=chat["id"],
     )
 
 
 @rx.memo
-def chat_item(chat: rx.Var[ChatRow], current: rx.Var[bool], renamed: rx.Var[bool], rest: rx.RestProp) -> rx.Component:
+def chat_item(
+    chat_id: rx.Var[str],
+    title: rx.Var[str],
+    day: rx.Var[str],
+    pinned: rx.Var[bool],
+    current: rx.Var[bool],
+    renamed: rx.Var[bool],
+    rest: rx.RestProp,
+) -> rx.Component:
+    """Not the row as one object: each new list has new ones, and all would render again."""
     return rx.el.li(
         rest,
-        rx.cond(chat["day"], rx.el.h2(chat["day"], class_name="day")),
-        rx.cond(renamed, rename_form(chat), chat_row(chat, current)),
+        rx.cond(day, rx.el.h2(day, class_name="day")),
+        rx.cond(renamed, rename_form(chat_id, title), chat_row(chat_id, title, pinned, current)),
     )
 
 
-def chat_row(chat: rx.Var[ChatRow], current: rx.Var[bool]) -> rx.Component:
+def chat_row(chat_id: rx.Var[str], title: rx.Var[str], pinned: rx.Var[bool], current: rx.Var[bool]) -> rx.Component:
     return rx.el.div(
         Link.create(
-            chat["title"],
-            to="/c/" + chat["id"],
+            title,
+            to="/c/" + chat_id,
             class_name="chat-link",
             on_click=close_drawer(),
-            custom_attrs={"aria-current": rx.cond(current, "page", "false"), "title": chat["title"], "dir": "auto"},
+            custom_attrs={"aria-current": rx.cond(current, "page", "false"), "title": title, "dir": "auto"},
         ),
         menu(
             icon("ellipsis"),
-            menu_item(icon("pencil"), "Rename", Chats.begin_rename(chat["id"])),
+            menu_item(icon("pencil"), "Rename", Chats.begin_rename(chat_id)),
             rx.cond(
-                chat["pinned"],
-                menu_item(icon("pin-off"), "Unpin", Chats.pin(chat["id"], False)),
-                menu_item(icon("pin"), "Pin", Chats.pin(chat["id"], True)),
+                pinned,
+                menu_item(icon("pin-off"), "Unpin", Chats.pin(chat_id, False)),
+                menu_item(icon("pin"), "Pin", Chats.pin(chat_id, True)),
             ),
-            menu_item(icon("file-text"), "Export as Markdown", export(chat["id"], "markdown")),
-            menu_item(icon("file-json"), "Export as JSON", export(chat["id"], "json")),
-            menu_item(icon("trash-2"), "Delete", Chats.delete(chat["id"], chat["title"])),
-            label="Actions for " + chat["title"],
+            menu_item(icon("file-text"), "Export as Markdown", export(chat_id, "markdown")),
+            menu_item(icon("file-json"), "Export as JSON", export(chat_id, "json")),
+            menu_item(icon("trash-2"), "Delete", Chats.delete(chat_id, title)),
+            label="Actions for " + title,
             class_name="chat-menu",
         ),
         class_name="chat-row",
     )
 
 
-def rename_form(chat: rx.Var[ChatRow]) -> rx.Component:
+def rename_form(chat_id: rx.Var[str], title: rx.Var[str]) -> rx.Component:
     return rx.el.form(
         rx.el.input(
             name="title",
-            default_value=chat["title"],
+            default_value=title,
             aria_label="Title",
             auto_focus=True,
             max_length=200,
@@ -200,7 +235,7 @@ def rename_form(chat: rx.Var[ChatRow]) -> rx.Component:
             on_blur=Chats.cancel_rename,
             on_key_down=cancel_on_escape,
         ),
-        on_submit=Chats.rename(chat["id"]),
+        on_submit=Chats.rename(chat_id),
         class_name="rename",
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from chat_app.ui.chats import LISTED
 from tests.app import App
 from tests.e2e.chat import ChatPage
 
@@ -47,6 +48,18 @@ async def test_pin_puts_a_chat_on_top(page: Page, app: App) -> None:
     await expect(page.get_by_role("heading", name="Pinned")).to_be_visible()
     await (await menu_of(page, "Pin me please")).get_by_role("menuitem", name="Unpin").click()
     await expect(page.get_by_role("heading", name="Pinned")).to_have_count(0)
+
+
+async def test_older_chats_are_shown_when_asked_for(page: Page, app: App) -> None:
+    titles = [f"Number {n} of many" for n in range(LISTED + 1)]
+    for title in titles:
+        app.http.post("/chats/", json={"title": title}).raise_for_status()
+    chat = await ChatPage(page, app).open()
+    await expect(chat.chats).to_have_count(LISTED)
+    await expect(page.get_by_role("link", name=titles[0])).to_have_count(0)
+    await page.get_by_role("button", name="Show more chats").click()
+    await expect(page.get_by_role("link", name=titles[0])).to_be_visible()
+    await expect(page.get_by_role("link", name=titles[-1])).to_be_visible()
 
 
 async def test_delete_can_be_undone(page: Page, app: App) -> None:
