@@ -1,6 +1,7 @@
 """The page as a person sees it: by role and accessible name."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from playwright.async_api import Locator, Page, expect
@@ -125,13 +126,20 @@ def fold(text: str) -> str:
 
 def import_chat(app: App, turns: int, title: str = "Many turns") -> tuple[str, list[str]]:
     """A chat of so many questions and answers, put in at once; returns its id and those of its messages."""
+    answer = "**Answer {0}** with `code`, a list:\n\n- one\n- two\n\n```python\nprint({0})\n```\n\n"
+    said = [(f"Question {n}?", answer.format(n) + "and so on " * n) for n in range(turns)]
+    chat_id = import_turns(app, said, title)
+    stored = app.http.get("/messages/", params={"chat_id": chat_id, "limit": 500}).raise_for_status().json()
+    return chat_id, [message["id"] for message in stored["messages"]]
+
+
+def import_turns(app: App, turns: Sequence[tuple[str, str]], title: str) -> str:
+    """A chat of these questions and answers; returns its id."""
     messages: list[dict[str, Any]] = []
-    for number in range(turns):
-        answer = f"**Answer {number}** with `code`, a list:\n\n- one\n- two\n\n```python\nprint({number})\n```\n"
-        for role, content in (("user", f"Question {number}?"), ("assistant", answer + f"\n{'and so on ' * number}")):
+    for turn in turns:
+        for role, content in zip(("user", "assistant"), turn, strict=True):
             parent = messages[-1]["id"] if messages else None
             messages.append({"id": str(len(messages)), "parent_id": parent, "role": role, "content": content})
     file = {"version": 1, "chat": {"title": title}, "messages": messages}
     chat_id: str = app.http.post("/chats/import", json=file).raise_for_status().json()["id"]
-    stored = app.http.get("/messages/", params={"chat_id": chat_id, "limit": 500}).raise_for_status().json()
-    return chat_id, [message["id"] for message in stored["messages"]]
+    return chat_id

@@ -1,12 +1,11 @@
 """HTML and script in a model's output, a user's text and a chat's title: nothing runs, nothing is fetched."""
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 from playwright.async_api import Page, Request, expect
 
+from chat_app.ui.transcript import FIRST
 from tests.app import App
-from tests.e2e.chat import ChatPage
+from tests.e2e.chat import ChatPage, import_turns
 from tests.e2e.embed import EmbedPage
 
 pytestmark = pytest.mark.anyio
@@ -92,41 +91,44 @@ def foreign(page: Page, app: App) -> list[str]:
     return found
 
 
-async def the_page(page: Page, app: App) -> ChatPage:
-    return await ChatPage(page, app).open()
+async def test_nothing_runs_and_nothing_is_fetched_on_the_page(page: Page, app: App, foreign: list[str]) -> None:
+    chat = await ChatPage(page, app).open()
+    await told_together(chat)
+    await harmless(page, foreign)
+    # Each alone, as they are stored; one component shows them all, growing or not.
+    for some in [CASES[n : n + FIRST // 2] for n in range(0, len(CASES), FIRST // 2)]:
+        await chat.open(f"/c/{import_turns(app, [('And?', text) for text in some], 'Answers')}")
+        for number in range(len(some)):
+            answer = chat.answers.nth(number)
+            # What is not on the screen is not drawn.
+            await answer.scroll_into_view_if_needed()
+            await expect(answer.locator(UNDRAWN)).to_have_count(0)
+        await expect(chat.answers).to_have_count(len(some))
+        await harmless(page, foreign)
 
 
-async def the_embed(page: Page, app: App) -> EmbedPage:
-    return await EmbedPage(page).open(app.url)
-
-
-@pytest.mark.parametrize("opened", [the_page, the_embed])
-async def test_nothing_runs_and_nothing_is_fetched(
-    page: Page, app: App, foreign: list[str], opened: Callable[[Page, App], Awaitable[ChatPage | EmbedPage]]
-) -> None:
-    chat = await opened(page, app)
-    together = "\n\n".join(CASES)
-    # As a user's text …
-    await chat.ask("<img src=x onerror=window.hacked=1> <b>title</b>\n" + together)
-    await chat.ended()
-    # … and as a model's output, all at once and each alone.
-    for text in [together, *CASES]:
+async def test_nothing_runs_and_nothing_is_fetched_at_embed(page: Page, app: App, foreign: list[str]) -> None:
+    chat = await EmbedPage(page).open(app.url)
+    await told_together(chat)
+    # Each alone, as they come.
+    for text in CASES:
         await chat.ask(text=text)
         answer = await chat.ended()
-        # What is not on the screen is not drawn.
-        if text != together:
-            await expect(answer.locator(UNDRAWN)).to_have_count(0)
-    for link in await chat.answers.locator("a").all():
-        href = await link.get_attribute("href") or ""
-        assert href.startswith(("http://", "https://", "#", "mailto:")) or href == "", href
-    # A diagram brings a style sheet and pictures of its own, inside its picture.
-    harmful = "script, iframe, object, embed, form, img:not(svg img), style:not(svg style)"
-    await expect(page.locator(f"article :is({harmful})")).to_have_count(0)
-    await nothing_happened(page, foreign)
+        await expect(answer.locator(UNDRAWN)).to_have_count(0)
+    await harmless(page, foreign)
+
+
+async def told_together(chat: ChatPage | EmbedPage) -> None:
+    """As a user's text, and as a model's output."""
+    together = "\n\n".join(CASES)
+    await chat.ask("<img src=x onerror=window.hacked=1> <b>title</b>\n" + together)
+    await chat.ended()
+    await chat.ask(text=together)
+    await chat.ended()
 
 
 async def test_a_chats_title_is_text(page: Page, app: App, foreign: list[str]) -> None:
-    chat = await the_page(page, app)
+    chat = await ChatPage(page, app).open()
     await chat.ask("Hello")
     await chat.ended()
     for title in (
@@ -136,6 +138,16 @@ async def test_a_chats_title_is_text(page: Page, app: App, foreign: list[str]) -
         renamed = app.http.patch(f"/chats/{await chat.chat_id()}", json={"title": title})
         assert renamed.is_success
         await expect(page.get_by_role("link", name=title)).to_be_visible()
+    await nothing_happened(page, foreign)
+
+
+async def harmless(page: Page, foreign: list[str]) -> None:
+    for link in await page.locator("article a").all():
+        href = await link.get_attribute("href") or ""
+        assert href.startswith(("http://", "https://", "#", "mailto:")) or href == "", href
+    # A diagram brings a style sheet and pictures of its own, inside its picture.
+    harmful = "script, iframe, object, embed, form, img:not(svg img), style:not(svg style)"
+    await expect(page.locator(f"article :is({harmful})")).to_have_count(0)
     await nothing_happened(page, foreign)
 
 
