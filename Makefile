@@ -6,7 +6,7 @@ PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
 # uv takes a tenth of pip's time. Where it does not run, or does not know the place that pip is told to fetch from,
 # pip does the same.
-INSTALL = $(PY) -m uv pip install --quiet --compile-bytecode --python $(PY) $(1) 2>/dev/null || $(PIP) $(1)
+INSTALL = $(PY) -m uv pip install --quiet --python $(PY) $(1) 2>/dev/null || $(PIP) $(1)
 
 .PHONY: run build dev model test lint bench soak screenshots clean
 
