@@ -188,7 +188,7 @@ def chat_item(
     renamed: rx.Var[bool],
     rest: rx.RestProp,
 ) -> rx.Component:
-    """Not the row as one object: each new list has new ones, and all would render again."""
+    """Not the row as one object: Reflex knows objects again by their place, and a chat that comes on top moves all."""
     return rx.el.li(
         rest,
         rx.cond(day, rx.el.h2(day, class_name="day")),

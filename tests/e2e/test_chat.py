@@ -263,9 +263,14 @@ async def test_saved_text_stays_until_the_live_one_comes(page: Page, app: App) -
     def routed(to_page: WebSocketRoute) -> None:
         to_server = to_page.connect_to_server()
         to_page.on_message(to_server.send)
-        to_server.on_message(
-            lambda said: held.append(said) if '"window_rx_state_":{"id":"' in str(said) else to_page.send(said)
-        )
+
+        def from_server(said: str | bytes) -> None:
+            if '"window_rx_state_":{"id":"' in str(said):
+                held.append(said)
+            else:
+                to_page.send(said)
+
+        to_server.on_message(from_server)
 
     chat = await ChatPage(page, app).open()
     await chat.ask(tokens=-1, interval_ms=25)

@@ -1,4 +1,5 @@
 """What renders again while an answer grows: the growing message, and of it the block that grows; nothing else.
+Of the list of chats: what changed.
 
 How long that takes is not asserted here, for the machine may be busy: `make bench` measures it.
 """
@@ -58,6 +59,18 @@ async def test_a_finished_block_is_not_parsed_again_while_the_answer_grows(page:
     assert blocks > 50
     # At most: each block as it ends, and at each update the one that grows. All of them at each would be far more.
     assert blocks <= parsed <= blocks + len(frames)
+
+
+async def test_a_chat_that_comes_on_top_draws_no_other_again(page: Page, app: App) -> None:
+    for number in range(20):
+        app.http.post("/chats/", json={"title": f"Below, number {number}"}).raise_for_status()
+    chat = await ChatPage(page, app).open()
+    await expect(chat.chats.get_by_text("Below, number 19")).to_be_visible()
+    calls = await Calls.watch(page)
+    app.http.post("/chats/", json={"title": "On top"}).raise_for_status()
+    await expect(chat.chats.get_by_text("On top")).to_be_visible()
+    # Itself and the one whose heading it takes; a chat of another test may move just now.
+    assert 2 <= await calls.of_function_with("chat-row") <= 4
 
 
 async def test_a_mark_that_was_never_closed_leaves_no_marks_behind(page: Page, app: App) -> None:
