@@ -8,7 +8,7 @@ PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
 # pip does the same.
 INSTALL = $(PY) -m uv pip install --quiet --python $(PY) $(1) 2>/dev/null || $(PIP) $(1)
 
-.PHONY: run build dev model test lint bench soak screenshots clean
+.PHONY: run build dev model test chromium lint bench soak screenshots clean
 
 run: $(VENV)/app $(VENV)/weights
 	@$(PY) -m chat_app
@@ -19,9 +19,13 @@ build: $(VENV)/app
 dev: $(VENV)/app $(VENV)/weights
 	@$(PY) -m chat_app dev
 
-test: build $(VENV)/tests $(VENV)/weights
+test: build $(VENV)/tests $(VENV)/weights chromium
 	@$(PY) -m tests.chromium
 	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# Beside all that comes before the tests, where make may do so (`make --jobs 3 test`): it needs none of it.
+chromium:
+	@$(PYTHON) -m tests.chromium early
 
 lint: $(VENV)/tests
 	@$(PY) -m ruff check .

@@ -1,6 +1,7 @@
 """Where the real browser is: an installed Chromium or Chrome, else one is installed.
 
-`python -m tests.chromium` makes sure that there is one and says where.
+`python -m tests.chromium` makes sure that there is one and says where. With `early` it only does what needs neither
+the virtual environment nor an answer: where apt-get works, it installs a browser that is missing.
 """
 
 import os
@@ -49,14 +50,21 @@ def find() -> str | None:
 
 def install() -> None:
     """With apt-get where that works, else Playwright's own."""
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        print("Installing Chromium with apt-get …", flush=True)
-        if not _runs("apt-get", "update", "-qq"):
-            return
-        _runs("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium")
+    if apt_get_works():
+        install_with_apt_get()
     else:
         print("Installing Chromium with Playwright …", flush=True)
         _runs(sys.executable, "-m", "playwright", "install", "chromium")
+
+
+def apt_get_works() -> bool:
+    return shutil.which("apt-get") is not None and os.geteuid() == 0
+
+
+def install_with_apt_get() -> None:
+    print("Installing Chromium with apt-get …", flush=True)
+    if _runs("apt-get", "update", "-qq"):
+        _runs("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium")
 
 
 def _runs(*command: str) -> bool:
@@ -72,4 +80,8 @@ def require() -> str:
 
 
 if __name__ == "__main__":
-    print(f"The tests use {require()}")
+    if sys.argv[1:] == ["early"]:
+        if find() is None and apt_get_works():
+            install_with_apt_get()
+    else:
+        print(f"The tests use {require()}")
