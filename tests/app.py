@@ -1,8 +1,10 @@
 """The app as a process of its own, real HTTP: `python -m chat_app` on a free port with a test's settings."""
 
+import functools
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -18,6 +20,11 @@ from chat_app.config import ROOT, Settings
 START_S = 60.0
 # Nothing here speaks TLS, and to read the certificates of its authorities takes longer than most requests.
 CLIENT: dict[str, Any] = {"timeout": 30, "trust_env": False, "verify": False}
+
+
+def read_certificates_once() -> None:
+    """In this process and those that it forks, for the clients that the app and its parts make."""
+    ssl.create_default_context = functools.cache(ssl.create_default_context)
 
 
 def free_port() -> int:

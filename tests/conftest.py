@@ -1,9 +1,13 @@
 """Fixtures that every test may use."""
 
+import asyncio
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +15,15 @@ from filelock import FileLock
 from playwright.async_api import Browser, async_playwright
 
 from chat_app.__main__ import build_page
+from chat_app.store import Store
 from tests import chromium
-from tests.app import App
+from tests.app import App, read_certificates_once
+from tests.forked import ForkedApp
 from tests.provider_client import Provider
 
 # A shell starts what runs in the background with SIGINT ignored, and programs inherit that: Ctrl+C would do nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+read_certificates_once()
 
 
 TIMED = "tests/test_kill.py"
@@ -77,6 +84,35 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database as the migrations leave it, to copy: to make one takes longer than most tests do."""
+    file = tmp_path_factory.mktemp("migrated") / "chat.db"
+
+    async def make() -> None:
+        store = Store(f"sqlite:///{file}")
+        await store.open()
+        await store.close()
+
+    with ThreadPoolExecutor(1) as beside_the_loop_of_the_tests:
+        beside_the_loop_of_the_tests.submit(asyncio.run, make()).result()
+    return file
+
+
+@pytest.fixture
+def file(tmp_path: Path, migrated: Path) -> Path:
+    """An empty database's file."""
+    return shutil.copy(migrated, tmp_path / "chat.db")
+
+
+@pytest.fixture
+async def store(file: Path) -> AsyncIterator[Store]:
+    store = Store(f"sqlite:///{file}")
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture(scope="session")
 def page_built(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The page is built once, before the first app starts."""
     # Next to the folders of the other processes that run tests.
@@ -94,7 +130,7 @@ def provider() -> Iterator[Provider]:
 @pytest.fixture(scope="session")
 def app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """The whole app in a process of its own, with the scripted provider behind it."""
-    with App(
+    with ForkedApp(
         tmp_path_factory.mktemp("app"),
         openai_base_url=provider.base_url,
         openai_model="bench",

@@ -15,7 +15,7 @@ from random import Random
 import h11
 import httpx
 
-from tests.api_app import Api
+from tests.forked import Api
 from tests.odd import Names, OddRequest, odd_frames, odd_message, odd_request
 from tests.ws_client import Closed, Socket
 

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from tests import process
-from tests.api_app import Api
+from tests.forked import Api
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, value
 from tests.ws_client import Closed, Socket

@@ -20,7 +20,7 @@ from chat_app.log import Delta, Ended, MemoryLog
 from chat_app.models import Message, Status
 from chat_app.turn import Turn
 from tests import process
-from tests.api_app import Api
+from tests.forked import Api
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, text_of, value
 

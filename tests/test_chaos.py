@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api_app import Api
+from tests.forked import Api
 from tests.provider import Script, answer_tokens
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, value

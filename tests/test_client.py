@@ -20,8 +20,8 @@ import pytest
 
 from chat_app.client import ChatClient, ClientError, Event, Finished, Message, Reasoning, Started, Text
 from chat_app.config import ROOT
-from tests.api_app import Api
 from tests.app import App, free_port
+from tests.forked import Api
 from tests.provider_client import Provider, script
 
 WAIT_S = 20.0

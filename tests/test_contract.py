@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 
 from chat_app.api import create_api
-from tests.api_app import Api
+from tests.forked import Api
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 SEED = 20_260_131

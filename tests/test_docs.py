@@ -20,7 +20,7 @@ from chat_app.api.explained import ROUTES
 from chat_app.chatfile import ChatFile
 from chat_app.config import ROOT
 from chat_app.errors import http_status
-from tests.api_app import Api
+from tests.forked import Api
 from tests.sse_client import streaming
 
 pytestmark = pytest.mark.anyio

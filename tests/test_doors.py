@@ -9,8 +9,8 @@ import httpx
 import pytest
 from httpx_sse import ServerSentEvent
 
-from tests.api_app import Api
 from tests.app import App
+from tests.forked import Api
 from tests.provider import EMOJI, SEPARATORS
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, text_of, value

@@ -21,8 +21,8 @@ from chat_app.service import Service, serving
 from chat_app.store import Store
 from chat_app.turn import Turn
 from chat_app.turns import Turns
-from tests.api_app import Api
 from tests.examples import rag, rules
+from tests.forked import Api
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, text_of, value
 

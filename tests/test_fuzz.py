@@ -11,7 +11,7 @@ import pytest
 
 from chat_app.api.explained import ROUTES
 from tests import odd
-from tests.api_app import Api
+from tests.forked import Api
 from tests.fuzz import fuzz
 
 pytestmark = pytest.mark.anyio

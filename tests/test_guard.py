@@ -13,6 +13,7 @@ from playwright.async_api import Page, async_playwright
 
 from tests import chromium
 from tests.app import App
+from tests.forked import ForkedApp
 from tests.provider_client import Provider, script
 from tests.ws_client import Refused, Socket
 
@@ -57,7 +58,7 @@ async def client(app: App, provider: Provider) -> AsyncIterator[httpx.AsyncClien
 def open_app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """An app that lets a friend's pages in."""
     settings = {"openai_base_url": provider.base_url, "cors_allowed_origins": FRIEND, "allowed_hosts": "chat.example"}
-    with App(tmp_path_factory.mktemp("open"), **settings) as app:
+    with ForkedApp(tmp_path_factory.mktemp("open"), **settings) as app:
         yield app
 
 

@@ -16,7 +16,7 @@ from openai import APIError, AsyncOpenAI, AsyncStream
 from openai._streaming import SSEDecoder
 from playwright.async_api import Browser, Page
 
-from tests.api_app import Api
+from tests.forked import Api
 from tests.npm import npm_install
 from tests.provider import EMOJI, SEPARATORS
 from tests.provider_client import Provider, script

@@ -21,7 +21,7 @@ import pytest
 
 from chat_app.models import Status
 from chat_app.saver import AHEAD_CHARS, CHECKPOINT_S
-from tests.api_app import Api
+from tests.forked import Api
 from tests.provider import Script, answer_tokens
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, text_of, value

@@ -1,6 +1,5 @@
 """Search on a real database: what is found, in which order, what is marked, and that no text breaks it."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,19 +12,6 @@ from chat_app.search import SNIPPET_CHARS, Hit, Snippet, parse, snippet
 from chat_app.store import Store
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
-
-
-@pytest.fixture
-async def store(file: Path) -> AsyncIterator[Store]:
-    store = Store(f"sqlite:///{file}")
-    await store.open()
-    yield store
-    await store.close()
 
 
 async def say(store: Store, question: str, answer: str = "Fine.", chat_id: str | None = None) -> Message:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api_app import Api
+from tests.forked import Api
 from tests.provider_client import Provider, script
 from tests.ws_client import Socket
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api_app import Api
+from tests.forked import Api
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, text_of, value
 

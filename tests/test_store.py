@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -25,19 +25,6 @@ from chat_app.store import TITLE_CHARS, Store, place
 from chat_app.tree import PathItem
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "chat.db"
-
-
-@pytest.fixture
-async def store(file: Path) -> AsyncIterator[Store]:
-    store = Store(f"sqlite:///{file}")
-    await store.open()
-    yield store
-    await store.close()
 
 
 def contents(messages: Sequence[Message]) -> list[str]:
@@ -801,8 +788,8 @@ async def test_opening_twice_is_harmless(store: Store, file: Path) -> None:
     await again.close()
 
 
-async def test_opening_makes_the_folder(file: Path) -> None:
-    assert not file.parent.exists()
+async def test_opening_makes_the_folder_and_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "chat.db"
     store = Store(f"sqlite:///{file}")
     await store.open()
     await store.close()

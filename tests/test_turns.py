@@ -55,19 +55,6 @@ MakeTurns = Callable[..., Turns]
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
-
-
-@pytest.fixture
-async def store(file: Path) -> AsyncIterator[Store]:
-    store = Store(f"sqlite:///{file}")
-    await store.open()
-    yield store
-    await store.close()
-
-
-@pytest.fixture
 def reply() -> ScriptedReply:
     return ScriptedReply()
 

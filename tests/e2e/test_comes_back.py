@@ -8,6 +8,7 @@ from playwright.async_api import BrowserContext, Page, WebSocket, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage, fold
+from tests.forked import ForkedApp
 from tests.provider_client import Provider
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +22,7 @@ WAKE = """(times) => {
 def own_app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """One that a test may kill, if it starts it again."""
     folder = tmp_path_factory.mktemp("own")
-    with App(folder, openai_base_url=provider.base_url, openai_model="bench", shutdown_grace="0") as app:
+    with ForkedApp(folder, openai_base_url=provider.base_url, openai_model="bench", shutdown_grace="0") as app:
         yield app
 
 

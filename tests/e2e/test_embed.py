@@ -18,6 +18,7 @@ from chat_app.config import ROOT
 from tests.app import App
 from tests.e2e.chat import fold, growth, record_growth
 from tests.e2e.embed import EmbedPage
+from tests.forked import ForkedApp
 from tests.provider_client import Provider, script
 from tests.proxy import Proxy
 
@@ -81,7 +82,7 @@ def sites() -> Iterator[Sites]:
 @pytest.fixture(scope="module")
 def app(page_built: None, provider: Provider, sites: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """One that lets the friend's pages in."""
-    with App(
+    with ForkedApp(
         tmp_path_factory.mktemp("embedded"),
         openai_base_url=provider.base_url,
         openai_model="bench",

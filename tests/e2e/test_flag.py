@@ -9,6 +9,7 @@ from playwright.async_api import Page, expect
 from tests.app import App
 from tests.e2e.chat import ChatPage, fold, growth, record_growth
 from tests.e2e.embed import EmbedPage
+from tests.forked import ForkedApp
 from tests.provider_client import Provider
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(scope="module")
 def app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     folder = tmp_path_factory.mktemp("whole")
-    with App(folder, openai_base_url=provider.base_url, openai_model="bench", feature_streaming="false") as app:
+    with ForkedApp(folder, openai_base_url=provider.base_url, openai_model="bench", feature_streaming="false") as app:
         yield app
 
 

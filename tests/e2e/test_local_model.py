@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage, growth, record_growth
+from tests.forked import ForkedApp
 
 pytestmark = pytest.mark.anyio
 ANSWER_MS = 120_000
@@ -17,7 +18,7 @@ ANSWER_MS = 120_000
 
 @pytest.fixture(scope="module")
 def app(page_built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    with App(tmp_path_factory.mktemp("local")) as app:
+    with ForkedApp(tmp_path_factory.mktemp("local")) as app:
         yield app
 
 

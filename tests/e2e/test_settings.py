@@ -8,6 +8,7 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage
+from tests.forked import ForkedApp
 from tests.provider_client import Provider
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.anyio
 def app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """Its own model is another than the one that the provider lists."""
     folder = tmp_path_factory.mktemp("settings")
-    with App(folder, openai_base_url=provider.base_url, openai_model="usual", system_prompt="Usual prompt.") as app:
+    settings = {"openai_model": "usual", "system_prompt": "Usual prompt."}
+    with ForkedApp(folder, openai_base_url=provider.base_url, **settings) as app:
         yield app
 
 

@@ -1,7 +1,8 @@
-"""The API alone as a server of its own: the same turns, doors, guard and server, no page.
+"""Servers that are up at once, where a start of their own takes seconds: forked from a process that has loaded them.
 
-It is up at once, where the whole app takes seconds, so that a test can start and kill it often. Its settings are the
-app's; `PING_S` and `SEND_TIMEOUT_S`, constants in the app, can be set too. What it serves is in `tests.api_server`.
+`ForkedApp` is the whole app; `Api` the API alone: the same turns, doors, guard and server, no page. Their settings are
+the app's; for `Api` `PING_S` and `SEND_TIMEOUT_S`, constants in the app, can be set too. What forks is
+`tests.fork_server`.
 """
 
 import atexit
@@ -20,7 +21,7 @@ from tests.app import App, Process
 
 
 class Forked:
-    """A server that `tests.api_server` has forked, as `subprocess` would give it."""
+    """A server that `tests.fork_server` has forked, as `subprocess` would give it."""
 
     def __init__(self, starter: "Starter", pid: int) -> None:
         self._starter = starter
@@ -42,16 +43,16 @@ class Forked:
 
 
 class Starter:
-    """One `tests.api_server`."""
+    """One `tests.fork_server`."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        command = [sys.executable, "-m", "tests.api_server"]
+        command = [sys.executable, "-m", "tests.fork_server"]
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         atexit.register(self._end)
 
-    def start(self, environment: dict[str, str], log: Path) -> Forked:
-        pid = self.order({"start": environment, "log": str(log), "nice": os.nice(0)})
+    def start(self, what: str, environment: dict[str, str], log: Path) -> Forked:
+        pid = self.order({"start": what, "environment": environment, "log": str(log), "nice": os.nice(0)})
         assert pid is not None
         return Forked(self, pid)
 
@@ -72,8 +73,15 @@ def starter() -> Starter:
     return Starter()
 
 
-class Api(App):
-    """As `App`, without the page."""
+class ForkedApp(App):
+    """The whole app, as `python -m chat_app` runs it."""
 
     def spawn(self, environment: dict[str, str]) -> Process:
-        return starter().start(environment, self.log)
+        return starter().start("app", environment, self.log)
+
+
+class Api(App):
+    """The API alone."""
+
+    def spawn(self, environment: dict[str, str]) -> Process:
+        return starter().start("api", environment, self.log)

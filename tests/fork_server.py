@@ -1,19 +1,24 @@
-"""What `tests.api_app.Api` starts: this program loads what a server needs once, and forks each from there.
+"""What `tests.forked` starts: this program loads what a server needs once, and forks each from there.
 
 To load it takes ten times as long as all else that a start does. An order is a line of JSON, and so is its answer.
-`{"start": {"NAME": "value"}, "log": "path", "nice": 0}` gives the pid of a server with that environment, and
-`{"poll": pid}` its exit code (negative: the signal that ended it), null while it runs. It ends with its stdin.
+`{"start": "app", "environment": {"NAME": "value"}, "log": "path", "nice": 0}` gives the pid of a server, the whole app
+or the "api" alone, and `{"poll": pid}` its exit code (negative: the signal that ended it), null while it runs. It ends
+with its stdin.
 """
 
 import gc
 import json
 import os
+import runpy
 import signal
 import sys
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+# What takes longest of the page's program; the rest of it reads the settings as it is loaded.
+import reflex.app  # noqa: F401
+from openai import AsyncOpenAI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -27,13 +32,14 @@ from chat_app.config import load_settings
 from chat_app.server import serve
 from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
+from tests.app import read_certificates_once
 
 
 async def ping(_request: Request) -> PlainTextResponse:
     return PlainTextResponse("pong")
 
 
-def app() -> ASGIApp:
+def api() -> ASGIApp:
     settings = load_settings()
     stream.PING_S = float(os.environ.get("PING_S", stream.PING_S))
 
@@ -42,15 +48,26 @@ def app() -> ASGIApp:
         async with serving(settings) as service, on_shutdown(service.end_turns):
             yield
 
-    api = create_api(float(os.environ.get("SEND_TIMEOUT_S", SEND_TIMEOUT_S)))
-    routes = [Route("/ping", ping), Mount("/", api)]
+    doors = create_api(float(os.environ.get("SEND_TIMEOUT_S", SEND_TIMEOUT_S)))
+    routes = [Route("/ping", ping), Mount("/", doors)]
     return Guard(Starlette(routes=routes, lifespan=lifespan), settings)
 
 
+def serve_api() -> None:
+    settings = load_settings()
+    serve("tests.fork_server:api", host=settings.host, port=settings.port, grace=settings.shutdown_grace)
+
+
+def serve_app() -> None:
+    sys.argv = ["chat_app"]
+    runpy.run_module("chat_app", run_name="__main__", alter_sys=True)
+
+
+SERVERS = {"api": serve_api, "app": serve_app}
 ended: dict[int, int] = {}
 
 
-def start(environment: dict[str, str], log: str, nice: int) -> int:
+def start(what: str, environment: dict[str, str], log: str, nice: int) -> int:
     if pid := os.fork():
         return pid
     status = 1
@@ -63,8 +80,7 @@ def start(environment: dict[str, str], log: str, nice: int) -> int:
             os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), stream.fileno())
         os.environ.clear()
         os.environ.update(environment)
-        settings = load_settings()
-        serve("tests.api_server:app", host=settings.host, port=settings.port, grace=settings.shutdown_grace)
+        SERVERS[what]()
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -86,11 +102,16 @@ def poll(pid: int) -> int | None:
 def main() -> None:
     # Ctrl+C is for the one that gives the orders.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    read_certificates_once()
+    AsyncOpenAI(api_key="none")
     gc.collect()
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
-        answer = poll(order["poll"]) if "poll" in order else start(order["start"], order["log"], order["nice"])
+        if "poll" in order:
+            answer = poll(order["poll"])
+        else:
+            answer = start(order["start"], order["environment"], order["log"], order["nice"])
         print(json.dumps(answer), flush=True)
 
 
