@@ -101,7 +101,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def file(tmp_path: Path, migrated: Path) -> Path:
     """An empty database's file."""
-    return shutil.copy(migrated, tmp_path / "chat.db")
+    return Path(shutil.copy(migrated, tmp_path / "chat.db"))
 
 
 @pytest.fixture
