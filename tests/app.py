@@ -126,6 +126,8 @@ class App:
         defaults = {name.upper(): "" for name in Settings.model_fields}
         # Or the provider's double would have a request on record that no test made.
         defaults["CHAT_TITLES"] = "false"
+        # Or a test's end would wait for answers that have none.
+        defaults["SHUTDOWN_GRACE"] = "0"
         given = {name.upper(): value for name, value in self.settings.items()}
         database = {"DATABASE_URL": f"sqlite:///{self.folder / 'chat.db'}", "PORT": str(self.port)}
         return os.environ | defaults | database | given
