@@ -204,7 +204,7 @@ async def test_a_second_tab_shows_the_version_that_was_chosen(context: BrowserCo
 async def test_what_is_sent_grows_with_the_messages_not_with_their_square(
     page: Page, app: App, figure: Callable[[object], None]
 ) -> None:
-    chat_id, ids = import_chat(app, 200)
+    chat_id, ids = import_chat(app, 100)
     frames: list[int] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda data: frames.append(len(data))))
     await ChatPage(page, app).open(f"/c/{chat_id}")
