@@ -1,7 +1,7 @@
 /* A block of code: its lines as they come, coloured as far as shiki has read them.
 
 Own, for Streamdown's renders every line anew at each update, and shows no new text before it is coloured. */
-import { memo, useEffect, useState } from "react";
+import { memo } from "react";
 import {
   CodeBlockContainer,
   CodeBlockCopyButton,
@@ -9,27 +9,10 @@ import {
   defaultComponents,
   useIsCodeFenceIncomplete,
 } from "streamdown";
-import { createCodePlugin } from "@streamdown/code";
-
-// On our greys the reds of the plain light theme and the comments of the plain dark one have too little contrast.
-const THEMES = ["github-light-high-contrast", "github-dark-default"];
-const shiki = createCodePlugin({ themes: THEMES });
+import { useColours } from "./colours.js";
 
 // What is shown as something else than code.
 const DRAWN = ["math", "mermaid"];
-
-function useColours(code, language, growing) {
-  const [rows, show] = useState([]);
-  useEffect(() => {
-    if (!code) return undefined;
-    let wanted = true;
-    const take = ({ tokens }) => wanted && show(tokens);
-    const known = shiki.highlight({ code, language, themes: THEMES, isIncomplete: growing }, take);
-    if (known) take(known);
-    return () => (wanted = false);
-  }, [code, language, growing]);
-  return rows;
-}
 
 // The colours may be those of a moment ago: what came since then is shown plain.
 function pieces(line, tokens) {

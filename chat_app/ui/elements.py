@@ -18,8 +18,8 @@ PAGE = rx.asset("page.jsx", shared=True).importable_path
 SCROLLER = rx.asset("scroller.jsx", shared=True).importable_path
 FIELDS = rx.asset("fields.jsx", shared=True).importable_path
 # What answer.jsx and stream_chat.jsx import.
-rx.asset("markdown.jsx", shared=True)
-rx.asset("code.jsx", shared=True)
+for _file in ["markdown.jsx", "code.jsx", "colours.js", "highlighter.js"]:
+    rx.asset(_file, shared=True)
 
 
 class LiveWindow(rx.Component):

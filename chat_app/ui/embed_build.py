@@ -1,6 +1,9 @@
 """Builds the page at /embed: a bundle of its own, for Reflex's page opens the websocket that this one does without.
 
 It is made by the Vite and from the packages of the page's build, right after it, and takes over its style sheets.
+
+With it comes the worker that colours code, for this page and Reflex's: with the configuration that Reflex writes, Vite
+builds a worker as one file, in which the languages take 10 MB.
 """
 
 import hashlib
@@ -16,8 +19,11 @@ from reflex.plugins import Plugin
 
 EVENTSOURCE_PARSER = "eventsource-parser@4.1.3"
 _HERE = Path(__file__).parent
-_SOURCES = ["embed_page.jsx", "stream_chat.jsx", "stream_chat.css", "embed_vite.mjs"]
+_SOURCES = ["embed_page.jsx", "stream_chat.jsx", "stream_chat.css", "colour_worker.js", "embed_vite.mjs"]
+# How `colours.js` names the worker.
+_WORKER = "/assets/colour_worker.js"
 _STYLESHEET = re.compile(r'<link [^>]*rel="stylesheet"[^>]*>')
+_IMPORTED = re.compile(r'from"\./(part-[^"]+)"')
 
 # Before anything is painted: a dark page must not flash white.
 _THEME = """\
@@ -37,7 +43,7 @@ _PAGE = """\
 <title>Chat</title>
 <script>{theme}</script>
 <link rel="icon" href="/favicon.svg" type="image/svg+xml">
-{stylesheets}
+{links}
 <link rel="stylesheet" href="/assets/{style}">
 <script type="module" src="/assets/{script}"></script>
 </head>
@@ -58,11 +64,14 @@ class EmbedPlugin(Plugin):
         _bundle(web)
         (script,) = (static / "assets").glob("embed-*.js")
         (style,) = (static / "assets").glob("embed-*.css")
-        stylesheets = _STYLESHEET.findall((static / "index.html").read_text())
-        (static / "embed.html").write_text(page(script.name, style.name, stylesheets))
+        links = _STYLESHEET.findall((static / "index.html").read_text())
+        # What the script shares with the worker is fetched beside it, not after it.
+        links += [f'<link rel="modulepreload" href="/assets/{part}">' for part in _IMPORTED.findall(script.read_text())]
+        (static / "embed.html").write_text(page(script.name, style.name, links))
+        _name_worker(static / "assets")
 
 
-def page(script: str, style: str, stylesheets: list[str]) -> str:
+def page(script: str, style: str, links: list[str]) -> str:
     digest = b64encode(hashlib.sha256(_THEME.encode()).digest()).decode()
     policy = {
         "default-src": "'self'",
@@ -76,10 +85,19 @@ def page(script: str, style: str, stylesheets: list[str]) -> str:
     return _PAGE.format(
         policy="; ".join(f"{name} {value}" for name, value in policy.items()),
         theme=_THEME,
-        stylesheets="\n".join(stylesheets),
+        links="\n".join(links),
         style=style,
         script=script,
     )
+
+
+def _name_worker(assets: Path) -> None:
+    """In the scripts of both pages; nothing but the build knows the name, which changes with what is in the file."""
+    (worker,) = assets.glob("colour_worker-*.js")
+    for file in assets.glob("*.js"):
+        text = file.read_text()
+        if _WORKER in text:
+            file.write_text(text.replace(_WORKER, f"/assets/{worker.name}"))
 
 
 def _bundle(web: Path) -> None:

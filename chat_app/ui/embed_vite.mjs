@@ -1,4 +1,4 @@
-/* How embed_build.py bundles the page at /embed: with the Vite and the packages of the page's own build. */
+/* How embed_build.py bundles the page at /embed, and the worker: with the Vite and the packages of the page's own build. */
 import { fileURLToPath } from "node:url";
 
 export default {
@@ -10,9 +10,15 @@ export default {
   build: {
     outDir: "build/client",
     emptyOutDir: false,
+    // To preload what a language imports takes a document, which the worker does not have.
+    modulePreload: false,
     chunkSizeWarningLimit: 2000,
     rollupOptions: {
-      input: { embed: fileURLToPath(new URL("./embed_page.jsx", import.meta.url)) },
+      // Both in one build, so that the languages are there once: /embed loads them itself where no worker starts.
+      input: {
+        embed: fileURLToPath(new URL("./embed_page.jsx", import.meta.url)),
+        colour_worker: fileURLToPath(new URL("./colour_worker.js", import.meta.url)),
+      },
       output: { entryFileNames: "assets/[name]-[hash].js", chunkFileNames: "assets/part-[hash].js" },
     },
   },
