@@ -1,4 +1,4 @@
-"""The first load is light: highlighting languages, maths and diagrams come when they are needed."""
+"""The first load is light: the highlighter, its languages, maths and diagrams come when they are needed."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ def the_embed(page: Page, app: App) -> Awaitable[object]:
 
 
 @pytest.mark.new_profile
-@pytest.mark.parametrize(("opened", "most_bytes"), [(the_page, 600_000), (the_embed, 350_000)])
+@pytest.mark.parametrize(("opened", "most_bytes"), [(the_page, 430_000), (the_embed, 290_000)])
 async def test_scripts_and_styles_are_small(
     context: BrowserContext, page: Page, app: App, figure: Callable[[object], None], opened: Open, most_bytes: int
 ) -> None:
