@@ -8,7 +8,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,11 @@ SCRIPTS: list[dict[str, Any]] = [
     {"tokens": 300, "interval_ms": 10, "drop_after": 200},
 ]
 
+PATIENCES = [0, 1, 5, 30, 200, 1_000]
+"""After how many more objects than one a reader drops its connection."""
+
 Objects = AsyncIterator[dict[str, Any]]
+Door = Callable[[], AbstractAsyncContextManager[Objects]]
 
 
 @dataclass
@@ -52,15 +56,21 @@ class Reader:
 
     async def read(self) -> None:
         await asyncio.sleep(self.chance.uniform(0, 2))
+        doors = [self.over_sse, self.over_websocket]
+        self.chance.shuffle(doors)
+        # Each door once at least, also where a busy machine has the turn ended by then: that has three objects or more.
+        for door, patience in zip(doors, ([0, 1], PATIENCES), strict=True):
+            await self.attach(door, self.chance.choice(patience))
         while self.end is None:
-            door = self.chance.choice([self.over_sse, self.over_websocket])
-            self.attached[door.__name__] += 1
-            async with door() as objects:
-                await self.take(objects)
+            await self.attach(self.chance.choice(doors), self.chance.choice(PATIENCES))
 
-    async def take(self, objects: Objects) -> None:
+    async def attach(self, door: Door, patience: int) -> None:
+        self.attached[door.__name__] += 1
+        async with door() as objects:
+            await self.take(objects, patience)
+
+    async def take(self, objects: Objects, patience: int) -> None:
         """Some of what comes, at some pace, then drop the connection."""
-        patience = self.chance.choice([0, 1, 5, 30, 200, 1_000])
         async for one in objects:
             self.note(one)
             if self.end or not patience:

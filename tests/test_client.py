@@ -663,6 +663,13 @@ class Terminal:
         shown, self.screen = self.screen[: found.end()], self.screen[found.end() :]
         return shown
 
+    def until_it_waits(self) -> None:
+        """For a key: Python misses a Ctrl+C that comes after it has drawn the prompt, or a key, and before that."""
+        ps = ["ps", "-o", "state=", "-p", str(self.process.pid)]
+        deadline = time.monotonic() + WAIT_S
+        while not subprocess.run(ps, capture_output=True, text=True, check=True).stdout.startswith("S"):
+            assert time.monotonic() < deadline, "it is always busy"
+
     def rest(self) -> str:
         """What is still shown after its end."""
         self._read()
@@ -716,9 +723,9 @@ def test_a_conversation_in_the_terminal(app: App) -> None:
         terminal.type("\x03")
         terminal.until("Stopped.*\r\n> ")
         # On the prompt it only begins the line anew.
-        # The echo first: Python misses a Ctrl+C that comes after it drew the prompt and before it waits for a key.
         terminal.type("never mind")
         terminal.until("never mind")
+        terminal.until_it_waits()
         terminal.type("\x03")
         terminal.until("> ")
         terminal.type(f"{script(text='Two [31mred', tokens=None)}\n")

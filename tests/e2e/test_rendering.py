@@ -15,6 +15,7 @@ from tests.e2e.chat import ChatPage, import_chat
 
 pytestmark = pytest.mark.anyio
 
+UNCOLOURED = "article [data-streamdown=code-block] code:not(:has(span[style]))"
 # Counts changes below each finished message.
 WATCH = """() => {
   window.changed = 0;
@@ -36,6 +37,8 @@ async def test_finished_messages_do_not_render_again_while_an_answer_grows(
     shown = 200 if to_the_top else FIRST
     await expect(page.get_by_role("article")).to_have_count(shown)
     await page.wait_for_load_state("networkidle")
+    # Colours come from a worker, a moment after the text.
+    await expect(page.locator(UNCOLOURED)).to_have_count(0)
     # The mark of the one that the address names goes after a while.
     await expect(page.locator(".named")).to_have_count(0)
     assert await page.evaluate(WATCH) == shown
