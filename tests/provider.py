@@ -87,6 +87,7 @@ class Script:
     split_emoji: bool = False  # characters of four bytes in two writes: a token first, unless the text has some
     reasoning: list[str] = field(default_factory=list)
     interval_ms: float = 5.0  # token N is due N intervals after the first, so lateness does not add up; 0: flat out
+    burst: int = 0  # so many tokens come with the first, the next one interval later
     first_ms: float = 0.0  # from the role chunk to the first token
     headers_ms: float = 0.0  # silence before the response's very first byte
     finish_reason: str = "stop"
@@ -421,7 +422,7 @@ class Reply:
         return not await self._broken_off(self.exchange.tokens_sent)
 
     async def _until_due(self, number: int) -> None:
-        due = self._first_due + number * self.script.interval_ms / 1000
+        due = self._first_due + max(0, number - self.script.burst) * self.script.interval_ms / 1000
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
 
     async def _say(self, token: str) -> None:

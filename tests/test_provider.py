@@ -203,6 +203,13 @@ async def test_an_emoji_is_split_over_two_writes(provider: Provider, client: ope
     assert text_of(await chunks(client, text="hi 👋🏽 you", split_emoji=True)) == "hi 👋🏽 you"
 
 
+async def test_a_burst_comes_at_once_and_the_rest_at_its_pace(client: openai.AsyncOpenAI, provider: Provider) -> None:
+    received = await chunks(client, tokens=56, burst=51, interval_ms=50, stamp=True)
+    stamps = provider.stamps(received[0].id)
+    assert stamps[50] - stamps[0] < 50 * 50 / 2
+    assert stamps[55] - stamps[51] > 4 * 50 - 20
+
+
 async def test_stamps_number_the_tokens(client: openai.AsyncOpenAI, provider: Provider) -> None:
     before = time.time() * 1000
     received = await chunks(client, tokens=30, interval_ms=5, first_ms=20, stamp=True)

@@ -33,7 +33,8 @@ async def test_the_page_shows_what_is_stored(context: BrowserContext, page: Page
 
 async def test_the_view_follows_and_the_box_stays_usable(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
-    await chat.ask(tokens=-1, interval_ms=0.5, markdown=True)
+    # Most of it at once, the rest as fast as a quick model.
+    await chat.ask(tokens=-1, burst=11_000, interval_ms=5, markdown=True)
     await page.wait_for_function(LONG)
     await page.wait_for_function(AT_THE_END)
     await chat.box.press_sequentially("And another thing")
