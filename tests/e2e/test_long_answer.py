@@ -9,6 +9,8 @@ from tests.e2e.chat import ChatPage
 pytestmark = pytest.mark.anyio
 
 SIZE = 50_000
+# Asked between frames: in a frame's own callbacks what has just been drawn is not followed yet.
+POLLING_MS = 50
 LONG = f"() => document.querySelector('.prose')?.textContent.length > {SIZE}"
 AT_THE_END = """() => {
   const area = document.querySelector(".scroll-area");
@@ -23,7 +25,7 @@ async def test_the_page_shows_what_is_stored(context: BrowserContext, page: Page
     answer = await chat.ended()
     stored = (await chat.stored())[-1]["content"]
     assert len(stored) > SIZE
-    await page.wait_for_function(AT_THE_END)
+    await page.wait_for_function(AT_THE_END, polling=POLLING_MS)
     await answer.get_by_role("button", name="Copy message").click()
     assert await page.evaluate("navigator.clipboard.readText()") == stored
     grown = await answer.locator(".prose").text_content()
@@ -36,10 +38,10 @@ async def test_the_view_follows_and_the_box_stays_usable(page: Page, app: App) -
     # Most of it at once, the rest as fast as a quick model.
     await chat.ask(tokens=-1, burst=11_000, interval_ms=5, markdown=True)
     await page.wait_for_function(LONG)
-    await page.wait_for_function(AT_THE_END)
+    await page.wait_for_function(AT_THE_END, polling=POLLING_MS)
     await chat.box.press_sequentially("And another thing")
     await expect(chat.box).to_have_value("And another thing")
-    await page.wait_for_function(AT_THE_END)
+    await page.wait_for_function(AT_THE_END, polling=POLLING_MS)
     await page.mouse.move(700, 300)
     await page.mouse.wheel(0, -2000)
     await expect(page.get_by_role("button", name="Jump to latest")).to_be_visible()
