@@ -21,6 +21,8 @@ from tests.provider_client import Provider
 
 LIMIT_MS = 50.0
 FRAME_MS = 1000 / 60
+# What awaits something goes on in microtasks, which may run after the task.
+WORK = {"ThreadControllerImpl::RunTask", "BlinkScheduler_PerformMicrotaskCheckpoint"}
 
 FRAMES = """
 () => {
@@ -127,9 +129,13 @@ def main_thread_tasks(trace: list[dict[str, Any]]) -> list[Task]:
         if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
     }
     threads: dict[tuple[int, int], list[Task]] = defaultdict(list)
-    for event in trace:
+    ends: dict[tuple[int, int], float] = defaultdict(float)
+    work = [event for event in trace if event["name"] in WORK and "tdur" in event]
+    for event in sorted(work, key=lambda event: event["ts"]):
         thread = event["pid"], event["tid"]
-        if thread in mains and event["name"] == "ThreadControllerImpl::RunTask" and "tdur" in event:
+        # A part of another one is counted with that.
+        if thread in mains and event["ts"] >= ends[thread]:
+            ends[thread] = event["ts"] + event["dur"]
             threads[thread].append(Task(event["dur"] / 1000, event["tdur"] / 1000))
     return max(threads.values(), key=lambda tasks: sum(task.cpu for task in tasks))
 

@@ -65,7 +65,7 @@ CASES = [
     Case("separators", {"separators": True}, SEPARATORS),
     Case("split emoji", {"split_emoji": True}, EMOJI),
     Case("one chunk of 1 MB", {"big": 1_000_000}, "x" * 1_000_000),
-    Case("20,000 tokens flat out", {"tokens": 20_000, "interval_ms": 0}, numbered(20_000)),
+    Case("10,000 tokens flat out", {"tokens": 10_000, "interval_ms": 0}, numbered(10_000)),
 ]
 SILENCES = [
     Case("silent from the start", {"headers_ms": 60_000}, "", SILENT, 504),

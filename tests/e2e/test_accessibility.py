@@ -51,7 +51,7 @@ async def in_a_chat(chat: ChatPage | EmbedPage) -> None:
 
 
 async def during_an_answer(chat: ChatPage | EmbedPage) -> None:
-    await chat.ask(tokens=-1, interval_ms=20, markdown=True)
+    await chat.ask(tokens=-1, burst=200, interval_ms=20, markdown=True)
     await expect(chat.answers.locator(".prose")).to_contain_text("Section 2")
 
 

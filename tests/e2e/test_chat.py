@@ -197,7 +197,7 @@ async def test_the_draft_survives_a_reload(page: Page, app: App) -> None:
 
 async def test_the_growing_answer_stays_in_view_until_the_reader_scrolls_up(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
-    await chat.ask(tokens=4000, interval_ms=5, markdown=True)
+    await chat.ask(tokens=-1, burst=1_000, interval_ms=5, markdown=True)
     await expect(chat.answers.locator(".prose")).to_contain_text("Section 6")
     assert await page.evaluate(BELOW) < 60
     await page.mouse.move(700, 400)
@@ -206,11 +206,11 @@ async def test_the_growing_answer_stays_in_view_until_the_reader_scrolls_up(page
     await expect(jump).to_be_visible()
     top = "() => document.querySelector('.scroll-area').scrollTop"
     held = await page.evaluate(top)
-    await expect(chat.answers.locator(".prose")).to_contain_text("Section 10")
+    await expect(chat.answers.locator(".prose")).to_contain_text("Section 9")
     assert await page.evaluate(top) == held
     await jump.click()
     await expect(jump).to_have_count(0)
-    await expect(chat.answers.locator(".prose")).to_contain_text("Section 13")
+    await expect(chat.answers.locator(".prose")).to_contain_text("Section 11")
     assert await page.evaluate(BELOW) < 60
     await chat.stop.click()
 
