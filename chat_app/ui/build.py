@@ -7,7 +7,6 @@ from typing import Any
 from reflex.plugins import Plugin
 
 # `chat_app/__main__.py` gives Reflex this address while it builds.
-_HOST = "same-origin.invalid"
 _BAKED = re.compile(r"`(?:http|ws)://same-origin\.invalid(/[^`]*)`")
 
 
@@ -15,7 +14,12 @@ class SameOriginPlugin(Plugin):
     """Lets one build serve on any host and port: Reflex bakes the server's address, port included, into the page."""
 
     def post_build(self, **context: Any) -> None:
-        for file in (Path(context["static_dir"]) / "assets").glob("*.js"):
-            text = file.read_text()
-            if _HOST in text:
-                file.write_text(_BAKED.sub(r'((globalThis.location?.origin??"http://localhost")+"\1")', text))
+        rewrite_scripts(context["static_dir"], _BAKED, r'((globalThis.location?.origin??"http://localhost")+"\1")')
+
+
+def rewrite_scripts(static_dir: str | Path, pattern: re.Pattern[str], by: str) -> None:
+    """Replace what matches in all scripts of the built page, as `re.sub` does."""
+    for file in (Path(static_dir) / "assets").glob("*.js"):
+        text, found = pattern.subn(by, file.read_text())
+        if found:
+            file.write_text(text)

@@ -17,11 +17,13 @@ from typing import Any
 
 from reflex.plugins import Plugin
 
+from chat_app.ui.build import rewrite_scripts
+
 EVENTSOURCE_PARSER = "eventsource-parser@4.1.3"
 _HERE = Path(__file__).parent
 _SOURCES = ["embed_page.jsx", "stream_chat.jsx", "stream_chat.css", "colour_worker.js", "embed_vite.mjs"]
 # How `colours.js` names the worker.
-_WORKER = "/assets/colour_worker.js"
+_WORKER = re.compile(r"/assets/colour_worker\.js")
 _STYLESHEET = re.compile(r'<link [^>]*rel="stylesheet"[^>]*>')
 _IMPORTED = re.compile(r'from"\./(part-[^"]+)"')
 
@@ -68,7 +70,9 @@ class EmbedPlugin(Plugin):
         # What the script shares with the worker is fetched beside it, not after it.
         links += [f'<link rel="modulepreload" href="/assets/{part}">' for part in _IMPORTED.findall(script.read_text())]
         (static / "embed.html").write_text(page(script.name, style.name, links))
-        _name_worker(static / "assets")
+        # In the scripts of both pages: nothing but the build knows the name, which changes with what is in the file.
+        (worker,) = (static / "assets").glob("colour_worker-*.js")
+        rewrite_scripts(static, _WORKER, f"/assets/{worker.name}")
 
 
 def page(script: str, style: str, links: list[str]) -> str:
@@ -89,15 +93,6 @@ def page(script: str, style: str, links: list[str]) -> str:
         style=style,
         script=script,
     )
-
-
-def _name_worker(assets: Path) -> None:
-    """In the scripts of both pages; nothing but the build knows the name, which changes with what is in the file."""
-    (worker,) = assets.glob("colour_worker-*.js")
-    for file in assets.glob("*.js"):
-        text = file.read_text()
-        if _WORKER in text:
-            file.write_text(text.replace(_WORKER, f"/assets/{worker.name}"))
 
 
 def _bundle(web: Path) -> None:
