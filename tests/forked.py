@@ -76,12 +76,13 @@ def starter() -> Starter:
 class ForkedApp(App):
     """The whole app, as `python -m chat_app` runs it."""
 
+    server = "app"
+
     def spawn(self, environment: dict[str, str]) -> Process:
-        return starter().start("app", environment, self.log)
+        return starter().start(self.server, environment, self.log)
 
 
-class Api(App):
+class Api(ForkedApp):
     """The API alone."""
 
-    def spawn(self, environment: dict[str, str]) -> Process:
-        return starter().start("api", environment, self.log)
+    server = "api"

@@ -30,7 +30,7 @@ from tests.ws_client import Socket
 pytestmark = pytest.mark.anyio
 
 ROUNDS = 30
-LATEST_KILL_S = 1.5
+LATEST_KILL_S = 2.0
 AHEAD_S = 1.0
 WRITES_S = 1.5
 """How long a checkpoint may be on its way to the database. A few milliseconds, if other programs leave a core."""

@@ -788,8 +788,9 @@ async def test_opening_twice_is_harmless(store: Store, file: Path) -> None:
     await again.close()
 
 
-async def test_opening_makes_the_folder_and_the_file(tmp_path: Path) -> None:
+async def test_opening_makes_the_folder(tmp_path: Path) -> None:
     file = tmp_path / "data" / "chat.db"
+    assert not file.parent.exists()
     store = Store(f"sqlite:///{file}")
     await store.open()
     await store.close()

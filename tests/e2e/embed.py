@@ -1,12 +1,14 @@
 """The chat at /embed as a person sees it: by role and accessible name."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 from playwright.async_api import FrameLocator, Locator, Page, expect
 
-from tests.e2e.chat import fold
+from tests.app import App
+from tests.e2e.chat import ChatPage, fold
 from tests.provider_client import script
 
 
@@ -60,3 +62,15 @@ class EmbedPage:
 
     async def text(self, nth: int = -1) -> str:
         return fold(await self.answers.nth(nth).locator(".prose").inner_text())
+
+
+# For tests of what both pages share.
+Open = Callable[[Page, App], Awaitable[ChatPage | EmbedPage]]
+
+
+async def the_page(page: Page, app: App) -> ChatPage | EmbedPage:
+    return await ChatPage(page, app).open()
+
+
+async def the_embed(page: Page, app: App) -> ChatPage | EmbedPage:
+    return await EmbedPage(page).open(app.url)

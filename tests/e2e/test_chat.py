@@ -206,11 +206,11 @@ async def test_the_growing_answer_stays_in_view_until_the_reader_scrolls_up(page
     await expect(jump).to_be_visible()
     top = "() => document.querySelector('.scroll-area').scrollTop"
     held = await page.evaluate(top)
-    await expect(chat.answers.locator(".prose")).to_contain_text("Section 9")
+    await expect(chat.answers.locator(".prose")).to_contain_text("Section 10")
     assert await page.evaluate(top) == held
     await jump.click()
     await expect(jump).to_have_count(0)
-    await expect(chat.answers.locator(".prose")).to_contain_text("Section 11")
+    await expect(chat.answers.locator(".prose")).to_contain_text("Section 13")
     assert await page.evaluate(BELOW) < 60
     await chat.stop.click()
 

@@ -2,19 +2,17 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 
 import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage
-from tests.e2e.embed import EmbedPage
+from tests.e2e.embed import Open, the_embed, the_page
 from tests.e2e.test_rendering import Calls
 
 pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
 
-Open = Callable[[Page, App], Awaitable[ChatPage | EmbedPage]]
 WORKER = re.compile("/assets/colour_worker-")
 METHOD = re.compile(r"tokenizeLine2\([^()]*\)\{")
 
@@ -141,14 +139,6 @@ async def test_code_is_shown_before_its_colours_are_there(page: Page, app: App) 
     arrived.set()
     await expect(answer.locator("code span[style]")).not_to_have_count(0)
     assert await answer.locator("code").inner_text() == "one = 1\ntwo = 2"
-
-
-async def the_page(page: Page, app: App) -> ChatPage | EmbedPage:
-    return await ChatPage(page, app).open()
-
-
-async def the_embed(page: Page, app: App) -> ChatPage | EmbedPage:
-    return await EmbedPage(page).open(app.url)
 
 
 @pytest.mark.new_profile

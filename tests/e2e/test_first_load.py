@@ -1,26 +1,15 @@
 """The first load is light: the highlighter, its languages, maths and diagrams come when they are needed."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 from playwright.async_api import BrowserContext, Page
 
 from tests.app import App
-from tests.e2e.chat import ChatPage
-from tests.e2e.embed import EmbedPage
+from tests.e2e.embed import Open, the_embed, the_page
 
 pytestmark = pytest.mark.anyio
-
-Open = Callable[[Page, App], Awaitable[object]]
-
-
-def the_page(page: Page, app: App) -> Awaitable[object]:
-    return ChatPage(page, app).open()
-
-
-def the_embed(page: Page, app: App) -> Awaitable[object]:
-    return EmbedPage(page).open(app.url)
 
 
 @pytest.mark.new_profile
