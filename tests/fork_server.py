@@ -25,6 +25,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
+from chat_app import saver
 from chat_app.api import create_api, stream
 from chat_app.api.deadline import SEND_TIMEOUT_S
 from chat_app.api.guard import Guard
@@ -42,6 +43,7 @@ async def ping(_request: Request) -> PlainTextResponse:
 def api() -> ASGIApp:
     settings = load_settings()
     stream.PING_S = float(os.environ.get("PING_S", stream.PING_S))
+    saver.CHECKPOINT_S = float(os.environ.get("CHECKPOINT_S", saver.CHECKPOINT_S))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

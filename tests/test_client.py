@@ -458,31 +458,50 @@ async def test_another_kind_of_server_is_told_as_such(answer: httpx.Response) ->
 # A server that dies
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("saved", [False, True], ids=["nothing saved", "some of it saved"])
-async def test_a_killed_server_is_found_again_and_tells_how_it_ended(mortal: App, saved: bool) -> None:
-    """Text is saved once a second: what is stored is shorter than what was read."""
-    async with ChatClient(mortal.url) as client:
-        chat_id = ""
-        events = []
-        restart: asyncio.Task[None] | None = None
+async def killed(app: App, question: str, when: Callable[[str], bool]) -> tuple[str, ClientError, dict[str, Any]]:
+    """What was read of an answer, how that ended, and what is stored: the server is killed at a piece of text."""
+    events: list[Event] = []
+    chat_id = ""
+    restart: asyncio.Task[None] | None = None
+    async with ChatClient(app.url) as client:
         with pytest.raises(ClientError) as ended:
-            async for event in client.stream(script(**ENDLESS)):
+            async for event in client.stream(question):
                 events.append(event)
                 if isinstance(event, Started):
                     chat_id = event.chat_id
-                elif isinstance(event, Text) and not restart and saved == bool(stored(mortal, chat_id)[1]["content"]):
-                    mortal.kill()
-                    restart = asyncio.create_task(asyncio.to_thread(mortal.start))
+                elif isinstance(event, Text) and not restart and when(chat_id):
+                    app.kill()
+                    restart = asyncio.create_task(asyncio.to_thread(app.start))
         assert restart
         await restart
-    error = ended.value
-    assert (error.code, error.retryable) == ("interrupted", True)
-    assert error.text == text_of(events)
-    assert is_numbered(error.text)
-    answer = stored(mortal, chat_id)[1]
+    return text_of(events), ended.value, stored(app, chat_id)[1]
+
+
+@pytest.mark.anyio
+async def test_a_killed_server_is_found_again_and_tells_how_it_ended(mortal: App) -> None:
+    """Text is saved a moment later than it is read: what is stored is shorter than what was read."""
+
+    def some_is_saved(chat_id: str) -> bool:
+        return bool(stored(mortal, chat_id)[1]["content"])
+
+    text, error, answer = await killed(mortal, script(**ENDLESS), some_is_saved)
+    assert (error.code, error.retryable, error.text) == ("interrupted", True, text)
+    assert is_numbered(text)
     assert answer["status"] == "interrupted"
-    assert error.text.startswith(answer["content"])
+    assert text.startswith(answer["content"])
+    assert answer["content"]
+
+
+@pytest.mark.anyio
+async def test_a_server_that_is_killed_before_it_saved_any_text_tells_how_it_ended(
+    provider: Provider, tmp_path: Path
+) -> None:
+    with Api(tmp_path, openai_base_url=provider.base_url, openai_model="bench", checkpoint_s="3600") as api:
+        # More text than that would be held back until it is saved.
+        text, error, answer = await killed(api, script(tokens=2, stall_after=1), lambda chat_id: True)
+    assert (error.code, error.retryable, error.text) == ("interrupted", True, text)
+    assert text == numbered(1)
+    assert (answer["status"], answer["content"]) == ("interrupted", "")
 
 
 @pytest.mark.anyio
