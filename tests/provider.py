@@ -30,7 +30,6 @@ from typing import Any
 MODEL = "bench"
 SEPARATORS = "one\u2028two\u2029three\u0085four "
 EMOJI = "👋 "
-SPLIT_PAUSE = 0.05  # seconds between the halves of a split character: long enough to be read as two
 BATCH = 16  # tokens to a write when flat out: a system call each would make this double the bottleneck
 DEFAULT_TOKENS, DEFAULT_MARKDOWN_TOKENS = 12, 500
 
@@ -85,6 +84,7 @@ class Script:
     big: int = 0  # one token of that many bytes, before the answer
     separators: bool = False  # U+2028, U+2029, U+0085 as they are: a token of them first, unless the text has some
     split_emoji: bool = False  # characters of four bytes in two writes: a token first, unless the text has some
+    split_ms: float = 50.0  # from the first of them to the second
     reasoning: list[str] = field(default_factory=list)
     interval_ms: float = 5.0  # token N is due N intervals after the first, so lateness does not add up; 0: flat out
     burst: int = 0  # so many tokens come with the first, the next one interval later
@@ -441,7 +441,7 @@ class Reply:
         middle = next(at for at, byte in enumerate(event) if byte >= 0xF0) + 2
         await self._flush()
         self.wire.send(event[:middle])
-        await asyncio.sleep(SPLIT_PAUSE)
+        await asyncio.sleep(self.script.split_ms / 1000)
         return event[middle:]
 
     async def _flush(self) -> None:

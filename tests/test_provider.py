@@ -19,6 +19,9 @@ from tests.provider_client import ROOT, Provider, script
 
 pytestmark = pytest.mark.anyio
 
+CLOCKS_MS = 5
+"""What two clocks and two roundings may differ by: the double waits by another clock than it stamps with."""
+
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
@@ -147,10 +150,9 @@ async def test_separators_and_big_chunks_arrive_raw_and_whole(provider: Provider
 async def test_a_closing_client_is_recorded_at_once(client: openai.AsyncOpenAI, provider: Provider) -> None:
     stream = await client.chat.completions.create(**ask(tokens=-1, interval_ms=0, stall_after=3), stream=True)
     await provider.until(lambda seen: seen[0]["tokens_sent"] == 3)
-    closed = time.time()
     await stream.close()
+    # It has nothing more to send, so that only looking out for the end can tell it.
     [request] = await provider.until(lambda seen: seen[0]["closed_by_client"])
-    assert abs(request["closed_by_client"] - closed) < 0.5  # less than 1 ms on an idle machine
     assert request["finished"] is None
     assert request["tokens_sent"] == 3
 
@@ -193,21 +195,23 @@ async def test_malformed_json_is_followed_by_normal_tokens(provider: Provider) -
 
 
 async def test_an_emoji_is_split_over_two_writes(provider: Provider, client: openai.AsyncOpenAI) -> None:
-    reader, writer = await connect(provider, split_emoji=True)
-    first = await reader.readuntil(EMOJI.encode()[:2])
+    reader, writer = await connect(provider, split_emoji=True, split_ms=60_000)
+    await reader.readuntil(EMOJI.encode()[:2])
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(reader.read(1), 0.005)
-    rest = await reader.readuntil(b"[DONE]")
     writer.close()
-    assert EMOJI in (first + rest).decode()
+    reader, writer = await connect(provider, split_emoji=True)
+    assert EMOJI in (await reader.readuntil(b"[DONE]")).decode()
+    writer.close()
     assert text_of(await chunks(client, text="hi 👋🏽 you", split_emoji=True)) == "hi 👋🏽 you"
 
 
 async def test_a_burst_comes_at_once_and_the_rest_at_its_pace(client: openai.AsyncOpenAI, provider: Provider) -> None:
+    async with asyncio.timeout(20):
+        assert text_of(await chunks(client, tokens=52, burst=51, interval_ms=60_000)) == numbered(52)
+    before = time.time() * 1000
     received = await chunks(client, tokens=56, burst=51, interval_ms=50, stamp=True)
-    stamps = provider.stamps(received[0].id)
-    assert stamps[50] - stamps[0] < 50 * 50 / 2
-    assert stamps[55] - stamps[51] > 4 * 50 - 20
+    assert provider.stamps(received[0].id)[55] - before > 4 * 50 - CLOCKS_MS
 
 
 async def test_stamps_number_the_tokens(client: openai.AsyncOpenAI, provider: Provider) -> None:
@@ -216,7 +220,8 @@ async def test_stamps_number_the_tokens(client: openai.AsyncOpenAI, provider: Pr
     stamps = provider.stamps(received[0].id)
     assert len(stamps) == 30
     assert stamps == sorted(stamps)
-    assert before + 15 < stamps[0] and stamps[-1] - stamps[0] > 75
+    assert stamps[0] - before > 20 - CLOCKS_MS
+    assert stamps[29] - before > 20 + 29 * 5 - CLOCKS_MS
 
 
 def test_stamped_markdown_keeps_its_marks_and_numbers_its_words() -> None:

@@ -11,6 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from chat_app.api import sse
 from chat_app.api.bodies import Ask, IdempotencyKey, MessageOut, documented, json_body, message_out
 from chat_app.errors import InvalidRequest, StreamingOff, shown
+from chat_app.log import Event
 from chat_app.service import Service, get_service
 from chat_app.turn import Turn
 
@@ -85,15 +86,20 @@ def turn_headers(turn: Turn) -> dict[str, str]:
 
 
 def _event_stream(turn: Turn, *, after: int, ids: bool, include: str) -> EventStream:
-    body = _blocks(turn, after, turn.id if ids else None, "reasoning" in include.split(","))
+    # Before the first send, which may take its time: whoever looks a short answer up after its end gets it in one piece.
+    batches = turn.batches(max(after, 0), idle=PING_S)
+    body = _blocks(turn, batches, from_start=after < 0, ids=ids, reasoning="reasoning" in include.split(","))
     return StreamingResponse(body, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS | turn_headers(turn))
 
 
-async def _blocks(turn: Turn, after: int, turn_id: str | None, reasoning: bool) -> AsyncIterator[bytes]:
-    if after < 0:
+async def _blocks(
+    turn: Turn, batches: AsyncIterator[list[Event]], *, from_start: bool, ids: bool, reasoning: bool
+) -> AsyncIterator[bytes]:
+    turn_id = turn.id if ids else None
+    if from_start:
         yield sse.user_block(turn.user.content, turn_id)
     sent = time.monotonic()
-    async for batch in turn.batches(max(after, 0), idle=PING_S):
+    async for batch in batches:
         for start in range(0, max(len(batch), 1), EVENTS_AT_ONCE):
             encoded = sse.blocks(batch[start : start + EVENTS_AT_ONCE], turn_id=turn_id, reasoning=reasoning)
             # Thoughts that are left out are silence too: a model may think for minutes.
