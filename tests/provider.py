@@ -101,6 +101,7 @@ class Script:
     reset_after: int | None = None
     drop_after: int | None = None
     stall_after: int | None = None
+    hold: list[int] = field(default_factory=list)  # after so many tokens it waits for a `POST /_go`, each time
     error_after: int | None = None
     malformed_after: int | None = None
 
@@ -211,10 +212,11 @@ class Exchange:
     finished: float | None = None
     tokens_sent: int = 0
     stamps: list[float] = field(default_factory=list)
+    go: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
 
     def public(self) -> dict[str, Any]:
         """All but the stamps, which can be many."""
-        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "stamps"}
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("stamps", "go")}
 
 
 class Record:
@@ -411,6 +413,8 @@ class Reply:
         paced = self.script.interval_ms > 0
         self._first_due = time.perf_counter()
         for sent, token in enumerate(self.tokens):  # `sent` tokens have gone before this one
+            if sent in self.script.hold:
+                await self._held()
             if paced:
                 await self._until_due(sent)
             if await self._broken_off(sent):
@@ -420,6 +424,12 @@ class Reply:
                 await self._flush()
         await self._flush()
         return not await self._broken_off(self.exchange.tokens_sent)
+
+    async def _held(self) -> None:
+        await self._flush()
+        began = time.perf_counter()
+        await self.exchange.go.acquire()
+        self._first_due += time.perf_counter() - began
 
     async def _until_due(self, number: int) -> None:
         due = self._first_due + max(0, number - self.script.burst) * self.script.interval_ms / 1000
@@ -615,6 +625,10 @@ class Connection:
             case "DELETE", ["_requests"]:
                 exchanges.clear()
                 return json_response(200, b"[]")
+            case "POST", ["_go"] if exchanges:
+                [*_, newest] = exchanges.values()
+                newest.go.release()
+                return json_response(200, b"{}")
             case "GET", ["_stamps", name] if name in exchanges:
                 return json_response(200, dumps(exchanges[name].stamps).encode())
         return json_response(404, error_body(f"Nothing at {request.path}.", "invalid_request_error"))

@@ -72,6 +72,10 @@ class Provider:
     def clear(self) -> None:
         self._http.delete("/_requests").raise_for_status()
 
+    def go(self) -> None:
+        """Let the newest answer go on at one `hold` of its script, also where it has not come that far yet."""
+        self._http.post("/_go").raise_for_status()
+
     def stamps(self, request_id: str) -> list[float]:
         """The time of each token's write in unix milliseconds, token N at index N. Needs `stamp` in the script."""
         times: list[float] = self._get(f"/_stamps/{request_id}")

@@ -214,6 +214,17 @@ async def test_a_burst_comes_at_once_and_the_rest_at_its_pace(client: openai.Asy
     assert provider.stamps(received[0].id)[55] - before > 4 * 50 - CLOCKS_MS
 
 
+async def test_an_answer_that_holds_goes_on_when_it_is_told_to(provider: Provider) -> None:
+    reader, writer = await connect(provider, tokens=5, hold=[2, 4])
+    for last, next_one in [(b"tok1 ", b"tok2 "), (b"tok3 ", b"tok4 ")]:
+        assert next_one not in await reader.readuntil(last)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.readuntil(next_one), 0.05)
+        provider.go()
+    assert b"tok4 " in await reader.readuntil(b"[DONE]")
+    writer.close()
+
+
 async def test_stamps_number_the_tokens(client: openai.AsyncOpenAI, provider: Provider) -> None:
     before = time.time() * 1000
     received = await chunks(client, tokens=30, interval_ms=5, first_ms=20, stamp=True)

@@ -1,5 +1,6 @@
 """The page as a person sees it: by role and accessible name."""
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -9,18 +10,19 @@ from playwright.async_api import Locator, Page, expect
 from tests.app import App
 from tests.provider_client import script
 
-# Every text that the newest answer had, one after the other, however fast it grew.
-RECORD_GROWTH = """
-() => {
-  window.growth = [];
+# Every text that the last element of a kind had, one after the other, however fast it changed.
+RECORD = """
+(selector) => {
+  const texts = ((window.recorded ??= {})[selector] = []);
   const look = () => {
-    const answer = [...document.querySelectorAll("article[aria-label='Assistant said']")].at(-1);
-    if (answer && answer.innerText !== window.growth.at(-1)) window.growth.push(answer.innerText);
+    const text = [...document.querySelectorAll(selector)].at(-1)?.innerText;
+    if (text !== undefined && text !== texts.at(-1)) texts.push(text);
   };
+  look();
   new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
 }
 """
-
+NEWEST_ANSWER = "article[aria-label='Assistant said']"
 
 CLOSE_ALL = """
 () => {
@@ -30,15 +32,15 @@ CLOSE_ALL = """
 """
 
 
-async def record_growth(page: Page) -> None:
-    """From now on; a page that is loaded anew begins anew."""
-    await page.add_init_script(f"addEventListener('DOMContentLoaded', {RECORD_GROWTH})")
-    await page.evaluate(RECORD_GROWTH)
+async def record(page: Page, selector: str = NEWEST_ANSWER) -> None:
+    """Note the texts of the last element of a kind from now on; a page that is loaded anew begins anew."""
+    await page.add_init_script(f"addEventListener('DOMContentLoaded', () => ({RECORD})({json.dumps(selector)}))")
+    await page.evaluate(RECORD, selector)
 
 
-async def growth(page: Page) -> list[str]:
-    """The visible steps in which the newest answer has grown since `record_growth`."""
-    texts: list[str] = await page.evaluate("window.growth")
+async def recorded(page: Page, selector: str = NEWEST_ANSWER) -> list[str]:
+    """The texts since `record`, one after the other: of the newest answer the visible steps in which it grew."""
+    texts: list[str] = await page.evaluate("(selector) => window.recorded[selector]", selector)
     return texts
 
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, WebSocketRoute, expect
 
 from tests.app import App
-from tests.e2e.chat import ChatPage, fold, growth, record_growth
+from tests.e2e.chat import ChatPage, fold, record, recorded
 from tests.provider_client import Provider, script
 
 pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
@@ -26,11 +26,11 @@ WORDS = " ".join(f"tok{n}" for n in range(40))
 @pytest.mark.new_profile
 async def test_an_answer_grows_and_stays(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
-    await record_growth(page)
+    await record(page)
     await chat.ask(tokens=40, interval_ms=30)
     await expect(chat.answers).to_have_count(1)
     await chat.ended()
-    assert len(await growth(page)) >= 5
+    assert len(await recorded(page)) >= 5
     assert await chat.text() == WORDS
     assert fold((await chat.stored())[-1]["content"]) == WORDS
     await page.reload()
@@ -240,7 +240,7 @@ async def test_a_second_tab_and_an_outside_program_see_the_same_answer_grow(
 
 async def test_a_reload_in_mid_answer_goes_on(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
-    await record_growth(page)
+    await record(page)
     # Endless, for a busy machine may take any time to load the page.
     await chat.ask(tokens=-1, interval_ms=25)
     await expect(chat.answers.locator(".prose")).to_contain_text("tok20")
@@ -252,7 +252,7 @@ async def test_a_reload_in_mid_answer_goes_on(page: Page, app: App) -> None:
     await chat.ended()
     assert await chat.text() == fold((await chat.stored())[-1]["content"])
     # What was shown is never taken back, not for a moment.
-    steps = [fold(step).removeprefix("Assistant is typing") for step in await growth(page)]
+    steps = [fold(step).removeprefix("Assistant is typing") for step in await recorded(page)]
     assert all(later.startswith(step) for step, later in pairwise(steps))
 
 

@@ -16,7 +16,7 @@ from playwright.async_api import Page, expect
 
 from chat_app.config import ROOT
 from tests.app import App
-from tests.e2e.chat import fold, growth, record_growth
+from tests.e2e.chat import fold, record, recorded
 from tests.e2e.embed import EmbedPage
 from tests.forked import ForkedApp
 from tests.provider_client import Provider, script
@@ -115,12 +115,12 @@ async def test_an_answer_grows_and_stays_without_a_websocket(page: Page, app: Ap
     page.on("websocket", lambda socket: sockets.append(socket.url))
     await page.set_viewport_size(PHONE)
     chat = await opened(page, app.url)
-    await record_growth(page)
+    await record(page)
     await chat.ask(tokens=40, interval_ms=30)
     await expect(chat.status).to_have_text("Assistant is typing")
     await expect(chat.status).to_have_text("Answer complete")
     await expect(chat.answers).to_have_count(1)
-    assert len(await growth(page)) >= 5
+    assert len(await recorded(page)) >= 5
     await expect(chat.connection).to_have_text("Live")
     assert await chat.text() == words(40) == fold((await chat.stored())[-1]["content"])
     await chat.ask(tokens=3)

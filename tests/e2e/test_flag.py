@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.app import App
-from tests.e2e.chat import ChatPage, fold, growth, record_growth
+from tests.e2e.chat import ChatPage, fold, record, recorded
 from tests.e2e.embed import EmbedPage
 from tests.forked import ForkedApp
 from tests.provider_client import Provider
@@ -24,14 +24,14 @@ def app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathF
 
 async def test_the_reply_comes_whole(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
-    await record_growth(page)
+    await record(page)
     await chat.ask(tokens=30, interval_ms=30)
     await came_whole(chat, tokens=30)
 
 
 async def test_a_reload_in_mid_answer_shows_no_part_of_it(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
-    await record_growth(page)
+    await record(page)
     await chat.ask(tokens=200, interval_ms=20)
     while not (await chat.stored())[-1]["content"]:
         await page.wait_for_timeout(50)
@@ -42,7 +42,7 @@ async def test_a_reload_in_mid_answer_shows_no_part_of_it(page: Page, app: App) 
 async def came_whole(chat: ChatPage, tokens: int) -> None:
     await expect(chat.answers.locator(".figures:not(:empty)")).to_have_count(1)
     text = " ".join(f"tok{number}" for number in range(tokens))
-    steps = [fold(step) for step in await growth(chat.page)]
+    steps = [fold(step) for step in await recorded(chat.page)]
     assert steps[0] == "Assistant is typing"
     assert all(step.startswith(text) for step in steps[1:])
     assert await chat.text() == fold((await chat.stored())[-1]["content"]) == text

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.app import App
-from tests.e2e.chat import ChatPage, growth, record_growth
+from tests.e2e.chat import ChatPage, record, recorded
 from tests.forked import ForkedApp
 
 pytestmark = pytest.mark.anyio
@@ -29,10 +29,10 @@ async def test_the_page(page: Page, app: App) -> None:
     await page.get_by_role("button", name="Settings of this chat").click()
     await page.get_by_role("spinbutton", name="Temperature").fill("0")
     await page.get_by_role("button", name="Save").click()
-    await record_growth(page)
+    await record(page)
     await chat.ask("Why is the sky blue?")
     await expect(chat.answers.locator(".figures:not(:empty)")).to_have_count(1, timeout=ANSWER_MS)
-    assert len(await growth(page)) >= 5
+    assert len(await recorded(page)) >= 5
     shown, stored = await chat.answers.locator(".prose").inner_text(), (await chat.stored())[-1]
     assert stored["status"] == "complete"
     assert letters(shown) == letters(stored["content"])
