@@ -35,6 +35,8 @@ from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
 from tests.app import read_certificates_once
 
+CONSTANTS = [(stream, "PING_S"), (stream, "SELFTEST_PAUSE_S"), (saver, "CHECKPOINT_S")]
+
 
 async def ping(_request: Request) -> PlainTextResponse:
     return PlainTextResponse("pong")
@@ -42,8 +44,8 @@ async def ping(_request: Request) -> PlainTextResponse:
 
 def api() -> ASGIApp:
     settings = load_settings()
-    stream.PING_S = float(os.environ.get("PING_S", stream.PING_S))
-    saver.CHECKPOINT_S = float(os.environ.get("CHECKPOINT_S", saver.CHECKPOINT_S))
+    for module, name in CONSTANTS:
+        setattr(module, name, float(os.environ.get(name, getattr(module, name))))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

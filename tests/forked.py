@@ -1,8 +1,8 @@
 """Servers that are up at once, where a start of their own takes seconds: forked from a process that has loaded them.
 
 `ForkedApp` is the whole app; `Api` the API alone: the same turns, doors, guard and server, no page. Their settings are
-the app's; for `Api` `PING_S`, `CHECKPOINT_S` and `SEND_TIMEOUT_S`, constants in the app, can be set too. What forks is
-`tests.fork_server`.
+the app's; for `Api` some of the app's constants can be set too: `SEND_TIMEOUT_S` and those that `tests.fork_server`
+names, which is what forks.
 """
 
 import atexit

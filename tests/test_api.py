@@ -6,7 +6,8 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from itertools import pairwise
+from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -83,6 +84,17 @@ async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 10) ->
         assert time.monotonic() < deadline, f"not so within {timeout} s"
         await asyncio.sleep(0.01)
     return found
+
+
+async def ended(client: httpx.AsyncClient, chat_id: str) -> dict[str, Any]:
+    """The last answer of a chat, once it has ended."""
+
+    async def last() -> Any:
+        answer = (await history(client, chat_id))[-1]
+        return answer["status"] != "streaming" and answer
+
+    answer: dict[str, Any] = await until(last)
+    return answer
 
 
 def is_done(frame: ServerSentEvent) -> bool:
@@ -295,38 +307,42 @@ async def test_a_reader_that_leaves_stops_nothing(client: httpx.AsyncClient, pro
         await stream.next()
         await stream.next()
         chat_id = stream.chat_id
-
-    async def ended() -> Any:
-        answer = (await history(client, chat_id))[-1]
-        return answer["status"] != "streaming" and answer
-
-    answer = await until(ended)
+    answer = await ended(client, chat_id)
     assert (answer["status"], answer["content"]) == ("complete", numbered(100))
     [request] = await provider.until(lambda seen: seen[0]["finished"] or seen[0]["closed_by_client"])
     assert request["closed_by_client"] is None
 
 
-async def test_one_who_waits_for_the_whole_reply_and_leaves_stops_nothing(client: httpx.AsyncClient) -> None:
+async def test_one_who_waits_for_the_whole_reply_and_leaves_stops_nothing(
+    client: httpx.AsyncClient, provider: Provider
+) -> None:
     chat_id = (await client.post("/chats/", json={})).json()["id"]
-    body = {"content": script(tokens=20, interval_ms=20), "chat_id": chat_id}
-    with pytest.raises(httpx.ReadTimeout):
-        await client.post("/messages/", json=body, timeout=0.2)
+    body = {"content": script(tokens=20, hold=[10]), "chat_id": chat_id}
+    waiting = asyncio.create_task(client.post("/messages/", json=body))
 
-    async def ended() -> Any:
-        answer = (await history(client, chat_id))[-1]
-        return answer["status"] != "streaming" and answer
+    async def half_of_it() -> bool:
+        return [one["content"] for one in await history(client, chat_id)][1:] == [numbered(10)]
 
-    answer = await until(ended)
+    await until(half_of_it)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    # Time for the server to notice.
+    await client.get("/chats/")
+    provider.go()
+    answer = await ended(client, chat_id)
     assert (answer["status"], answer["content"]) == ("complete", numbered(20))
 
 
 async def test_several_readers_see_the_same_and_a_late_one_catches_up(client: httpx.AsyncClient) -> None:
-    async with answering(client, content=script(tokens=60, interval_ms=5)) as stream:
+    async with answering(client) as stream:
         early = await stream.until(lambda frame: value(frame)["delta"] == "tok9 ")
         async with streaming(client, "GET", f"/stream/{stream.turn_id}") as late:
-            rest, whole = await asyncio.gather(stream.rest(), late.rest())
-    assert [(one.id, one.data) for one in whole] == [(one.id, one.data) for one in early + rest]
-    assert text_of(whole) == numbered(60)
+            whole = await late.until(lambda frame: value(frame)["delta"] == "tok19 ")
+            stopped = await stop(client, stream.turn_id)
+            early += await stream.rest()
+            whole += await late.rest()
+    assert [(one.id, one.data) for one in whole] == [(one.id, one.data) for one in early]
+    assert text_of(whole) == stopped["content"]
 
 
 @pytest.mark.parametrize("ended", [False, True], ids=["running", "ended"])
@@ -441,9 +457,13 @@ async def test_a_second_turn_in_a_chat_is_409(client: httpx.AsyncClient, app: Ap
 
 async def test_two_turns_at_the_same_moment_are_one(client: httpx.AsyncClient) -> None:
     chat_id = (await client.post("/chats/", json={})).json()["id"]
-    body = {"content": script(tokens=3, first_ms=1_000), "chat_id": chat_id}
-    responses = await asyncio.gather(*(client.post("/messages/", json=body) for _ in range(8)))
-    assert sorted(one.status_code for one in responses) == [200] + [409] * 7
+    body = {"content": script(**ENDLESS), "chat_id": chat_id}
+    asked = [asyncio.create_task(client.post("/messages/", json=body)) for _ in range(8)]
+    ended = [await response for response in islice(asyncio.as_completed(asked), 7)]
+    # All but the one that is being answered.
+    [turn_id] = {error_of(response, 409, "turn_running")["turn_id"] for response in ended}
+    await stop(client, turn_id)
+    assert sorted([(await response).status_code for response in asked]) == [200] + [409] * 7
     assert len(await history(client, chat_id)) == 2
 
 
@@ -1071,17 +1091,19 @@ async def test_a_socket_answers_bad_input_and_goes_on(message: bytes, app: App) 
 
 
 async def test_the_self_test_is_five_frames_apart(client: httpx.AsyncClient) -> None:
-    arrivals: list[float] = []
     async with streaming(client, "GET", "/stream/selftest") as stream:
         assert STREAM_HEADERS.items() <= stream.response.headers.items()
-        frames: list[ServerSentEvent] = []
-        while not frames or not is_done(frames[-1]):
-            frames.append(await stream.next())
-            arrivals.append(time.monotonic())
-    values = [value(frame) for frame in frames[:-1]]
+        *frames, done = await stream.rest()
+    values = [value(frame) for frame in frames]
     assert [one["frame"] for one in values] == [0, 1, 2, 3, 4]
     assert all(other["sent_ms"] - one["sent_ms"] > 100 for one, other in pairwise(values))
-    assert arrivals[4] - arrivals[0] > 0.4
+    assert is_done(done)
+
+
+async def test_no_frame_of_the_self_test_waits_for_the_next(provider: Provider, tmp_path: Path) -> None:
+    with Api(tmp_path, openai_base_url=provider.base_url, selftest_pause_s="3600") as app:
+        async with app.client() as client, streaming(client, "GET", "/stream/selftest") as stream:
+            assert value(await stream.next())["frame"] == 0
 
 
 async def test_with_streaming_off_whole_replies_remain(

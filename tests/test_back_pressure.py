@@ -20,6 +20,7 @@ from chat_app.log import Delta, Ended, MemoryLog
 from chat_app.models import Message, Status
 from chat_app.turn import Turn
 from tests import process
+from tests.clock import Clock
 from tests.forked import Api
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, text_of, value
@@ -100,23 +101,34 @@ async def test_readers_that_do_not_read_slow_nobody_and_hold_no_memory(api: Api,
         reader.socket.close()
 
 
+async def begun(client: httpx.AsyncClient) -> str:
+    """A turn without end, that nobody reads: whoever attaches gets more than all buffers on the way hold."""
+    content = script(big=MORE_THAN_BUFFERS, tokens=-1, interval_ms=20)
+    async with streaming(client, "POST", "/stream/", json={"content": content}) as stream:
+        return stream.turn_id
+
+
+async def dropped(api: Api) -> None:
+    async with asyncio.timeout(60):
+        while "dropped a reader" not in api.logged():
+            await asyncio.sleep(0.02)
+
+
 @pytest.mark.parametrize("door", [over_sse, over_websocket])
 async def test_what_cannot_be_delivered_for_long_drops_the_reader_and_not_the_turn(
     door: Callable[[int, str], Deaf], api: Api, client: httpx.AsyncClient
 ) -> None:
-    content = script(big=MORE_THAN_BUFFERS, tokens=-1, interval_ms=20)
-    async with streaming(client, "POST", "/stream/", json={"content": content}) as stream:
-        reader = door(api.port, stream.turn_id)
-        async with asyncio.timeout(60):
-            while "dropped a reader" not in api.logged():
-                await stream.next()
-        # What was on its way still comes, then the connection is closed without an end of the stream.
-        received = await asyncio.to_thread(reader.rest)
-        assert b"xxx" in received
-        assert b"[DONE]" not in received and b"finish_reason" not in received
-        # Who reads goes on.
+    turn_id = await begun(client)
+    reader = await asyncio.to_thread(door, api.port, turn_id)
+    await dropped(api)
+    # What was on its way still comes, then the connection is closed without an end of the stream.
+    received = await asyncio.to_thread(reader.rest)
+    assert b"xxx" in received
+    assert b"[DONE]" not in received and b"finish_reason" not in received
+    # Who reads what is new has it.
+    async with streaming(client, "GET", f"/stream/{turn_id}", params={"after": MORE_THAN_BUFFERS}) as stream:
         await stream.next()
-        stopped = (await client.post(f"/stream/{stream.turn_id}/stop")).json()
+        stopped = (await client.post(f"/stream/{turn_id}/stop")).json()
         *_, end, done = await stream.rest()
     assert (stopped["status"], value(end)["finish_reason"], done.data) == ("stopped", "stopped", "[DONE]")
 
@@ -124,16 +136,16 @@ async def test_what_cannot_be_delivered_for_long_drops_the_reader_and_not_the_tu
 async def test_a_websocket_that_takes_nothing_is_let_go_with_all_that_waits(
     api: Api, client: httpx.AsyncClient
 ) -> None:
-    content = script(big=MORE_THAN_BUFFERS, tokens=-1, interval_ms=20)
-    async with streaming(client, "POST", "/stream/", json={"content": content}) as stream, asyncio.timeout(60):
-        reader = over_websocket(api.port, stream.turn_id)
-        with reader.socket, pytest.raises(ConnectionError):
-            # An empty pong, now and then: what comes for a closed socket is refused. Nothing is read.
+    turn_id = await begun(client)
+    reader = await asyncio.to_thread(over_websocket, api.port, turn_id)
+    with reader.socket, pytest.raises(ConnectionError):
+        # An empty pong, now and then: what comes for a closed socket is refused. Nothing is read.
+        async with asyncio.timeout(60):
             while True:
                 reader.socket.sendall(b"\x8a\x80\0\0\0\0")
-                await stream.next()
-        assert "dropped a reader" in api.logged()
-        await client.post(f"/stream/{stream.turn_id}/stop")
+                await asyncio.sleep(0.02)
+    assert "dropped a reader" in api.logged()
+    await client.post(f"/stream/{turn_id}/stop")
 
 
 class Sink(WebSocket):
@@ -170,8 +182,9 @@ async def test_a_websocket_reader_that_catches_up_lets_the_loop_come_round() -> 
     assert rounds >= events // websocket.EVENTS_AT_ONCE
 
 
-async def test_the_deadline_is_for_a_message_and_not_for_the_whole_stream() -> None:
+async def test_the_deadline_is_for_a_message_and_not_for_the_whole_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[AsgiMessage] = []
+    clock = Clock(monkeypatch)
 
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         for number in range(5):
@@ -183,9 +196,10 @@ async def test_the_deadline_is_for_a_message_and_not_for_the_whole_stream() -> N
         raise AssertionError
 
     async def send(message: AsgiMessage) -> None:
-        await asyncio.sleep(60 if message["type"] == "slow" else 0.06)
+        await clock.forward(6_000)
+        if message["type"] == "slow":
+            await clock.forward(6_000)
         taken.append(message)
 
-    async with asyncio.timeout(10):
-        await Deadline(app, seconds=0.2)({"type": "http", "path": "/"}, receive, send)
+    await Deadline(app, seconds=10_000)({"type": "http", "path": "/"}, receive, send)
     assert [message["body"] for message in taken] == [b"0", b"1", b"2", b"3", b"4"]
