@@ -28,9 +28,19 @@ def read_certificates_once() -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that this process gave nobody before: of two servers with the same each would get half of the connections.
+
+    Below those that the system gives to connections, and apart from those of the other processes that run tests.
+    """
+    for port in _ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
+_process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = iter(range(20_000 + 4_000 * _process, 24_000 + 4_000 * _process))
 
 
 class Process(Protocol):
@@ -93,6 +103,7 @@ class App:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
+            self._wait_until_deaf()
 
     def spawn(self, environment: dict[str, str]) -> Process:
         """Start it, in a session of its own, so that a kill reaches the server's worker too."""
@@ -131,6 +142,13 @@ class App:
         given = {name.upper(): value for name, value in self.settings.items()}
         database = {"DATABASE_URL": f"sqlite:///{self.folder / 'chat.db'}", "PORT": str(self.port)}
         return os.environ | defaults | database | given
+
+    def _wait_until_deaf(self) -> None:
+        """A worker that is not quite dead would get some of the connections to the next one."""
+        with suppress(ConnectionRefusedError):
+            while True:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                time.sleep(0.01)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_S

@@ -101,7 +101,7 @@ class Script:
     reset_after: int | None = None
     drop_after: int | None = None
     stall_after: int | None = None
-    hold: list[int] = field(default_factory=list)  # after so many tokens it waits for a `POST /_go`, each time
+    hold: list[int] = field(default_factory=list)  # waits for a `POST /_go` after so many tokens, each time
     error_after: int | None = None
     malformed_after: int | None = None
 
@@ -507,6 +507,8 @@ class Reply:
         after, way = self._failure or (len(tokens) + 1, "")
         pause = self.script.first_ms + self.script.interval_ms * (min(after, len(tokens)) + len(self.script.reasoning))
         await asyncio.sleep(pause / 1000)
+        for _ in self.script.hold:
+            await self.exchange.go.acquire()
         response = self._whole_response(tokens)
         if after > len(tokens):
             self.exchange.tokens_sent = len(tokens)

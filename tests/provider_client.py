@@ -70,6 +70,8 @@ class Provider:
         return sum(request["path"].endswith("/chat/completions") for request in self.requests())
 
     def clear(self) -> None:
+        """Forget them, also those that wait on a connection that the double has not accepted yet."""
+        httpx.get(f"{self.base_url.removesuffix('/v1')}/_requests", **CLIENT).raise_for_status()
         self._http.delete("/_requests").raise_for_status()
 
     def go(self) -> None:

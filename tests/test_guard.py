@@ -339,13 +339,17 @@ async def test_a_page_of_another_origin_gets_nowhere(
     assert (await client.get("/chats/")).json()["chats"] == before
 
 
-async def test_a_page_of_our_own_origin_gets_everywhere(page: Page, app: App) -> None:
+async def test_a_page_of_our_own_origin_gets_everywhere(
+    page: Page, client: httpx.AsyncClient, app: App, provider: Provider
+) -> None:
     """The same attempts, so that the test above fails for the right reason."""
     await page.goto(app.url + "/ping")
     outcome = await attempts(page, app)
     assert outcome == dict.fromkeys(["read", "credentials", "simple", "json", "stream"], "done") | {
         "sockets": ["done", "done"]
     }
+    # Three over HTTP and one over a socket.
+    await provider.until(lambda seen: len(seen) == 4 and all(one["finished"] for one in seen))
 
 
 async def test_a_name_that_was_rebound_gets_nowhere(

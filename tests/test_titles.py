@@ -14,6 +14,7 @@ from chat_app.errors import NotFound
 from chat_app.models import Chat
 from chat_app.service import Service, build, serving
 from chat_app.titles import INSTRUCTION, sane_title
+from tests.clock import Clock
 from tests.provider_client import Provider, script
 
 pytestmark = pytest.mark.anyio
@@ -125,17 +126,19 @@ async def test_a_chat_that_a_person_named_is_left_alone(service: Service, provid
 
 
 async def test_a_person_is_faster(service: Service, provider: Provider) -> None:
-    chat_id = await exchange(service, answered(text="A fine title", headers_ms=300))
+    chat_id = await exchange(service, answered(text="A fine title", hold=[0]))
     await provider.until(lambda seen: len(seen) == 2)
     await service.rename_chat(chat_id, "Mine")
+    provider.go()
     await over(service)
     assert (await service.store.chat(chat_id)).title == "Mine"
 
 
 async def test_a_chat_that_is_deleted_meanwhile(service: Service, provider: Provider) -> None:
-    chat_id = await exchange(service, answered(text="A fine title", headers_ms=200))
+    chat_id = await exchange(service, answered(text="A fine title", hold=[0]))
     await provider.until(lambda seen: len(seen) == 2)
     await service.trash_chat(chat_id)
+    provider.go()
     await over(service)
     with pytest.raises(NotFound):
         await service.store.chat(chat_id)
@@ -144,7 +147,7 @@ async def test_a_chat_that_is_deleted_meanwhile(service: Service, provider: Prov
 
 @pytest.mark.parametrize(
     "failure",
-    [{"status": 500}, {"status": 429, "retry_after": 5}, {"text": "x" * 61}, {"text": "  "}, {"headers_ms": 60_000}],
+    [{"status": 500}, {"status": 429, "retry_after": 5}, {"text": "x" * 61}, {"text": "  "}, {"headers_ms": 10**9}],
     ids=str,
 )
 async def test_failures_are_silent(
@@ -154,8 +157,11 @@ async def test_failures_are_silent(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(titles, "TITLE_S", 1)
+    clock = Clock(monkeypatch)
     chat_id = await exchange(service, answered(**failure))
+    await provider.until(lambda seen: len(seen) == 2)
+    if "headers_ms" in failure:
+        await clock.forward(titles.TITLE_S)
     await over(service)
     assert len(title_requests(provider)) == 1
     assert not (await service.store.chat(chat_id)).named

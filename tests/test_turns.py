@@ -18,6 +18,7 @@ from chat_app.saver import CHECKPOINT_CHARS
 from chat_app.store import Store
 from chat_app.turn import END_OF_INTERRUPTED, Turn
 from chat_app.turns import Turns
+from tests.clock import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -615,14 +616,17 @@ async def test_the_limit_of_the_first_token_holds_until_there_is_one(store: Stor
     await turns.close()
 
 
-async def test_tokens_that_keep_coming_are_no_silence(store: Store) -> None:
+async def test_tokens_that_keep_coming_are_no_silence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
     async def slow(messages: Sequence[ChatMessage]) -> AsyncGenerator[Piece | str, None]:
         for word in ["much", "longer", "than", "either", "limit"]:
-            await asyncio.sleep(0.5)
+            await clock.forward(6_000)
             yield word
 
-    turns = Turns(store, MemoryLog(), slow, first_token_timeout=2, next_token_timeout=2)
-    assert (await end(await turns.start("hello"))).status is Status.complete
+    turns = Turns(store, MemoryLog(), slow, first_token_timeout=10_000, next_token_timeout=10_000)
+    turn = await turns.start("hello")
+    assert (await turn.end()).status is Status.complete
     await turns.close()
 
 
@@ -808,7 +812,7 @@ async def test_a_database_that_is_locked_for_a_while_loses_nothing(
     reader = turn.batches()
     with locked(file):
         while_locked.set()
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(30):
             # A reader gets its text, whatever the database does.
             got = text(await anext(reader))
             while got != "before, while locked, ":
