@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
@@ -23,16 +24,17 @@ class Proxy:
     """One request a connection. `mode` is what happens to event streams:
 
     `pass` them on, `hold` them back until they end, `strip` them to a page of its own, or `raw`: their escaped
-    characters become UTF-8, each of them split over two writes.
+    characters become UTF-8, each of them split over two writes. `step` passes on one piece for each `next_piece`.
     """
 
-    mode: Literal["pass", "hold", "strip", "raw"] = "pass"
+    mode: Literal["pass", "hold", "strip", "raw", "step"] = "pass"
     down: bool = False
     """Whether connections are closed at once."""
 
     def __init__(self, port: int) -> None:
         self._upstream = port
         self._open: set[asyncio.StreamWriter] = set()
+        self._steps = asyncio.Semaphore(0)
         self.requests: list[Request] = []
 
     async def __aenter__(self) -> Self:
@@ -51,9 +53,17 @@ class Proxy:
         for writer in self._open:
             writer.transport.abort()
 
+    def next_piece(self) -> None:
+        self._steps.release()
+
     def streams(self) -> list[Request]:
         """The requests for a turn's stream."""
         return [one for one in self.requests if one.path.startswith("/stream/") and not one.path.endswith("/stop")]
+
+    async def until(self, condition: Callable[[list[Request]], object]) -> None:
+        """As soon as `condition` holds for `streams`."""
+        while not condition(self.streams()):
+            await asyncio.sleep(0.01)
 
     def keys(self) -> set[str]:
         """The idempotency keys that were used."""
@@ -89,6 +99,11 @@ class Proxy:
             writer.write(await answer.read())
         elif mode == "raw":
             await _split(answer, writer)
+        elif mode == "step":
+            async for piece in _pieces(answer, writer):
+                await self._steps.acquire()
+                writer.write(piece)
+                await writer.drain()
         else:
             while data := await answer.read(65_536):
                 writer.write(data)
@@ -114,11 +129,17 @@ def _closing(head: bytes) -> bytes:
     return kept.removesuffix(b"\r\n") + b"Connection: close\r\n\r\n"
 
 
-async def _split(answer: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pieces(answer: asyncio.StreamReader, writer: asyncio.StreamWriter) -> AsyncIterator[bytes]:
+    """Of the body, as the app sent them; the head is passed on."""
     head = await answer.readuntil(b"\r\n\r\n")
     writer.write(re.sub(rb"(?i)\r\ntransfer-encoding:[^\r]*", b"", head))
     chunked = b"transfer-encoding: chunked" in head.lower()
     while data := await (_chunk(answer) if chunked else answer.read(65_536)):
+        yield data
+
+
+async def _split(answer: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async for data in _pieces(answer, writer):
         text = ESCAPE.sub(lambda found: found[0].encode().decode("unicode_escape"), data.decode())
         for char in text.encode("utf-16", "surrogatepass").decode("utf-16"):
             encoded = char.encode()

@@ -7,9 +7,10 @@ import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
 
 from tests.app import App
-from tests.e2e.chat import ChatPage
+from tests.e2e.chat import ChatPage, record, recorded
 from tests.e2e.embed import Open, the_embed, the_page
 from tests.e2e.test_rendering import Calls
+from tests.provider_client import Provider
 
 pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
 
@@ -117,8 +118,11 @@ async def test_code_is_copied_as_it_was_written(context: BrowserContext, page: P
     chat = await ChatPage(page, app).open()
     await chat.ask(text=FENCES)
     answer = await chat.ended()
+    # It says so for two seconds.
+    await record(page, "article output")
     await answer.get_by_role("button", name="Copy code").first.click()
-    await expect(answer.get_by_role("status").filter(has_text="Copied")).to_have_count(1)
+    await page.wait_for_function("recorded['article output'].length")
+    assert await recorded(page, "article output") == ["Copied"]
     assert await page.evaluate("navigator.clipboard.readText()") == "def f(x):\n\n    return x\n"
 
 
@@ -171,7 +175,7 @@ async def test_without_a_worker_the_page_colours_code(page: Page, app: App, open
 
 
 @pytest.mark.new_profile
-async def test_a_finished_line_is_not_coloured_again_while_code_grows(page: Page, app: App) -> None:
+async def test_a_finished_line_is_not_coloured_again_while_code_grows(page: Page, app: App, provider: Provider) -> None:
     frames: list[object] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(frame)))
     await page.add_init_script(COUNTED)
@@ -184,8 +188,14 @@ async def test_a_finished_line_is_not_coloured_again_while_code_grows(page: Page
     await page.evaluate("counted.answers = counted.rows = 0")
     frames.clear()
     calls = await Calls.watch(page)
-    lines = [f"value_{n} = {n} + other" for n in range(300)]
-    await chat.ask(text="```python\n" + "\n".join(lines) + "\n```\n", interval_ms=1)
+    lines = [f"value_{n} = {n} + other" for n in range(200)]
+    # Within a line each time: the fence, five words a line, and two more.
+    held = range(20, 200, 20)
+    hold = [1 + 5 * line + 2 for line in held]
+    await chat.ask(text="```python\n" + "\n".join(lines) + "\n```\n", interval_ms=0, hold=hold)
+    for line in held:
+        await expect(chat.answers.last.locator("code > span").nth(line).locator("span[style]")).not_to_have_count(0)
+        provider.go()
     answer = await chat.ended()
     last = answer.locator("code > span:last-child span[style]")
     await expect(last).not_to_have_count(0)

@@ -5,18 +5,18 @@ import json
 import re
 import threading
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from playwright.async_api import Page, expect
 
 from chat_app.config import ROOT
 from tests.app import App
-from tests.e2e.chat import fold, record, recorded
+from tests.e2e.chat import NEWEST_ANSWER, fold, record, recorded
 from tests.e2e.embed import EmbedPage
 from tests.forked import ForkedApp
 from tests.provider_client import Provider, script
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.anyio
 
 PHONE = {"width": 360, "height": 640}
 HOST_PAGE = Path(__file__).parent.parent / "embed_host.html"
+STATUS = "[role=status]"
 REACT_STUB = b"export const useEffect = 0, useMemo = 0, useSyncExternalStore = 0;"
 
 
@@ -107,6 +108,12 @@ def words(count: int) -> str:
     return " ".join(f"tok{n}" for n in range(count))
 
 
+async def more_shown(chat: EmbedPage) -> None:
+    """Wait until the answer has grown by some words."""
+    shown = len((await chat.text()).split())
+    await expect(chat.answers.locator(".prose")).to_contain_text(f"tok{shown + 20}")
+
+
 # A page of its own
 
 
@@ -116,16 +123,20 @@ async def test_an_answer_grows_and_stays_without_a_websocket(page: Page, app: Ap
     await page.set_viewport_size(PHONE)
     chat = await opened(page, app.url)
     await record(page)
-    await chat.ask(tokens=40, interval_ms=30)
-    await expect(chat.status).to_have_text("Assistant is typing")
-    await expect(chat.status).to_have_text("Answer complete")
+    await record(page, STATUS)
+    await chat.ask(tokens=-1, interval_ms=20)
+    await page.wait_for_function("(answer) => recorded[answer].length >= 5", arg=NEWEST_ANSWER)
+    await chat.stop.click()
+    await expect(chat.status).to_have_text("Answer ended")
+    assert await recorded(page, STATUS) == ["", "Assistant is typing", "Answer ended"]
     await expect(chat.answers).to_have_count(1)
-    assert len(await recorded(page)) >= 5
     await expect(chat.connection).to_have_text("Live")
-    assert await chat.text() == words(40) == fold((await chat.stored())[-1]["content"])
+    text = await chat.text()
+    assert text == words(len(text.split())) == fold((await chat.stored())[-1]["content"])
     await chat.ask(tokens=3)
     await expect(chat.answers).to_have_count(2)
     await expect(chat.answers.nth(1).locator(".prose")).to_have_text(words(3))
+    await expect(chat.status).to_have_text("Answer complete")
     assert len(await chat.stored()) == 4
     await expect(chat.log.get_by_role("article")).to_have_count(4)
     assert sockets == []
@@ -133,9 +144,11 @@ async def test_an_answer_grows_and_stays_without_a_websocket(page: Page, app: Ap
 
 async def test_typing_is_shown_until_the_first_token(page: Page, app: App) -> None:
     chat = await opened(page, app.url)
-    await chat.ask(tokens=3, first_ms=800)
-    await expect(chat.answers).to_have_text("Assistant is typing")
+    await record(page)
+    await chat.ask(tokens=3, first_ms=100)
     await expect(chat.answers.locator(".prose")).to_have_text(words(3))
+    typing, first, *_ = await recorded(page)
+    assert typing == "Assistant is typing" and first.startswith("tok0")
 
 
 async def test_a_reload_in_mid_answer_goes_on(page: Page, app: App) -> None:
@@ -144,8 +157,7 @@ async def test_a_reload_in_mid_answer_goes_on(page: Page, app: App) -> None:
     await expect(chat.answers.locator(".prose")).to_contain_text("tok20")
     await page.reload()
     await expect(chat.answers.locator(".prose")).to_contain_text("tok20")
-    shown = len((await chat.text()).split())
-    await expect(chat.answers.locator(".prose")).to_contain_text(f"tok{shown + 20}")
+    await more_shown(chat)
     await chat.stop.click()
     await expect(chat.status).to_have_text("Answer ended")
     await expect(chat.answers).to_have_count(1)
@@ -302,6 +314,26 @@ async def test_without_response_body_it_takes_whole_replies(page: Page, app: App
     assert len(await chat.stored()) == 2
 
 
+# Each frame leaves when the page has read the one before, 200 ms ago by its clock: a busy machine may be late with all.
+SELF_TEST_AT_ITS_PACE = """
+() => {
+  const reader = ReadableStreamDefaultReader.prototype;
+  const { read } = reader;
+  window.selfTested = new Promise((resolve) => {
+    reader.read = async function () {
+      await nextFrame();
+      const piece = await read.call(this);
+      if (piece.done) {
+        reader.read = read;
+        resolve();
+      }
+      return piece;
+    };
+  });
+}
+"""
+
+
 # For the clock is the whole profile's.
 @pytest.mark.new_profile
 async def test_behind_a_proxy_that_holds_streams_back_it_takes_whole_replies(
@@ -311,25 +343,39 @@ async def test_behind_a_proxy_that_holds_streams_back_it_takes_whole_replies(
     proxy.mode = "hold"
     chat = await opened(page, proxy.url)
     await page.clock.install()
-    await chat.ask(tokens=100, interval_ms=25)
+    await chat.ask(tokens=100, hold=[50])
     async with page.expect_request(lambda request: request.url.endswith("/messages/")):
         # Longer than it waits for the first frame.
         await page.clock.fast_forward(6000)
     await expect(chat.connection).to_have_text(re.compile("Whole replies.*holds streams back"))
     await expect(chat.status).to_have_text("Assistant is typing")
+    await provider.until(bool)
+    provider.go()
     await expect(chat.status).to_have_text("Answer complete")
     assert await chat.text() == words(100)
     assert provider.completions() == 1
     assert len(proxy.keys()) == 1
     # From now on at once, until the self test sees that streams get through again.
-    proxy.mode = "pass"
-    async with page.expect_request_finished(lambda request: request.url.endswith("/stream/selftest")):
-        await chat.ask(tokens=3, first_ms=1500)
+    proxy.mode = "step"
+    await page.clock.pause_at(datetime.now() + timedelta(hours=1))
+
+    async def next_frame() -> None:
+        await page.clock.fast_forward(200)
+        proxy.next_piece()
+
+    await page.expose_function("nextFrame", next_frame)
+    await page.evaluate(SELF_TEST_AT_ITS_PACE)
+    await chat.ask(tokens=3)
     await expect(chat.answers.nth(1).locator(".prose")).to_have_text(words(3))
-    await expect(chat.send).to_be_visible()
-    await chat.ask(tokens=30, interval_ms=20)
+    await page.evaluate("selfTested")
+    await expect(chat.connection).to_contain_text("Whole replies")
+    await page.clock.resume()
+    proxy.mode = "pass"
+    await chat.ask(tokens=-1, interval_ms=20)
+    await expect(chat.answers.nth(2).locator(".prose")).to_contain_text("tok5")
     await expect(chat.connection).to_have_text("Live")
-    await expect(chat.answers.nth(2).locator(".prose")).to_contain_text("tok29")
+    await chat.stop.click()
+    await expect(chat.status).to_have_text("Answer ended")
     assert len(proxy.keys()) == 3
 
 
@@ -352,19 +398,23 @@ async def test_behind_a_proxy_that_strips_streams_it_takes_whole_replies(
 async def test_it_goes_on_after_the_connection_was_cut(page: Page, app: App, proxy: Proxy, provider: Provider) -> None:
     provider.clear()
     chat = await opened(page, proxy.url)
-    await chat.ask(tokens=150, interval_ms=20)
+    await chat.ask(tokens=-1, interval_ms=20)
     await expect(chat.answers.locator(".prose")).to_contain_text("tok10")
     proxy.cut()
-    await expect(chat.answers.locator(".prose")).to_contain_text("tok40")
+    await proxy.until(lambda streams: len(streams) == 2)
+    await more_shown(chat)
     proxy.down = True
     proxy.cut()
     await expect(chat.connection).to_have_text("Connection lost. Reconnecting …")
     await expect(chat.status).to_have_text("Connection lost. Reconnecting …")
     held = await chat.text()
     proxy.down = False
-    await expect(chat.status).to_have_text("Answer complete")
-    assert await chat.text() == words(150) == fold((await chat.stored())[-1]["content"])
-    assert held.startswith(words(40)) and "tok149" not in held
+    await more_shown(chat)
+    await chat.stop.click()
+    await expect(chat.status).to_have_text("Answer ended")
+    text = await chat.text()
+    assert text == words(len(text.split())) == fold((await chat.stored())[-1]["content"])
+    assert held.startswith(words(30)) and text.startswith(held)
     assert provider.completions() == 1
     first, *others = proxy.streams()
     assert first.method == "POST" and len(others) >= 2
@@ -393,11 +443,16 @@ async def test_a_question_that_finds_nobody_comes_back(page: Page, app: App, pro
     await expect(chat.questions).to_have_count(1)
 
 
-async def test_a_character_split_over_two_network_chunks_is_one(page: Page, app: App, proxy: Proxy) -> None:
+async def test_a_character_split_over_two_network_chunks_is_one(
+    page: Page, app: App, proxy: Proxy, provider: Provider
+) -> None:
     text = "Grüße 👋🏽 aus 漢字 und 👩‍👩‍👧 – fertig"
     proxy.mode = "raw"
     chat = await opened(page, proxy.url)
-    await chat.ask(text=text, interval_ms=20)
+    # In one lump it would be taken for an answer that was held back.
+    await chat.ask(text=text, interval_ms=20, hold=[2])
+    await expect(chat.answers.locator(".prose")).to_contain_text("Grüße")
+    provider.go()
     await expect(chat.status).to_have_text("Answer complete")
     assert await chat.text() == text
     await expect(chat.connection).to_have_text("Live")
@@ -438,16 +493,17 @@ async def test_a_page_that_is_not_allowed_cannot_frame_it(
 
 CROSS_ORIGIN = """
 async ([app, content, options]) => {
-  const seen = {statuses: [], headers: {}};
+  const seen = {statuses: [], headers: null};
+  window.statuses = seen.statuses;
   try {
     const { createStream } = await import(app + "/use-stream.js");
     const fetchIt = async (...request) => {
       const response = await fetch(...request);
-      for (const name of ["X-Turn-Id", "X-Chat-Id", "X-Message-Id", "X-Stream-Version"])
-        seen.headers[name] = response.headers.get(name);
+      const names = ["X-Turn-Id", "X-Chat-Id", "X-Message-Id", "X-Stream-Version"];
+      seen.headers ??= Object.fromEntries(names.map((name) => [name, response.headers.get(name)]));
       return response;
     };
-    const chat = createStream({ baseUrl: app, fetch: fetchIt, ...options });
+    const chat = window.chat = createStream({ baseUrl: app, fetch: fetchIt, ...options });
     chat.subscribe(() => seen.statuses.push(chat.getState().status));
     const reply = await chat.send(content);
     return {...seen, reply, mode: chat.getState().mode};
@@ -458,13 +514,29 @@ async ([app, content, options]) => {
 """
 
 
+async def ask_across(page: Page, url: str, **options: Any) -> None:
+    """Begin an answer that does not end by itself."""
+    asked = f"(given) => {{ window.answer = ({CROSS_ORIGIN.strip()})(given); }}"
+    await page.evaluate(asked, [url, script(tokens=-1, interval_ms=20), options])
+
+
+async def stopped_across(page: Page, app: App) -> dict[str, Any]:
+    """What came of it; its text is the stored one."""
+    await page.evaluate("chat.stop()")
+    found: dict[str, Any] = await page.evaluate("answer")
+    params = {"chat_id": found["headers"]["X-Chat-Id"]}
+    stored = app.http.get("/messages/", params=params).raise_for_status().json()["messages"]
+    text = fold(found["reply"]["content"])
+    assert text == words(len(text.split())) == fold(stored[-1]["content"]), found
+    return found
+
+
 async def test_the_hooks_core_works_from_an_allowed_page_of_another_origin(page: Page, app: App, sites: Sites) -> None:
     await page.goto(sites.friend)
-    options = {"headers": {"X-Session-Id": "me"}}
-    found = await page.evaluate(CROSS_ORIGIN, [app.url, script(tokens=20, interval_ms=20), options])
+    await ask_across(page, app.url, headers={"X-Session-Id": "me"})
+    await page.wait_for_function("statuses.filter((status) => status === 'streaming').length >= 5")
+    found = await stopped_across(page, app)
     assert found["mode"] == "stream", found
-    assert fold(found["reply"]["content"]) == words(20)
-    assert found["statuses"].count("streaming") >= 5
     assert found["headers"]["X-Turn-Id"] == found["reply"]["id"]
     assert all(found["headers"].values())
     # What the browser asked before, asked once more: it shows its preflights to nobody.
@@ -473,7 +545,7 @@ async def test_the_hooks_core_works_from_an_allowed_page_of_another_origin(page:
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type,idempotency-key,last-event-id,x-session-id",
     }
-    answer = httpx.options(f"{app.url}/stream/", headers=asked)
+    answer = app.http.options("/stream/", headers=asked)
     assert answer.is_success
     assert answer.headers["access-control-allow-origin"] == sites.friend
     allowed = {name.strip() for name in answer.headers["access-control-allow-headers"].lower().split(",")}
@@ -484,12 +556,11 @@ async def test_it_resumes_across_origins(page: Page, app: App, sites: Sites, pro
     provider.clear()
     async with Proxy(app.port) as proxy:
         await page.goto(sites.friend)
-        asked = f"given => {{ window.answer = ({CROSS_ORIGIN.strip()})(given); }}"
-        await page.evaluate(asked, [proxy.url, script(tokens=100, interval_ms=20), {}])
-        await provider.until(lambda seen: any(request["tokens_sent"] > 30 for request in seen))
+        await ask_across(page, proxy.url)
+        await page.wait_for_function("statuses.includes('streaming')")
         proxy.cut()
-        found = await page.evaluate("window.answer")
-        assert fold(found["reply"]["content"]) == words(100), found
+        await page.wait_for_function("statuses.slice(statuses.lastIndexOf('reconnecting')).length >= 5")
+        await stopped_across(page, app)
         assert any(one.method == "GET" and "last-event-id" in one.headers for one in proxy.streams())
     assert provider.completions() == 1
 

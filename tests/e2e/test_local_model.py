@@ -29,6 +29,7 @@ async def test_the_page(page: Page, app: App) -> None:
     await page.get_by_role("button", name="Settings of this chat").click()
     await page.get_by_role("spinbutton", name="Temperature").fill("0")
     await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
     await record(page)
     await chat.ask("Why is the sky blue?")
     await expect(chat.answers.locator(".figures:not(:empty)")).to_have_count(1, timeout=ANSWER_MS)
