@@ -1,6 +1,7 @@
 """The app as a process of its own, real HTTP: `python -m chat_app` on a free port with a test's settings."""
 
 import functools
+import itertools
 import os
 import signal
 import socket
@@ -27,20 +28,19 @@ def read_certificates_once() -> None:
     ssl.create_default_context = functools.cache(ssl.create_default_context)
 
 
-def free_port() -> int:
-    """One that this process gave nobody before: of two servers with the same each would get half of the connections.
+# Below those that the system gives to connections; each process of tests begins somewhere else.
+PORTS = range(20_000, 32_000)
+_numbers = itertools.count(os.getpid() * 997)
 
-    Below those that the system gives to connections, and apart from those of the other processes that run tests.
-    """
-    for port in _ports:
+
+def free_port() -> int:
+    """One that this process gave nobody before: of two servers with the same each would get half of the connections."""
+    for _ in PORTS:
+        port = PORTS[next(_numbers) % len(PORTS)]
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
     raise AssertionError("no port is free")
-
-
-_process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_ports = iter(range(20_000 + 4_000 * _process, 24_000 + 4_000 * _process))
 
 
 class Process(Protocol):
