@@ -627,9 +627,8 @@ class Connection:
             case "DELETE", ["_requests"]:
                 exchanges.clear()
                 return json_response(200, b"[]")
-            case "POST", ["_go"] if exchanges:
-                [*_, newest] = exchanges.values()
-                newest.go.release()
+            case "POST", ["_go"] if asked := [one for one in exchanges.values() if one.method == "POST"]:
+                asked[-1].go.release()
                 return json_response(200, b"{}")
             case "GET", ["_stamps", name] if name in exchanges:
                 return json_response(200, dumps(exchanges[name].stamps).encode())

@@ -24,10 +24,12 @@ RECORD = """
 """
 NEWEST_ANSWER = "article[aria-label='Assistant said']"
 
-CLOSE_ALL = """
+CLOSE_DIALOGS = "document.querySelectorAll('dialog[open]').forEach((dialog) => dialog.close())"
+# One may come late, and none goes by itself.
+CLOSE_TOASTS = """
 () => {
-  document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close());
   document.querySelectorAll("[data-close-button]").forEach((button) => button.click());
+  return !document.querySelector("[data-sonner-toast]");
 }
 """
 
@@ -72,12 +74,12 @@ class ChatPage:
         return self
 
     async def _begin_anew(self) -> None:
-        await self.page.evaluate(CLOSE_ALL)
+        await self.page.evaluate(CLOSE_DIALOGS)
         await self.page.get_by_role("link", name="New chat").first.click()
         await expect(self.page).to_have_url(self.app.url + "/")
         await self.box.fill("")
         await expect(self.page.get_by_role("article")).to_have_count(0)
-        await expect(self.toasts).to_have_count(0)
+        await self.page.wait_for_function(CLOSE_TOASTS)
 
     async def ask(self, content: str = "", **keys: Any) -> None:
         # While an answer grows the box sends nothing.
@@ -116,6 +118,11 @@ class ChatPage:
         reply = self.app.http.get("/messages/", params=params).raise_for_status()
         messages: list[dict[str, Any]] = reply.json()["messages"]
         return messages
+
+    async def saved(self, text: str) -> None:
+        """Until this part of the newest answer is in the database."""
+        while text not in (await self.stored())[-1]["content"]:
+            await self.page.wait_for_timeout(50)
 
     async def text(self, nth: int = -1) -> str:
         """The text of an answer as it is on the page, white space folded."""

@@ -55,6 +55,12 @@ async def during_an_answer(chat: ChatPage | EmbedPage) -> None:
     await expect(chat.answers.locator(".prose")).to_contain_text("Section 2")
 
 
+async def end(chat: ChatPage | EmbedPage, state: State) -> None:
+    if state is during_an_answer:
+        await chat.stop.click()
+        await chat.ended()
+
+
 async def failed_in_a_frame(chat: EmbedPage) -> None:
     await chat.ask(status=500)
     await expect(chat.error).to_be_visible()
@@ -128,6 +134,7 @@ async def test_axe_finds_nothing(page: Page, app: App, axe: str, state: State) -
     await page.emulate_media(color_scheme="dark")
     await expect(page.locator("html")).to_have_class(re.compile(r"\bdark\b"))
     await nothing_found(page, axe)
+    await end(chat, state)
     await page.emulate_media(color_scheme="null", reduced_motion="null")
 
 
@@ -141,6 +148,7 @@ async def test_axe_finds_nothing_in_a_narrow_frame(
     chat = await EmbedPage(page).open(app.url, theme=theme)
     await state(chat)
     await nothing_found(page, axe)
+    await end(chat, state)
 
 
 async def nothing_found(page: Page, axe: str) -> None:

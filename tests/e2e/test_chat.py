@@ -8,6 +8,7 @@ from playwright.async_api import BrowserContext, Page, WebSocketRoute, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage, fold, record, recorded
+from tests.provider import MARKDOWN, words
 from tests.provider_client import Provider, script
 
 pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
@@ -21,16 +22,21 @@ BELOW = """() => new Promise((resolve) => {
   }).observe(area);
 })"""
 WORDS = " ".join(f"tok{n}" for n in range(40))
+# Tokens of the double's Markdown: six sections, and the next one's number.
+UP_TO_SECTION_7 = 6 * len(words(MARKDOWN)) + 3
 
 
 @pytest.mark.new_profile
-async def test_an_answer_grows_and_stays(page: Page, app: App) -> None:
+async def test_an_answer_grows_and_stays(page: Page, app: App, provider: Provider) -> None:
     chat = await ChatPage(page, app).open()
-    await record(page)
-    await chat.ask(tokens=40, interval_ms=30)
+    steps = [1, 10, 20, 30]
+    await chat.ask(tokens=40, hold=steps)
+    for tokens in steps:
+        # There is no more yet.
+        await expect(chat.answers.locator(".prose")).to_have_text(" ".join(WORDS.split()[:tokens]))
+        provider.go()
     await expect(chat.answers).to_have_count(1)
     await chat.ended()
-    assert len(await recorded(page)) >= 5
     assert await chat.text() == WORDS
     assert fold((await chat.stored())[-1]["content"]) == WORDS
     await page.reload()
@@ -66,13 +72,19 @@ async def test_the_context_goes_along(page: Page, app: App, provider: Provider) 
     assert asked[-1]["body"]["messages"][1]["content"] == "First question"
 
 
-async def test_it_says_that_the_assistant_is_typing_until_the_first_token(page: Page, app: App) -> None:
+async def test_it_says_that_the_assistant_is_typing_until_the_first_token(
+    page: Page, app: App, provider: Provider
+) -> None:
     chat = await ChatPage(page, app).open()
-    await chat.ask(tokens=3, first_ms=1500)
+    provider.clear()
+    await chat.ask(tokens=3, hold=[0, 1])
     await expect(chat.answers.get_by_text("Assistant is typing")).to_be_visible()
     await expect(page.get_by_role("status").filter(has_text="Assistant is typing")).to_have_count(1)
-    await expect(chat.answers.locator(".prose")).to_contain_text("tok0")
+    await provider.until(bool)
+    provider.go()
+    await expect(chat.answers.locator(".prose")).to_have_text("tok0")
     await expect(chat.answers.get_by_text("Assistant is typing")).to_have_count(0)
+    provider.go()
     await expect(page.get_by_role("status").filter(has_text="Answer complete")).to_have_count(1)
 
 
@@ -94,6 +106,7 @@ async def test_stop_before_the_first_token(page: Page, app: App, provider: Provi
     provider.clear()
     chat = await ChatPage(page, app).open()
     await chat.ask(tokens=5, first_ms=30_000)
+    await provider.until(bool)
     await chat.stop.click()
     await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
     await provider.until(lambda seen: any(request["closed_by_client"] for request in seen))
@@ -195,17 +208,22 @@ async def test_the_draft_survives_a_reload(page: Page, app: App) -> None:
     await expect(chat.box).to_have_value("half a thought")
 
 
-async def test_the_growing_answer_stays_in_view_until_the_reader_scrolls_up(page: Page, app: App) -> None:
+async def test_the_growing_answer_stays_in_view_until_the_reader_scrolls_up(
+    page: Page, app: App, provider: Provider
+) -> None:
     chat = await ChatPage(page, app).open()
-    await chat.ask(tokens=-1, burst=1_000, interval_ms=5, markdown=True)
-    await expect(chat.answers.locator(".prose")).to_contain_text("Section 6")
+    await chat.ask(tokens=-1, burst=1_000, interval_ms=5, markdown=True, hold=[UP_TO_SECTION_7])
+    await expect(chat.answers.locator(".prose")).to_contain_text("Section 7:")
     assert await page.evaluate(BELOW) < 60
+    top = "() => document.querySelector('.scroll-area').scrollTop"
+    held = await page.evaluate(top) - 900
     await page.mouse.move(700, 400)
     await page.mouse.wheel(0, -900)
+    # Nobody else hears how far the wheel has got.
+    await page.wait_for_function(f"(held) => ({top})() === held", arg=held)
     jump = page.get_by_role("button", name="Jump to latest")
     await expect(jump).to_be_visible()
-    top = "() => document.querySelector('.scroll-area').scrollTop"
-    held = await page.evaluate(top)
+    provider.go()
     await expect(chat.answers.locator(".prose")).to_contain_text("Section 10")
     assert await page.evaluate(top) == held
     await jump.click()
@@ -213,6 +231,7 @@ async def test_the_growing_answer_stays_in_view_until_the_reader_scrolls_up(page
     await expect(chat.answers.locator(".prose")).to_contain_text("Section 13")
     assert await page.evaluate(BELOW) < 60
     await chat.stop.click()
+    await chat.ended()
 
 
 async def test_an_unknown_chat_is_explained(page: Page, app: App) -> None:
@@ -283,6 +302,8 @@ async def test_saved_text_stays_until_the_live_one_comes(page: Page, app: App) -
     app.http.patch(f"/chats/{await chat.chat_id()}", json={"title": "Read"}).raise_for_status()
     await expect(chat.chats.get_by_text("Read")).to_be_visible()
     assert "tok20" in await chat.text()
+    reply = (await chat.stored())[-1]["id"]
+    app.http.post(f"/messages/{reply}/stop").raise_for_status()
 
 
 @pytest.mark.new_profile

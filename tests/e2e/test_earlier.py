@@ -12,15 +12,30 @@ from tests.e2e.chat import ChatPage, import_chat
 
 pytestmark = pytest.mark.anyio
 
-# Scrolls, and says at once what then stands first in view and where: before anything that is asked for can have come.
-SCROLL = """(top) => {
+# Scrolls, and says what then stands first in view and where, as it was before anything that is asked for can have come.
+# The page, whose listener is older, has noted that scroll by then.
+SCROLL = """(top) => new Promise((resolve) => {
   const area = document.querySelector(".scroll-area");
+  const before = area.scrollTop;
   area.scrollTop = top;
   const edge = area.getBoundingClientRect().top;
   const first = [...document.querySelectorAll("article")].find((one) => one.getBoundingClientRect().top >= edge);
-  return { id: first.id, top: first.getBoundingClientRect().top };
+  const seen = { id: first.id, top: first.getBoundingClientRect().top };
+  if (area.scrollTop === before) resolve(seen);
+  else area.addEventListener("scroll", () => resolve(seen), { once: true });
+})"""
+# As it is painted: the page's own observer, which is older, has done its work for this frame by then.
+TOP = """(id) => new Promise((resolve) => {
+  new ResizeObserver((_, observer) => {
+    observer.disconnect();
+    resolve(document.getElementById(id)?.getBoundingClientRect().top);
+  }).observe(document.querySelector(".scroll-area"));
+})"""
+MARK = """(id) => {
+  Element.prototype.beforeTheLoss = false;
+  document.getElementById(id).beforeTheLoss = true;
 }"""
-TOP = "(id) => document.getElementById(id).getBoundingClientRect().top"
+BUILT_ANEW = "(id) => document.getElementById(id)?.beforeTheLoss === false"
 
 
 async def expect_in_place(page: Page, seen: dict[str, Any]) -> None:
@@ -177,10 +192,13 @@ async def test_after_a_lost_connection_one_reads_on_where_one_was(
         await page.evaluate(SCROLL, 0)
         await expect(page.get_by_role("article")).to_have_count(count)
     seen = await page.evaluate(SCROLL, 3000)
+    await page.evaluate(MARK, seen["id"])
     await context.set_offline(True)
     await expect(page.locator("[data-connection=reconnecting]")).to_be_visible()
     await context.set_offline(False)
     await expect(page.locator("[data-connection=live]")).to_be_visible()
+    # Only then the newest messages come, without this one, and it after them.
+    await page.wait_for_function(BUILT_ANEW, arg=seen["id"])
     await expect(message(page, seen["id"])).to_be_in_viewport()
     await expect_in_place(page, seen)
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, WebSocketRoute, expect
 
 from tests.app import App
-from tests.e2e.chat import ChatPage, fold
+from tests.e2e.chat import NEWEST_ANSWER, ChatPage, fold, record
 from tests.provider_client import Provider
 
 pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
@@ -120,9 +120,12 @@ async def test_copy_gives_the_text_as_it_was_written(context: BrowserContext, pa
     chat = await ChatPage(page, app).open()
     await chat.ask(text="**bold** and `code`\n\n- a list")
     answer = await chat.ended()
+    said = f"{NEWEST_ANSWER} [role=status]"
+    await record(page, said)
     await answer.get_by_role("button", name="Copy message").click()
+    # Said for a moment only.
+    await page.wait_for_function("(said) => window.recorded[said].at(1) === 'Copied'", arg=said)
     assert await page.evaluate("navigator.clipboard.readText()") == "**bold** and `code`\n\n- a list"
-    await expect(answer.get_by_role("status")).to_have_text("Copied")
 
 
 async def test_thumbs_are_kept(page: Page, app: App) -> None:
