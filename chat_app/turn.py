@@ -30,15 +30,14 @@ class Turn:
     def batches(self, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
         """All that is newer than the number `after` at once, then what comes, in lists; a slow reader gets longer ones.
 
+        The place in the log is taken now: whoever asks for a turn that has ended gets its text in one piece.
         After `idle` seconds of silence comes an empty list.
         """
         return self._follow(after, idle)
 
-    async def events(self, after: int = 0) -> AsyncIterator[Event]:
+    def events(self, after: int = 0) -> AsyncIterator[Event]:
         """The same, one by one; the last is always an `Ended`, unless that was not newer either."""
-        async for batch in self.batches(after):
-            for event in batch:
-                yield event
+        return _one_by_one(self.batches(after))
 
     async def end(self) -> Ended:
         """Wait for the end."""
@@ -46,6 +45,12 @@ class Turn:
             if isinstance(event, Ended):
                 return event
         raise AssertionError("a log always ends with Ended")
+
+
+async def _one_by_one(batches: AsyncIterator[list[Event]]) -> AsyncIterator[Event]:
+    async for batch in batches:
+        for event in batch:
+            yield event
 
 
 def stored_turn(user: Message, reply: Message) -> Turn:

@@ -86,7 +86,7 @@ async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 10) ->
     return found
 
 
-async def ended(client: httpx.AsyncClient, chat_id: str) -> dict[str, Any]:
+async def ended_answer(client: httpx.AsyncClient, chat_id: str) -> dict[str, Any]:
     """The last answer of a chat, once it has ended."""
 
     async def last() -> Any:
@@ -307,7 +307,7 @@ async def test_a_reader_that_leaves_stops_nothing(client: httpx.AsyncClient, pro
         await stream.next()
         await stream.next()
         chat_id = stream.chat_id
-    answer = await ended(client, chat_id)
+    answer = await ended_answer(client, chat_id)
     assert (answer["status"], answer["content"]) == ("complete", numbered(100))
     [request] = await provider.until(lambda seen: seen[0]["finished"] or seen[0]["closed_by_client"])
     assert request["closed_by_client"] is None
@@ -329,7 +329,7 @@ async def test_one_who_waits_for_the_whole_reply_and_leaves_stops_nothing(
     # Time for the server to notice.
     await client.get("/chats/")
     provider.go()
-    answer = await ended(client, chat_id)
+    answer = await ended_answer(client, chat_id)
     assert (answer["status"], answer["content"]) == ("complete", numbered(20))
 
 
@@ -459,9 +459,9 @@ async def test_two_turns_at_the_same_moment_are_one(client: httpx.AsyncClient) -
     chat_id = (await client.post("/chats/", json={})).json()["id"]
     body = {"content": script(**ENDLESS), "chat_id": chat_id}
     asked = [asyncio.create_task(client.post("/messages/", json=body)) for _ in range(8)]
-    ended = [await response for response in islice(asyncio.as_completed(asked), 7)]
+    refused = [await response for response in islice(asyncio.as_completed(asked), 7)]
     # All but the one that is being answered.
-    [turn_id] = {error_of(response, 409, "turn_running")["turn_id"] for response in ended}
+    [turn_id] = {error_of(response, 409, "turn_running")["turn_id"] for response in refused}
     await stop(client, turn_id)
     assert sorted([(await response).status_code for response in asked]) == [200] + [409] * 7
     assert len(await history(client, chat_id)) == 2

@@ -71,8 +71,9 @@ SILENCES = [
     Case("silent from the start", {"headers_ms": 60_000}, "", SILENT, 504),
     Case("silent before the first token", {"first_ms": 60_000}, "", SILENT, 504),
 ]
-# One token: between two of them a busy machine is silent too.
-SILENCE_IN_MID_ANSWER = Case("silent in mid-answer", {"tokens": 8, "stall_after": 1}, numbered(1), SILENT, 504)
+# In one write: between two of them a busy machine is silent too.
+MID_ANSWER = {"pieces": [numbered(4), "more"], "stall_after": 1}
+SILENCE_IN_MID_ANSWER = Case("silent in mid-answer", MID_ANSWER, numbered(4), SILENT, 504)
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ async def test_the_child_does_not_outlive_the_app(lock: Path, number: signal.Sig
         pid = child_pid(lock)
         assert alive(pid)
         process.send_signal(number)
-        await until(lambda: not alive(pid))
+        await until(lambda: not alive(pid), seconds=5)
 
 
 async def test_two_processes_share_one_child_and_the_second_takes_over(lock: Path) -> None:

@@ -147,7 +147,7 @@ async def test_separators_and_big_chunks_arrive_raw_and_whole(provider: Provider
     assert "x" * 300_000 in data
 
 
-async def test_a_closing_client_is_recorded_at_once(client: openai.AsyncOpenAI, provider: Provider) -> None:
+async def test_a_client_that_closes_in_a_silence_is_recorded(client: openai.AsyncOpenAI, provider: Provider) -> None:
     stream = await client.chat.completions.create(**ask(tokens=-1, interval_ms=0, stall_after=3), stream=True)
     await provider.until(lambda seen: seen[0]["tokens_sent"] == 3)
     await stream.close()

@@ -86,7 +86,7 @@ def turn_headers(turn: Turn) -> dict[str, str]:
 
 
 def _event_stream(turn: Turn, *, after: int, ids: bool, include: str) -> EventStream:
-    # Before the first send, which may take its time: whoever looks up a short answer after its end gets it in one go.
+    # Before the first send, which may take its time.
     batches = turn.batches(max(after, 0), idle=PING_S)
     body = _blocks(turn, batches, from_start=after < 0, ids=ids, reasoning="reasoning" in include.split(","))
     return StreamingResponse(body, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS | turn_headers(turn))

@@ -116,10 +116,12 @@ async def _give(socket: WebSocket, turn: Turn, after: int) -> None:
 
 async def _follow(socket: WebSocket, turn: Turn, after: int) -> None:
     names = {"turn_id": turn.id, "chat_id": turn.chat_id}
+    # Before the first send, which may take its time.
+    events = turn.events(max(after, 0))
     if after < 0:
         await _send(socket, sse.user_object(turn.user.content) | {"seq": 0} | names)
     sent = 0
-    async for event in turn.events(max(after, 0)):
+    async for event in events:
         if isinstance(event, Delta) and event.kind == "reasoning":
             continue
         await _send(socket, sse.event_object(event) | {"seq": event.seq} | names)

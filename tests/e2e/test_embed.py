@@ -133,11 +133,12 @@ async def test_an_answer_grows_and_stays_without_a_websocket(page: Page, app: Ap
     await expect(chat.connection).to_have_text("Live")
     text = await chat.text()
     assert text == words(len(text.split())) == fold((await chat.stored())[-1]["content"])
-    await chat.ask(tokens=3)
+    await chat.ask(tokens=40)
     await expect(chat.answers).to_have_count(2)
-    await expect(chat.answers.nth(1).locator(".prose")).to_have_text(words(3))
+    await expect(chat.answers.nth(1).locator(".prose")).to_have_text(words(40))
     await expect(chat.status).to_have_text("Answer complete")
     assert len(await chat.stored()) == 4
+    assert await chat.text() == fold((await chat.stored())[-1]["content"])
     await expect(chat.log.get_by_role("article")).to_have_count(4)
     assert sockets == []
 
@@ -399,7 +400,7 @@ async def test_it_goes_on_after_the_connection_was_cut(page: Page, app: App, pro
     provider.clear()
     chat = await opened(page, proxy.url)
     await chat.ask(tokens=-1, interval_ms=20)
-    await expect(chat.answers.locator(".prose")).to_contain_text("tok10")
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok20")
     proxy.cut()
     await proxy.until(lambda streams: len(streams) == 2)
     await more_shown(chat)
@@ -414,7 +415,7 @@ async def test_it_goes_on_after_the_connection_was_cut(page: Page, app: App, pro
     await expect(chat.status).to_have_text("Answer ended")
     text = await chat.text()
     assert text == words(len(text.split())) == fold((await chat.stored())[-1]["content"])
-    assert held.startswith(words(30)) and text.startswith(held)
+    assert held.startswith(words(40)) and text.startswith(held)
     assert provider.completions() == 1
     first, *others = proxy.streams()
     assert first.method == "POST" and len(others) >= 2

@@ -15,6 +15,10 @@ from tests.provider_client import Provider
 pytestmark = pytest.mark.anyio
 
 
+def words(count: int) -> str:
+    return " ".join(f"tok{number}" for number in range(count))
+
+
 @pytest.fixture(scope="module")
 def app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     folder = tmp_path_factory.mktemp("whole")
@@ -26,7 +30,7 @@ async def test_the_reply_comes_whole(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
     await record(page)
     await chat.ask(tokens=30, interval_ms=30)
-    assert await came_whole(chat) == " ".join(f"tok{number}" for number in range(30))
+    assert await came_whole(chat) == words(30)
 
 
 async def test_a_reload_in_mid_answer_shows_no_part_of_it(page: Page, app: App) -> None:
@@ -36,13 +40,15 @@ async def test_a_reload_in_mid_answer_shows_no_part_of_it(page: Page, app: App) 
     await chat.saved("tok20 ")
     await page.reload()
     await chat.stop.click()
-    assert (await came_whole(chat)).startswith("tok0 tok1")
+    assert (await came_whole(chat)).startswith(words(20))
 
 
 async def came_whole(chat: ChatPage) -> str:
     """The text of the answer, which nobody has seen a part of."""
     await chat.ended()
+    await expect(chat.answers.locator(".figures:not(:empty)")).to_have_count(1)
     text = fold((await chat.stored())[-1]["content"])
+    assert text == words(len(text.split()))
     steps = [fold(step) for step in await recorded(chat.page)]
     assert steps[0] == "Assistant is typing"
     assert all(step.startswith(text) for step in steps[1:])
@@ -64,7 +70,7 @@ async def test_the_embedded_chat_takes_whole_replies(page: Page, app: App, provi
     await chat.ask(tokens=20, interval_ms=5)
     await expect(chat.connection).to_have_text(re.compile("Whole replies.*turned off"))
     await expect(chat.status).to_have_text("Answer complete")
-    assert await chat.text() == " ".join(f"tok{n}" for n in range(20))
+    assert await chat.text() == words(20)
     assert (await recorded(page))[0] == "Assistant is typing"
     await chat.ask(status=500)
     await expect(chat.error).to_contain_text("has a problem")
