@@ -8,7 +8,7 @@ PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
 # pip does the same.
 INSTALL = $(PY) -m uv pip install --quiet --python $(PY) $(1) 2>/dev/null || $(PIP) $(1)
 
-.PHONY: run build dev model test chromium lint bench soak screenshots clean
+.PHONY: run build dev model test test-all chromium lint bench soak screenshots clean
 
 run: $(VENV)/app $(VENV)/weights
 	@$(PY) -m chat_app
@@ -19,9 +19,11 @@ build: $(VENV)/app
 dev: $(VENV)/app $(VENV)/weights
 	@$(PY) -m chat_app dev
 
-test: build $(VENV)/tests $(VENV)/weights chromium
+# What a developer waits for; `test-all` has the slow ones too.
+test: MARKED = -m "not slow"
+test test-all: build $(VENV)/tests $(VENV)/weights chromium
 	@$(PY) -m tests.chromium
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(MARKED)
 
 # Beside all that comes before the tests, where make may do so (`make --jobs 3 test`): it needs none of it.
 chromium:

@@ -22,7 +22,7 @@ from tests.provider_client import Provider, script
 from tests.sse_client import streaming, value
 from tests.ws_client import Socket
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 READERS = 50
 SCRIPTS: list[dict[str, Any]] = [

@@ -23,6 +23,7 @@ COMPONENTS = SPEC["components"]
 
 
 # It computes for half a minute, longer where other tests do the same.
+@pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_the_api_is_what_its_openapi_says(tmp_path: Path, figure: Callable[[object], None]) -> None:
     figure(f"schemathesis: seed {SEED}")

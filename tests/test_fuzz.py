@@ -14,7 +14,7 @@ from tests import odd
 from tests.forked import Api
 from tests.fuzz import fuzz
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SEED = 20_260_131
 COUNT = 1_500

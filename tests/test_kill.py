@@ -114,6 +114,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.slow
 async def test_killed_at_any_moment_nothing_that_was_saved_is_lost(
     folder: Path, figure: Callable[[object], None]
 ) -> None:
