@@ -49,6 +49,16 @@ class InvalidRequest(ChatError):
     status = 422
 
 
+class KeyReused(InvalidRequest):
+    """An idempotency key that began another turn than the one that is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used for another message. Send a new message under a new key; "
+            "a message that is sent again keeps its key, its content and its chat_id."
+        )
+
+
 class NotFound(ChatError):
     """A chat, message or turn that does not exist."""
 

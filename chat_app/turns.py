@@ -16,6 +16,7 @@ from chat_app.errors import (
     ChatError,
     InternalError,
     InvalidRequest,
+    KeyReused,
     NotFound,
     ProviderSilent,
     ShuttingDown,
@@ -83,6 +84,7 @@ class Turns:
         Raises:
             ShuttingDown: the server is about to end.
             InvalidRequest: the content is empty, too long, or holds what cannot be stored.
+            KeyReused: the key began a turn with other content, in another chat, or of another question.
             NotFound: there is no such chat, or no such question in it.
             TurnRunning: the chat has a running turn.
         """
@@ -90,9 +92,14 @@ class Turns:
             raise ShuttingDown
         self._check(content)
         if key is not None and (known := await self._store.message_by_key(key)):
-            return await self.find(known.id)
-        begin = partial(self._store.begin_turn, content, chat_id, key, edit_of, settings)
-        return await self._shielded(self._begin(begin))
+            turn = await self.find(known.id)
+        else:
+            begin = partial(self._store.begin_turn, content, chat_id, key, edit_of, settings)
+            turn = await self._shielded(self._begin(begin))
+        # Also after a beginning: another request may have used the key at the same moment.
+        if key is not None and not await self._asks_for(turn, content, chat_id, edit_of):
+            raise KeyReused
+        return turn
 
     async def again(self, reply_id: str, *, go_on: bool = False) -> Turn:
         """Answer a question once more: a new version of the reply, from the start, or going on where the old one ended.
@@ -197,6 +204,16 @@ class Turns:
             )
         if "\0" in content or any("\ud800" <= char <= "\udfff" for char in content):
             raise InvalidRequest("The message holds characters that are no text (NUL or half a surrogate pair).")
+
+    async def _asks_for(self, turn: Turn, content: str, chat_id: str | None, edit_of: str | None) -> bool:
+        """Whether a request with these values could have begun the turn. What it began stands for it: no request is
+        stored, so a `chat_id` that a first message was sent without may be named when it is sent again."""
+        if content != turn.user.content or chat_id not in (None, turn.chat_id):
+            return False
+        if edit_of is not None:
+            edited = await self._store.message(edit_of)
+            return edited is not None and (edited.chat_id, edited.parent_id) == (turn.chat_id, turn.user.parent_id)
+        return chat_id is not None or turn.user.parent_id is None
 
     async def _shielded(self, begin: Coroutine[Any, Any, str]) -> Turn:
         # A task of its own: a caller that is cancelled meanwhile must not leave saved messages that nobody answers.

@@ -433,6 +433,44 @@ async def test_a_key_that_comes_many_times_at_once(client: httpx.AsyncClient, pr
     assert len(provider.requests()) == 1
 
 
+@pytest.mark.parametrize("path", ["/stream/", "/messages/"])
+async def test_a_key_with_another_body_is_422(path: str, client: httpx.AsyncClient, provider: Provider) -> None:
+    content, key = script(tokens=1), {"Idempotency-Key": f"reused at {path}"}
+    first = await ask(client, content, **key)
+    elsewhere = await ask(client, content)
+    others: list[dict[str, Any]] = [
+        {"content": "Another"},
+        {"content": content + " "},
+        {"content": content, "chat_id": elsewhere["chat_id"]},
+        {"content": content, "chat_id": "no chat at all"},
+        {"content": "Another", "chat_id": first["chat_id"]},
+    ]
+    for body in others:
+        error = error_of(await client.post(path, json=body, headers=key), 422, "invalid_request")
+        assert "another message" in error["message"]
+    assert len(provider.requests()) == 2
+    for body in ({"content": content}, {"content": content, "chat_id": first["chat_id"]}):
+        again = await client.post(path, json=body, headers=key)
+        assert (again.status_code, again.headers["x-turn-id"]) == (200, first["id"])
+
+
+async def test_a_key_of_a_later_message_names_its_chat(client: httpx.AsyncClient) -> None:
+    """Sent again without its `chat_id`, the message would begin a new chat."""
+    content, key = script(tokens=1), {"Idempotency-Key": "of a later message"}
+    chat_id = (await ask(client, content))["chat_id"]
+    later = await ask(client, content, chat_id, **key)
+    assert (await ask(client, content, chat_id, **key))["id"] == later["id"]
+    error_of(await client.post("/messages/", json={"content": content}, headers=key), 422, "invalid_request")
+
+
+async def test_a_key_with_two_bodies_at_once_is_one_turn_and_422(client: httpx.AsyncClient, provider: Provider) -> None:
+    bodies = [{"content": script(tokens=tokens)} for tokens in (1, 2)] * 4
+    key = {"Idempotency-Key": "two bodies at once"}
+    responses = await asyncio.gather(*(client.post("/messages/", json=body, headers=key) for body in bodies))
+    assert sorted(response.status_code for response in responses) == [200] * 4 + [422] * 4
+    assert len(provider.requests()) == 1
+
+
 @pytest.mark.parametrize("key", ["", "x" * 201])
 @pytest.mark.parametrize("path", ["/stream/", "/messages/"])
 async def test_a_key_that_is_empty_or_too_long(path: str, key: str, client: httpx.AsyncClient) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chat_app.errors import InternalError, InvalidRequest, NotFound, ProviderBusy, TurnRunning
+from chat_app.errors import InternalError, InvalidRequest, KeyReused, NotFound, ProviderBusy, TurnRunning
 from chat_app.log import Delta, Ended, Event, MemoryLog
 from chat_app.models import Message, Status
 from chat_app.reply import ChatMessage, Piece
@@ -1252,3 +1252,28 @@ async def test_next_gives_the_turns_of_a_chat_one_after_the_other(turns: Turns, 
         seen.append(turn.id)
         last = turn.id
     assert seen == [one.id, two.id]
+
+
+# Keys
+
+
+async def test_a_key_is_of_one_question(turns: Turns, reply: ScriptedReply) -> None:
+    for _ in range(3):
+        reply.enqueue("answer")
+    first = await turns.start("hello", key="k")
+    await first.end()
+    assert (await turns.start("hello", first.chat_id, key="k")).id == first.id
+    edited = await turns.start("edited", key="e", edit_of=first.user.id)
+    await edited.end()
+    assert (await turns.start("edited", key="e", edit_of=first.user.id)).id == edited.id
+    later = await turns.start("later", edited.chat_id, key="l")
+    await later.end()
+    for content, chat_id, key, edit_of in [
+        ("other", None, "k", None),
+        ("hello", "another chat", "k", None),
+        ("edited", None, "e", later.user.id),
+        ("edited", None, "e", "no question"),
+        ("later", None, "l", None),
+    ]:
+        with pytest.raises(KeyReused):
+            await turns.start(content, chat_id, key=key, edit_of=edit_of)

@@ -20,7 +20,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=200,
-        description="The same key gives the same turn, never a second one.",
+        description="The same key gives the same turn, never a second one; with another body it is refused (422).",
     ),
 ]
 
