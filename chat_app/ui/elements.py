@@ -17,6 +17,7 @@ ANSWER = rx.asset("answer.jsx", shared=True).importable_path
 PAGE = rx.asset("page.jsx", shared=True).importable_path
 SCROLLER = rx.asset("scroller.jsx", shared=True).importable_path
 FIELDS = rx.asset("fields.jsx", shared=True).importable_path
+BOUNDARY = rx.asset("boundary.jsx", shared=True).importable_path
 # What answer.jsx and stream_chat.jsx import.
 for _file in ["markdown.jsx", "code.jsx", "colours.js", "highlighter.js"]:
     rx.asset(_file, shared=True)
@@ -54,6 +55,17 @@ class CopyText(rx.Component):
 
     message_id: rx.Var[str]
     stored: rx.Var[str]
+
+
+class Boundary(rx.Component):
+    """Where its children cannot be drawn, it shows `sentence` and `text` in their place, and a button to try again."""
+
+    library = BOUNDARY
+    tag = "Boundary"
+    lib_dependencies: list[str] = ["react-error-boundary@6.1.6"]
+
+    sentence: rx.Var[str]
+    text: rx.Var[str]
 
 
 class Moment(rx.Component):

@@ -2,6 +2,7 @@
 import { memo, useEffect, useReducer, useRef, useState } from "react";
 import remend from "remend";
 import { Block, Streamdown, defaultComponents, detectTextDirection, parseMarkdownIntoBlocks } from "streamdown";
+import { Boundary } from "./boundary.jsx";
 import { Code, NestedCode, fenced } from "./code.jsx";
 
 // Maths and diagrams are large and rare: each is loaded when a text first has one.
@@ -117,7 +118,17 @@ function usePaced(text, growing) {
   return shown.text;
 }
 
-export function Markdown({ text: whole, growing }) {
+const UNSHOWN = "This answer could not be shown as usual. Here is its text.";
+
+export function Markdown({ text, growing }) {
+  return (
+    <Boundary sentence={UNSHOWN} text={text} anew={[growing]}>
+      <Formatted text={text} growing={growing} />
+    </Boundary>
+  );
+}
+
+function Formatted({ text: whole, growing }) {
   const text = usePaced(whole, growing);
   const plugins = usePlugins(text);
   if (growing && text === "") return <Typing />;

@@ -6,7 +6,7 @@ import reflex as rx
 
 from chat_app.chatfile import MAX_REMARK_CHARS
 from chat_app.models import Role, Status
-from chat_app.ui.elements import Answer, CopyText, InlineField, Moment
+from chat_app.ui.elements import Answer, Boundary, CopyText, InlineField, Moment
 from chat_app.ui.icons import icon
 from chat_app.ui.rows import Row
 from chat_app.ui.transcript import Transcript
@@ -47,10 +47,14 @@ def message(
     """`rating` and `remark` are undefined where there is none; `edited` and `remarked`: the form for it is open."""
     return rx.el.div(
         rest,
-        rx.cond(
-            row["role"] == Role.user,
-            rx.cond(edited, edit_form(row), question(row)),
-            answer(row, opinion(row, rating, remark, remarked), rx.cond(remarked, remark_form(row, rating, remark))),
+        Boundary.create(
+            rx.cond(
+                row["role"] == Role.user,
+                rx.cond(edited, edit_form(row), question(row)),
+                answer(row, opinion(row, rating, remark, remarked), rx.cond(remarked, remark_form(row, rating, remark))),
+            ),
+            sentence="This message could not be shown as usual. Here is its text.",
+            text=row["content"],
         ),
         class_name="message",
     )

@@ -2,6 +2,7 @@
 import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useStream } from "$/public/use-stream.js";
 import "./stream_chat.css";
+import { Boundary } from "$/public/external/chat_app/ui/elements/boundary.jsx";
 import { Markdown } from "$/public/external/chat_app/ui/elements/markdown.jsx";
 
 const ANNOUNCED = {
@@ -24,6 +25,7 @@ const REASONS = {
   "not-a-stream": "Something between this page and the server does not let streams through.",
   buffered: "Something between this page and the server holds streams back.",
 };
+const UNSHOWN = "This message could not be shown as usual. Here is its text.";
 // As near to the end as rounding may leave it, in CSS pixels.
 const NEAR = 24;
 const SHOWN_MS = 8000;
@@ -60,9 +62,15 @@ export function StreamChat({
       ) : (
         <Transcript>
           {messages.map((message) => (
-            <Message key={message.id} message={message} onAgain={message === last && !busy ? again : undefined} />
+            <Boundary key={message.id} sentence={UNSHOWN} text={message.content}>
+              <Message message={message} onAgain={message === last && !busy ? again : undefined} />
+            </Boundary>
           ))}
-          {growing && <Message key={growing.id} message={growing} growing />}
+          {growing && (
+            <Boundary key={growing.id} sentence={UNSHOWN} text={growing.content}>
+              <Message message={growing} growing />
+            </Boundary>
+          )}
         </Transcript>
       )}
       <div className="dock">
