@@ -45,13 +45,14 @@ def message(
     rest: rx.RestProp,
 ) -> rx.Component:
     """`rating` and `remark` are undefined where there is none; `edited` and `remarked`: the form for it is open."""
+    form = rx.cond(remarked, remark_form(row, rating, remark))
     return rx.el.div(
         rest,
         Boundary.create(
             rx.cond(
                 row["role"] == Role.user,
                 rx.cond(edited, edit_form(row), question(row)),
-                answer(row, opinion(row, rating, remark, remarked), rx.cond(remarked, remark_form(row, rating, remark))),
+                answer(row, opinion(row, rating, remark, remarked), form),
             ),
             sentence="This message could not be shown as usual. Here is its text.",
             text=row["content"],
