@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from chat_app.errors import SettingsError
+from chat_app.origins import is_address, origin, site
 
 ROOT = Path(__file__).resolve().parent.parent
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -97,13 +97,22 @@ class Settings(BaseModel):
             raise ValueError("use package.module:function")
         return path
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _host_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        sites = {host: site(host) for host in hosts}
+        if no_names := [host for host, known in sites.items() if known is None or "*" in host]:
+            raise ValueError(f"{no_names[0]!r} is no host name; use for example chat.example.org")
+        return tuple(known.name for known in sites.values() if known)
+
     @field_validator("cors_allowed_origins")
     @classmethod
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in origins:
-            if not origin.startswith(("http://", "https://")) or "/" in origin.split("://", 1)[1]:
-                raise ValueError(f"{origin!r} is no origin; use for example https://example.org")
-        return origins
+        known = {text: origin(text) for text in origins}
+        if no_origins := [text for text, parsed in known.items() if parsed is None]:
+            raise ValueError(f"{no_origins[0]!r} is no origin; use for example https://example.org")
+        # As browsers send them: what compares them further in, letter by letter, finds them.
+        return tuple(map(str, known.values()))
 
     @property
     def embedded(self) -> bool:
@@ -120,7 +129,7 @@ class Settings(BaseModel):
     def origins(self) -> tuple[str, ...]:
         """Whose pages may use the app: our own (also from `make dev`, on another port than the API) and the allowed."""
         own = {self.url, f"http://localhost:{self.port}", f"http://127.0.0.1:{self.port}"}
-        return (*sorted(own), *self.cors_allowed_origins)
+        return (*sorted(str(origin(url) or url) for url in own), *self.cors_allowed_origins)
 
     def streams(self, session: str) -> bool:
         """Whether this session gets streaming: a stable hash of it against the share of FEATURE_STREAMING."""
@@ -129,15 +138,11 @@ class Settings(BaseModel):
 
     def knows_host(self, host: str) -> bool:
         """Whether a `Host` header is ours. Addresses in digits are: DNS rebinding needs a name."""
-        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-        name = name.strip("[]").lower()
-        if name == "localhost" or name in {known.lower() for known in (self.host, *self.allowed_hosts)}:
-            return True
-        try:
-            ip_address(name)
-        except ValueError:
+        asked, own = site(host), site(self.host)
+        if asked is None:
             return False
-        return True
+        ours = {"localhost", *self.allowed_hosts, own.name if own else ""}
+        return asked.name in ours or is_address(asked.name)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:

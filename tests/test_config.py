@@ -267,6 +267,36 @@ def test_origins_are_our_own_and_the_allowed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "origin"),
+    [
+        ("https://Example.org", "https://example.org"),
+        ("https://example.org:443/", "https://example.org"),
+        ("http://example.org:80", "http://example.org"),
+        ("http://example.org:443", "http://example.org:443"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("http://[0:0::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_an_allowed_origin_is_kept_as_browsers_write_it(value: str, origin: str) -> None:
+    assert load_settings({"CORS_ALLOWED_ORIGINS": value}).cors_allowed_origins == (origin,)
+    assert load_settings({"PORT": "80"}).origins == ("http://127.0.0.1", "http://localhost")
+
+
+@pytest.mark.parametrize("host", ["chat.example.org", "chat.example.org.", "CHAT.example.org:8443", "bücher.example"])
+def test_a_host_may_be_allowed_in_any_spelling(host: str) -> None:
+    settings = load_settings({"ALLOWED_HOSTS": host})
+    name = "xn--bcher-kva.example" if host.startswith("b") else "chat.example.org"
+    assert settings.allowed_hosts == (name,)
+    assert settings.knows_host(f"{name}.:443")
+
+
+@pytest.mark.parametrize("host", ["https://chat.example.org", "*", "*.example.org", "a b", "chat.example.org/rill"])
+def test_what_is_no_host_name_stops_the_start(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"ALLOWED_HOSTS.*is no host name"):
+        load_settings({"ALLOWED_HOSTS": host})
+
+
+@pytest.mark.parametrize(
     ("host", "url"),
     [
         ("127.0.0.1", "http://127.0.0.1:3000"),

@@ -2,6 +2,7 @@
 real browser from a page of another origin."""
 
 import json
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -153,6 +154,57 @@ async def test_the_page_under_another_of_its_names_is_let_in(client: httpx.Async
             assert (await client.get("/chats/", headers=headers)).is_success
             for path in SOCKETS:
                 assert await opens(app, path, host=host, Origin=f"{scheme}://{host}")
+
+
+SAME = [
+    ("chat.example", "http://chat.example:80"),
+    ("chat.example:80", "http://chat.example"),
+    ("chat.example:443", "https://chat.example"),
+    ("chat.example", "https://chat.example:443"),
+    ("chat.example:", "http://chat.example"),
+    ("Chat.Example", "https://chat.EXAMPLE"),
+    ("chat.example.", "http://chat.example"),
+    ("chat.example.:8080", "HTTP://chat.example:8080"),
+    ("[::1]:80", "http://[::1]"),
+    ("[::1]:443", "https://[0:0:0:0:0:0:0:1]"),
+    ("[FE80::1]", "http://[fe80::1]:80"),
+    ("192.168.7.7:443", "https://192.168.7.7"),
+]
+NOT_THE_SAME = [
+    ("chat.example:80", "https://chat.example"),
+    ("chat.example:443", "http://chat.example"),
+    ("chat.example", "http://chat.example:443"),
+    ("chat.example:8080", "http://chat.example"),
+    ("chat.example", "ftp://chat.example"),
+    ("chat.example", "http://chat.example:80@evil.example"),
+    ("chat.example", "http://chat.example:800000"),
+    ("chat.example", "http://chat.example.."),
+    ("[::1]", "http://[::2]"),
+    ("192.168.7.7", "http://192.168.7.70"),
+]
+
+
+async def test_spellings_of_a_host_are_one(friendly: httpx.AsyncClient, open_app: App) -> None:
+    for host, origin in SAME:
+        headers = {"Host": host, "Origin": origin}
+        assert (await friendly.get("/chats/", headers=headers)).is_success, headers
+        for path in SOCKETS:
+            assert await opens(open_app, path, host=host, Origin=origin), headers
+    for host, origin in NOT_THE_SAME:
+        refused(await friendly.get("/chats/", headers={"Host": host, "Origin": origin}))
+        for path in SOCKETS:
+            assert not await opens(open_app, path, host=host, Origin=origin)
+
+
+async def test_files_of_the_page_come_whatever_the_origin(client: httpx.AsyncClient) -> None:
+    """A proxy that hides the port would otherwise make a page that is dead and cannot say why."""
+    page = (await client.get("/")).text
+    scripts = set(re.findall(r"/assets/[^\"']+\.js", page))
+    assert scripts
+    for path in (*scripts, "/chat.css", "/use-stream.js", "/favicon.svg"):
+        assert (await client.get(path, headers={"Origin": FRIEND})).is_success
+        refused(await client.get(path, headers={"Host": "evil.example"}))
+        refused(await client.post(path, headers={"Origin": FRIEND}))
 
 
 # Hosts

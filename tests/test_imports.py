@@ -10,7 +10,7 @@ import pytest
 from chat_app.config import ROOT
 
 LAYERS = [
-    ["database", "errors", "models", "shutdown", "client"],
+    ["database", "errors", "models", "origins", "shutdown", "client"],
     ["chatfile", "config", "log", "reply", "search", "tree", "server"],
     ["store", "turn", "run"],
     ["saver"],
@@ -86,7 +86,7 @@ def test_imports_run_one_way(name: str) -> None:
     [
         ("errors", set()),
         ("models", set()),
-        ("config", {"errors"}),
+        ("config", {"errors", "origins"}),
         ("log", {"models"}),
         ("chatfile", {"errors", "models"}),
         ("search", {"models"}),

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat_app.config import Settings
 from chat_app.errors import BodyTooLarge, ChatError, ForeignRequest, shown
+from chat_app.origins import origin, site
 
 # A character is at most two `\\uXXXX` escapes in JSON.
 BYTES_PER_CHAR = 12
@@ -24,6 +25,9 @@ DISCARD_S = 2.0
 FETCHES = (
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; style-src 'self' 'unsafe-inline'"
 )
+# Files of the build, the same for all. A browser names the page's origin when it loads modules and fonts; were those
+# refused where a proxy hides the host, the page would be dead and could not say why.
+ASSETS = (".css", ".js", ".map", ".mjs", ".png", ".svg", ".ttf", ".woff", ".woff2")
 EXPOSED = "X-Stream-Version, X-Turn-Id, X-Chat-Id, X-Message-Id, Retry-After"
 
 
@@ -33,7 +37,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.settings = settings
-        self.origins = set(settings.origins)
+        self.origins = set(map(origin, settings.origins)) - {None}
         self.max_body = settings.max_message_chars * BYTES_PER_CHAR + BODY_ALLOWANCE
         framed_by = " ".join(["'self'", *settings.cors_allowed_origins])
         self.policy = f"frame-ancestors {framed_by}; {FETCHES}"
@@ -44,7 +48,10 @@ class Guard:
         headers = Headers(scope=scope)
         body = Body(headers, receive, self._limit(scope))
         try:
-            self._check(headers, body.limit)
+            self._check_host(headers)
+            if not _is_asset(scope):
+                self._check_origin(headers)
+            _check_length(headers, body.limit)
         except ChatError as error:
             return await _refuse(error, scope, receive, self._sending(send, body, None))
         if scope["type"] == "websocket":
@@ -55,29 +62,31 @@ class Guard:
         """How many bytes a body may have: an exported chat holds many messages."""
         return IMPORT_BYTES if scope["path"] == IMPORT_PATH else self.max_body
 
-    def _check(self, headers: Headers, limit: int) -> None:
+    def _check_host(self, headers: Headers) -> None:
         host = headers.get("host", "")
         if not self.settings.knows_host(host):
             raise ForeignRequest(
                 f"The host {shown(host)!r} is not served here. Add its name to ALLOWED_HOSTS to serve it."
             )
-        origin = headers.get("origin")
-        if origin and origin.partition("://")[2] != host and origin not in self.origins:
-            raise ForeignRequest(
-                f"Pages of {shown(origin)} may not use this app. Add it to CORS_ALLOWED_ORIGINS to allow it."
-            )
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > limit:
-            raise _too_large(limit)
 
-    def _sending(self, send: Send, body: "Body", origin: str | None) -> Send:
+    def _check_origin(self, headers: Headers) -> None:
+        page, host = headers.get("origin"), site(headers.get("host", ""))
+        if not page:
+            return
+        known = origin(page)
+        if known is None or host is None or not (known.is_of(host) or known in self.origins):
+            raise ForeignRequest(
+                f"Pages of {shown(page)} may not use this app. Add it to CORS_ALLOWED_ORIGINS to allow it."
+            )
+
+    def _sending(self, send: Send, body: "Body", from_page: str | None) -> Send:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "same-origin"
                 headers["Content-Security-Policy"] = self.policy
-                if origin in self.origins:
+                if from_page and origin(from_page) in self.origins:
                     headers["Access-Control-Expose-Headers"] = EXPOSED
                 await body.discard()
             await send(message)
@@ -118,6 +127,16 @@ class Body:
                 async with self._turn, asyncio.timeout(DISCARD_S):
                     while (await self._receive()).get("more_body"):
                         pass
+
+
+def _is_asset(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and scope["path"].endswith(ASSETS)
+
+
+def _check_length(headers: Headers, limit: int) -> None:
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        raise _too_large(limit)
 
 
 def _too_large(limit: int) -> BodyTooLarge:
