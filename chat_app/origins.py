@@ -30,7 +30,7 @@ class Origin(NamedTuple):
         return f"{self.scheme}://{name}" + (f":{self.port}" if self.port else "")
 
     def is_of(self, site: Site) -> bool:
-        """Whether a page from here has come from that host. A proxy may speak TLS for us, so the scheme is the page's."""
+        """Whether a page from here came from that host. The scheme is the page's: a proxy may speak TLS for us."""
         return (self.name, self.port) == (site.name, _unless_default(self.scheme, site.port))
 
 

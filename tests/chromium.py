@@ -51,7 +51,7 @@ def find() -> str | None:
 def install() -> None:
     """With apt-get where that works, else Playwright's own."""
     if apt_get_works():
-        install_with_apt_get()
+        install_with_apt_get("chromium")
     else:
         print("Installing Chromium with Playwright …", flush=True)
         _runs(sys.executable, "-m", "playwright", "install", "chromium")
@@ -61,10 +61,10 @@ def apt_get_works() -> bool:
     return shutil.which("apt-get") is not None and os.geteuid() == 0
 
 
-def install_with_apt_get() -> None:
-    print("Installing Chromium with apt-get …", flush=True)
+def install_with_apt_get(package: str) -> None:
+    print(f"Installing {package} with apt-get …", flush=True)
     if _runs("apt-get", "update", "-qq"):
-        _runs("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium")
+        _runs("apt-get", "install", "-y", "-qq", "--no-install-recommends", package)
 
 
 def _runs(*command: str) -> bool:
@@ -82,6 +82,6 @@ def require() -> str:
 if __name__ == "__main__":
     if sys.argv[1:] == ["early"]:
         if find() is None and apt_get_works():
-            install_with_apt_get()
+            install_with_apt_get("chromium")
     else:
         print(f"The tests use {require()}")
