@@ -1,4 +1,4 @@
-"""The database: its engine, its schema, and sessions to read and to write."""
+"""The database: its engine, and sessions to read and to write."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, Executable, event
+from sqlalchemy import Executable, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
+
+from chat_app import schema
 
 ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 SQLITE_BUSY_TIMEOUT_MS = 5_000
@@ -28,8 +28,8 @@ class Database:
 
     async def open(self) -> None:
         """Bring the schema up to date."""
-        async with self.engine.begin() as connection:
-            await connection.run_sync(_migrate)
+        async with self.engine.connect() as connection:
+            await connection.run_sync(schema.upgrade)
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -69,10 +69,3 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _migrate(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")

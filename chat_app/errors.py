@@ -42,6 +42,12 @@ class SettingsError(ChatError):
     code = "bad_setting"
 
 
+class CannotStart(ChatError):
+    """Something outside the settings that is to be mended before a start."""
+
+    code = "cannot_start"
+
+
 class InvalidRequest(ChatError):
     """Malformed, empty or over-long input."""
 

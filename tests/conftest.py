@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
@@ -19,6 +19,7 @@ from chat_app.store import Store
 from tests import chromium
 from tests.app import App, read_certificates_once
 from tests.forked import ForkedApp
+from tests.postgres import Postgres
 from tests.provider_client import Provider
 
 # A shell starts what runs in the background with SIGINT ignored, and programs inherit that: Ctrl+C would do nothing.
@@ -87,15 +88,36 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite database as the migrations leave it, to copy: to make one takes longer than most tests do."""
     file = tmp_path_factory.mktemp("migrated") / "chat.db"
-
-    async def make() -> None:
-        store = Store(f"sqlite:///{file}")
-        await store.open()
-        await store.close()
-
-    with ThreadPoolExecutor(1) as beside_the_loop_of_the_tests:
-        beside_the_loop_of_the_tests.submit(asyncio.run, make()).result()
+    beside_the_loop(migrate(f"sqlite:///{file}"))
     return file
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL server."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_on_postgres(postgres: Postgres) -> str:
+    """The name of a PostgreSQL database as the migrations leave it, to copy."""
+    name = "migrated"
+    beside_the_loop(postgres.execute(f"CREATE DATABASE {name}"))
+    beside_the_loop(migrate(postgres.url(name)))
+    return name
+
+
+async def migrate(url: str) -> None:
+    store = Store(url)
+    await store.open()
+    await store.close()
+
+
+def beside_the_loop(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run it to its end in a loop of its own: that of the tests is running."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ import pytest
 from chat_app.config import ROOT
 
 LAYERS = [
-    ["database", "errors", "models", "origins", "shutdown", "client"],
+    ["errors", "models", "origins", "shutdown", "client"],
+    ["schema"],
+    ["database"],
     ["chatfile", "config", "log", "reply", "search", "tree", "server"],
     ["store", "turn", "run"],
     ["saver"],

@@ -8,6 +8,9 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# In this one and the next, what is there already stays: migrations were not transactions once, and databases are about
+# in which one was cut off in its middle.
+
 
 def upgrade() -> None:
     op.create_table(
@@ -16,8 +19,9 @@ def upgrade() -> None:
         sa.Column("title", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.Column("updated_at", sa.DateTime(), nullable=False),
+        if_not_exists=True,
     )
-    op.create_index("ix_chat_updated_at", "chat", ["updated_at"])
+    op.create_index("ix_chat_updated_at", "chat", ["updated_at"], if_not_exists=True)
     op.create_table(
         "message",
         sa.Column("id", sa.String(), primary_key=True),
@@ -36,12 +40,19 @@ def upgrade() -> None:
         sa.Column("idempotency_key", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.UniqueConstraint("idempotency_key", name="uq_message_idempotency_key"),
+        if_not_exists=True,
     )
-    op.create_index("ix_message_parent_id", "message", ["parent_id"])
-    op.create_index("message_by_chat", "message", ["chat_id", "id"])
+    op.create_index("ix_message_parent_id", "message", ["parent_id"], if_not_exists=True)
+    op.create_index("message_by_chat", "message", ["chat_id", "id"], if_not_exists=True)
     streaming = sa.text("status = 'streaming'")
     op.create_index(
-        "one_running_turn", "message", ["chat_id"], unique=True, sqlite_where=streaming, postgresql_where=streaming
+        "one_running_turn",
+        "message",
+        ["chat_id"],
+        unique=True,
+        sqlite_where=streaming,
+        postgresql_where=streaming,
+        if_not_exists=True,
     )
 
 

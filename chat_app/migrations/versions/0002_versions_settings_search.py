@@ -12,11 +12,11 @@ depends_on = None
 # from a table of their own: those of `message` are not declared, and VACUUM may change them. Letters without case (CJK,
 # but also Arabic, Thai, …) separate words: most of their scripts have no word breaks, so they are searched with LIKE.
 SQLITE = [
-    "CREATE TABLE {table}_fts_id (id INTEGER PRIMARY KEY, {table}_id VARCHAR NOT NULL UNIQUE)",
-    """CREATE VIEW {table}_fts_text AS
+    "CREATE TABLE IF NOT EXISTS {table}_fts_id (id INTEGER PRIMARY KEY, {table}_id VARCHAR NOT NULL UNIQUE)",
+    """CREATE VIEW IF NOT EXISTS {table}_fts_text AS
         SELECT ids.id, source.{column} FROM {table}_fts_id AS ids
         JOIN {table} AS source ON source.id = ids.{table}_id""",
-    """CREATE VIRTUAL TABLE {table}_fts USING fts5(
+    """CREATE VIRTUAL TABLE IF NOT EXISTS {table}_fts USING fts5(
         {column}, content='{table}_fts_text', content_rowid='id',
         tokenize="unicode61 remove_diacritics 2 categories 'Lu Ll Lt N* Co'"
     )""",
@@ -64,9 +64,9 @@ def upgrade() -> None:
         sa.Column("temperature", sa.Float(), nullable=True),
         sa.Column("deleted_at", sa.DateTime(), nullable=True),
     ):
-        op.add_column("chat", column)
-    op.add_column("message", sa.Column("rating", sa.Integer(), nullable=False, server_default=sa.text("0")))
-    op.add_column("message", sa.Column("remark", sa.String(), nullable=False, server_default=sa.text("''")))
+        _add_column("chat", column)
+    _add_column("message", sa.Column("rating", sa.Integer(), nullable=False, server_default=sa.text("0")))
+    _add_column("message", sa.Column("remark", sa.String(), nullable=False, server_default=sa.text("''")))
     if op.get_bind().dialect.name == "sqlite":
         # A growing answer is indexed once, at its end: its checkpoints cost nothing.
         _index_in_sqlite("message", "content", "content, status", "{row}.status <> 'streaming'")
@@ -92,6 +92,11 @@ def downgrade() -> None:
         op.drop_column("message", name)
     for name in ("pinned", "named", "leaf_id", "model", "system_prompt", "temperature", "deleted_at"):
         op.drop_column("chat", name)
+
+
+def _add_column(table: str, column: sa.Column) -> None:
+    if column.name not in [known["name"] for known in sa.inspect(op.get_bind()).get_columns(table)]:
+        op.add_column(table, column)
 
 
 def _index_in_sqlite(table: str, column: str, watched: str, ready: str) -> None:

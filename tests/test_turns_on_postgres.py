@@ -1,0 +1,10 @@
+"""The tests of turns once more, on a real PostgreSQL. They wait more than they compute."""
+
+import pytest
+
+from tests import test_turns
+from tests.postgres import on_postgres
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+globals().update(on_postgres(test_turns))
