@@ -162,6 +162,24 @@ class ContextTooLong(ProviderError):
     retryable = False
 
 
+class NoAnswer(ProviderError):
+    """The model ended without an answer: nothing at all, or thoughts alone."""
+
+    code = "no_answer"
+
+
+class ContentFiltered(ProviderError):
+    """The provider's filter held the answer back, or the rest of it."""
+
+    code = "content_filtered"
+
+
+class ToolCalled(ProviderError):
+    """The model asked for a tool that nobody offered."""
+
+    code = "tool_called"
+
+
 class ModelMissing(ChatError):
     """The embedded model cannot be started."""
 

@@ -17,11 +17,15 @@ Kind = Literal["text", "reasoning"]
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of the reply; `seq` is the number of characters (code points) of the turn up to its end."""
+    """A piece of the reply; `seq` is the number of characters (code points) of the turn up to its end.
+
+    `recast` is there where text turned out to be reasoning: all of it after that number, this piece's too.
+    """
 
     seq: int
     text: str
     kind: Kind = "text"
+    recast: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

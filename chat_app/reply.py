@@ -7,13 +7,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What a reply source yields: some text, some reasoning, or what it knows at the end."""
+    """What a reply source yields: some text, some reasoning, or what it knows at the end.
+
+    `recast` says that all text so far, its own too, was reasoning: of models that tell only where their thoughts end.
+    """
 
     text: str = ""
     reasoning: str = ""
     finish_reason: str | None = None
     usage: dict[str, Any] | None = None
     model: str | None = None
+    recast: bool = False
 
 
 ChatMessage = dict[str, str]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chat_app.errors import ChatError
@@ -51,6 +51,14 @@ class Run:
             self.first_token_ms = self.elapsed_ms()
         self.deltas += 1
         return self._grown(kind, _storable(text))
+
+    def recast(self, text: str) -> Delta:
+        """All text since the head, and this piece, was reasoning. The numbers stay what readers know them as."""
+        delta = self.delta(text, "text")
+        head: list[tuple[Kind, list[str]]] = [("text", [self.reply.content])] if self.reply.content else []
+        thoughts = "".join(piece for _, pieces in self._stretches for piece in pieces)[len(self.reply.content) :]
+        self._stretches = [*head, ("reasoning", [thoughts])]
+        return replace(delta, recast=len(self.reply.content))
 
     def content(self) -> dict[str, str]:
         """The columns that hold the text."""

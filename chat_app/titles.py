@@ -10,6 +10,7 @@ from typing import Any
 
 from chat_app.log import Ended
 from chat_app.models import Role, Status
+from chat_app.replies.thinking import spoken
 from chat_app.reply import ChatMessage
 from chat_app.store import Store
 from chat_app.turn import Turn
@@ -93,8 +94,7 @@ def sane_title(text: Any) -> str | None:
     """The title in a model's answer, without what models like to put around it; None if it is none."""
     if not isinstance(text, str):
         return None
-    text = re.sub(r"<think>.*?(</think>|\Z)", "", text, flags=re.DOTALL).strip()
-    title = re.sub(r"^[#*_\s]*title[*_\s]*[:：][*_\s]*", "", text, flags=re.IGNORECASE)
+    title = re.sub(r"^[#*_\s]*title[*_\s]*[:：][*_\s]*", "", spoken(text).strip(), flags=re.IGNORECASE)
     title = title.strip(" \t#*_`\"'“”„«»‘’「」『』").rstrip(".。 ")
     if not 0 < len(title) <= MAX_TITLE_CHARS or any(_is_odd(char) for char in title):
         return None

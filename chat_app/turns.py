@@ -306,7 +306,9 @@ class Turns:
         await saver.room(len(piece.reasoning) + len(piece.text))
         if piece.reasoning:
             await self._append_delta(run, run.delta(piece.reasoning, "reasoning"))
-        if piece.text:
+        if piece.recast:
+            await self._append_delta(run, run.recast(piece.text))
+        elif piece.text:
             await self._append_delta(run, run.delta(piece.text, "text"))
         saver.grown()
 

@@ -86,6 +86,7 @@ class Script:
     split_emoji: bool = False  # characters of four bytes in two writes: a token first, unless the text has some
     split_ms: float = 50.0  # from the first of them to the second
     reasoning: list[str] = field(default_factory=list)
+    deltas: list[dict[str, Any]] = field(default_factory=list)  # exactly these, before the answer's tokens
     interval_ms: float = 5.0  # token N is due N intervals after the first, so lateness does not add up; 0: flat out
     burst: int = 0  # so many tokens come with the first, the next one interval later
     first_ms: float = 0.0  # from the role chunk to the first token
@@ -158,7 +159,7 @@ def _body(script: Script, question: str, start: int) -> Iterator[str]:
         return _counted(_markdown(script, start), script.tokens, DEFAULT_MARKDOWN_TOKENS)
     if script.tokens is not None or script.stamp:
         return _counted((f"tok{n} " for n in itertools.count(start)), script.tokens, DEFAULT_TOKENS)
-    if script.big or script.separators or script.split_emoji:
+    if script.big or script.separators or script.split_emoji or script.deltas:
         return iter(())
     return iter(words("This is a short answer to: " + " ".join(question.split()[:6])))
 
@@ -407,6 +408,8 @@ class Reply:
         for piece in self.script.reasoning:
             self.wire.send(sse(self._chunk({"reasoning_content": piece})))
             await asyncio.sleep(self.script.interval_ms / 1000)
+        for delta in self.script.deltas:
+            self.wire.send(sse(self._chunk(delta)))
 
     async def _speak(self) -> bool:
         """Send the tokens; False if the script broke the answer off."""
@@ -525,6 +528,8 @@ class Reply:
         message: dict[str, Any] = {"role": "assistant", "content": "".join(tokens), "refusal": None}
         if self.script.reasoning:
             message["reasoning_content"] = "".join(self.script.reasoning)
+        for delta in self.script.deltas:
+            message |= delta
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.script.finish_reason}
         reply = {"id": self.exchange.id, "object": "chat.completion", **self.base, "choices": [choice]}
         if not self.script.no_usage:

@@ -41,6 +41,8 @@ class Case:
 
 
 REFUSED, BROKEN, BUSY, SILENT = "provider_refused", "provider_error", "provider_busy", "provider_silent"
+NONE, FILTERED, TOOL = "no_answer", "content_filtered", "tool_called"
+CALL = {"tool_calls": [{"index": 0, "id": "1", "function": {"name": "get_weather", "arguments": "{}"}}]}
 
 CASES = [
     Case("normal", {"tokens": 8}, numbered(8)),
@@ -61,7 +63,38 @@ CASES = [
     Case("empty choices", {"tokens": 8, "empty_choices": True}, numbered(8)),
     Case("null content", {"tokens": 8, "null_content": True}, numbered(8)),
     Case("reasoning", {"tokens": 8, "reasoning": ["hm, ", "so"]}, numbered(8)),
-    Case("no token at all", {"tokens": 0}, ""),
+    Case("no token at all", {"tokens": 0}, "", NONE, 502),
+    Case("white space alone", {"text": " \n\n "}, " \n\n ", NONE, 502),
+    Case("thoughts in the text", {"pieces": ["<thi", "nk>\nhm", "</", "think>\n\n", "Hello"]}, "Hello"),
+    Case("thoughts and no answer", {"reasoning": ["hm"], "tokens": 0}, "", NONE, 502),
+    Case("thoughts in the text and no answer", {"text": "<think>hm, so</think>\n"}, "", NONE, 502),
+    Case("thoughts up to the limit", {"text": "<think>hm, so", "finish_reason": "length"}, "", NONE, 502),
+    Case("thoughts broken off", {"pieces": ["<think>hm", "."], "drop_after": 1}, "", BROKEN, 502),
+    Case("half a tag at the end", {"pieces": ["a <thi"]}, "a <thi"),
+    Case("half a tag broken off", {"pieces": ["<thi", "nk>"], "drop_after": 1}, "<thi", BROKEN, 502),
+    Case("cut by the limit in Gemini's words", {"tokens": 8, "finish_reason": "MAX_TOKENS"}, numbered(8), "length"),
+    Case("cut by the limit in Anthropic's words", {"tokens": 8, "finish_reason": "max_tokens"}, numbered(8), "length"),
+    Case("the limit before any text", {"tokens": 0, "finish_reason": "length"}, "", NONE, 502),
+    Case("a refusal", {"deltas": [{"refusal": "I'm sorry."}]}, "I'm sorry."),
+    Case(
+        "a filtered refusal",
+        {"deltas": [{"refusal": "No."}], "finish_reason": "content_filter"},
+        "No.",
+        "content_filter",
+    ),
+    Case("a filter", {"tokens": 0, "finish_reason": "content_filter"}, "", FILTERED, 502),
+    Case("a filter after text", {"tokens": 2, "finish_reason": "SAFETY"}, numbered(2), FILTERED, 502),
+    Case("a tool", {"deltas": [CALL], "finish_reason": "tool_calls"}, "", TOOL, 502),
+    Case("a tool after text", {"deltas": [{"content": "Let me look."}, CALL]}, "Let me look.", TOOL, 502),
+    Case("a function", {"deltas": [{"function_call": {"name": "f"}}], "finish_reason": "function_call"}, "", TOOL, 502),
+    Case("a tool in name only", {"tokens": 2, "finish_reason": "tool_calls"}, numbered(2), "tool_calls"),
+    Case(
+        "broken off in other words",
+        {"tokens": 2, "finish_reason": "insufficient_system_resource"},
+        numbered(2),
+        BROKEN,
+        502,
+    ),
     Case("separators", {"separators": True}, SEPARATORS),
     Case("split emoji", {"split_emoji": True}, EMOJI),
     Case("one chunk of 1 MB", {"big": 1_000_000}, "x" * 1_000_000),

@@ -19,6 +19,9 @@ from chat_app.errors import (
     ProviderRefused,
     ProviderSilent,
 )
+from chat_app.replies.ending import Ending, finish_reason
+from chat_app.replies.history import alternating
+from chat_app.replies.thinking import Thoughts
 from chat_app.reply import ChatMessage, Piece
 
 DEFAULT_MODEL = "gpt-4o-mini"
@@ -137,7 +140,7 @@ class OpenAIService:
         kept = self._fitting(system, kept)
         while True:
             try:
-                async with aclosing(self._pieces([*system, *kept], kwargs)) as pieces:
+                async with aclosing(self._pieces(alternating([*system, *kept]), kwargs)) as pieces:
                     async for piece in pieces:
                         yield piece
                 return
@@ -150,14 +153,28 @@ class OpenAIService:
     async def _pieces(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> AsyncGenerator[Piece, None]:
         options = {"stream_options": {"include_usage": True}} | self._defaults | kwargs
         joiners = SurrogateJoiner(), SurrogateJoiner()
-        async with aclosing(self.chat_completion_stream(messages, **options)) as chunks:
-            finished = False
-            async for chunk in chunks:
-                piece = _piece(chunk, *joiners)
-                finished = finished or piece.finish_reason is not None
+        thoughts, ending = Thoughts(), Ending()
+        try:
+            async with aclosing(self.chat_completion_stream(messages, **options)) as chunks:
+                finished = False
+                async for chunk in chunks:
+                    whole = _piece(chunk, *joiners)
+                    finished = finished or whole.finish_reason is not None
+                    ending.delta(_delta(chunk))
+                    for piece in thoughts.split(whole):
+                        ending.piece(piece)
+                        yield piece
+            if not finished:
+                raise ProviderError("The model's answer broke off before its end. Try again.")
+        except ProviderError:
+            for piece in thoughts.rest():
                 yield piece
-        if not finished:
-            raise ProviderError("The model's answer broke off before its end. Try again.")
+            raise
+        for piece in thoughts.rest():
+            ending.piece(piece)
+            yield piece
+        if problem := ending.problem():
+            raise problem
 
     def _system_and_rest(self, messages: Sequence[ChatMessage]) -> tuple[Sequence[ChatMessage], Sequence[ChatMessage]]:
         if messages and messages[0]["role"] == "system":
@@ -224,13 +241,18 @@ def _piece(chunk: dict[str, Any], join_text: SurrogateJoiner, join_reasoning: Su
     """What a chunk says; `choices` may be empty, `content` missing or null."""
     choice = (chunk.get("choices") or [{}])[0]
     delta = choice.get("delta") or {}
+    reason = choice.get("finish_reason")
     return Piece(
-        text=join_text(delta.get("content") or ""),
+        text=join_text(delta.get("content") or delta.get("refusal") or ""),
         reasoning=join_reasoning(delta.get("reasoning_content") or delta.get("reasoning") or ""),
-        finish_reason=choice.get("finish_reason"),
+        finish_reason=reason and finish_reason(reason),
         usage=chunk.get("usage"),
         model=chunk.get("model"),
     )
+
+
+def _delta(chunk: dict[str, Any]) -> dict[str, Any]:
+    return (chunk.get("choices") or [{}])[0].get("delta") or {}
 
 
 def _parsed(data: str | bytes) -> dict[str, Any]:
