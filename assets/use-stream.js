@@ -14,6 +14,8 @@ const DEFAULTS = {
   baseUrl: "",
   // Sent with every request, for example { "X-Session-Id": … }.
   headers: {},
+  // What is to come beside the text: "recast" takes back what a model wrote as text and then called its thoughts.
+  include: "",
   fetch: (...request) => globalThis.fetch(...request),
   // The times are milliseconds. The server sends the first frame at once: one that is not here by then is held back.
   patience: 5000,
@@ -270,10 +272,11 @@ class ChatStream {
   }
 
   #connect(turn, signal) {
-    if (!turn.id) return this.#fetch("/stream/?ids=1", { ...question(turn), signal });
+    const include = this.#options.include;
+    if (!turn.id) return this.#fetch(`/stream/?ids=1${include && `&include=${include}`}`, { ...question(turn), signal });
     // From the very start the user's message is in it, a frame that comes at once.
     const headers = turn.number ? { "Last-Event-ID": `${turn.id}:${turn.number}` } : {};
-    return this.#fetch(`/stream/${encodeURIComponent(turn.id)}`, { headers, signal });
+    return this.#fetch(`/stream/${encodeURIComponent(turn.id)}${include && `?include=${include}`}`, { headers, signal });
   }
 
   /** What a response means that is no event stream; null for one that is. */
@@ -306,6 +309,8 @@ class ChatStream {
       turn.number = Number(digits);
     }
     if (frame.role !== "assistant" || event === "reasoning") return;
+    // Of a model that only says where its thoughts end: what was shown as its answer were they.
+    if (frame.recast) turn.content = Array.from(turn.content).slice(0, frame.recast.after).join("");
     turn.content += frame.delta ?? "";
     turn.end = endOf(frame) ?? turn.end;
   }

@@ -74,6 +74,13 @@ def test_reasoning_comes_only_where_it_is_asked_for() -> None:
     assert sse.blocks(THOUGHTFUL[:1]) == b""
 
 
+def test_that_text_was_reasoning_is_told_where_it_is_asked_for() -> None:
+    events = [Delta(2, "hm"), Delta(4, "\n\n", recast=0), Delta(6, "Hi")]
+    told = b'id:t:4\nevent: recast\ndata:{"role":"assistant","delta":"","recast":{"kind":"reasoning","after":0}}\n\n'
+    assert told in sse.blocks(events, turn_id="t", recasts=True)
+    assert sse.blocks(events) == sse.blocks([Delta(2, "hm"), Delta(4, "\n\n"), Delta(6, "Hi")])
+
+
 @pytest.mark.parametrize(
     ("text", "escaped"),
     [

@@ -1055,6 +1055,47 @@ async def test_a_reader_resumes_from_the_row_at_any_number(
     assert [event.seq for event in events if isinstance(event, Ended)] == ([10] if after < 10 else [])
 
 
+RECAST = ("so, ", "hm", Piece("\n\n", recast=True), "Hel", "lo 👋")
+
+
+async def test_text_that_was_reasoning_is_stored_as_that(turns: Turns, store: Store, reply: ScriptedReply) -> None:
+    reply.enqueue(*RECAST)
+    turn = await turns.start("hello")
+    live = await read(turn)
+    stored = await store.message(turn.id)
+    assert stored and (stored.reasoning, stored.content, stored.status) == ("so, hm\n\n", "Hello 👋", Status.complete)
+    assert [event.seq for event in live] == [4, 6, 8, 11, 15, 16]
+    assert [event.recast for event in live if isinstance(event, Delta)] == [None, None, 0, None, None]
+    late = await read(await turns.find(turn.id))
+    assert (text(late, "reasoning"), text(late), late[-1]) == ("so, hm\n\n", "Hello 👋", live[-1])
+
+
+async def test_what_an_answer_went_on_from_is_no_reasoning(turns: Turns, store: Store, reply: ScriptedReply) -> None:
+    reply.enqueue("Good ")
+    first = await turns.start("hello")
+    await end(first)
+    reply.enqueue(*RECAST)
+    turn = await turns.again(first.id, go_on=True)
+    recasts = [event.recast for event in await read(turn) if isinstance(event, Delta)]
+    assert recasts == [None, None, None, 5, None, None]
+    stored = await store.message(turn.id)
+    assert stored and (stored.reasoning, stored.content) == ("so, hm\n\n", "Good Hello 👋")
+
+
+@pytest.mark.parametrize("after", range(17))
+async def test_a_reader_of_recast_text_resumes_at_any_number(
+    turns: Turns, reply: ScriptedReply, soon_forgotten: None, after: int
+) -> None:
+    reply.enqueue(*RECAST)
+    turn = await turns.start("hello")
+    await end(turn)
+    for events in (await read(await turns.find(turn.id), after), await read(turn, after)):
+        assert text(events, "reasoning") + text(events) == "so, hm\n\nHello 👋"[after:]
+    await forgotten(turns, turn)
+    events = await read(await turns.find(turn.id), after)
+    assert text(events, "reasoning") + text(events) == "so, hm\n\nHello 👋"[after:]
+
+
 async def test_a_failure_is_read_from_the_row_too(turns: Turns, reply: ScriptedReply, soon_forgotten: None) -> None:
     reply.enqueue("so far", ProviderBusy("Busy.", retry_after=7))
     turn = await turns.start("hello")

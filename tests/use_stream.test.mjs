@@ -184,6 +184,27 @@ test("pings, comments, other events and unknown keys are passed over", async () 
   assert.equal((await client.send("Hi")).content, "Hello");
 });
 
+test("text that turns out to have been thoughts is taken back", async () => {
+  const [user, , , , ...end] = blocks(["👋 ", "hm", "Hello"], { from: 2 });
+  const frame = (delta) => ({ role: "assistant", delta });
+  const recast = { ...frame(""), recast: { kind: "reasoning", after: 2 } };
+  const { client, requests } = scripted(
+    {
+      "POST /stream/": stream(
+        user,
+        block(2, frame("👋 ")),
+        block(4, frame("hm")),
+        block(6, recast, "recast"),
+        block(11, frame("Hello")),
+        ...end,
+      ),
+    },
+    { include: "recast" },
+  );
+  assert.equal((await client.send("Hi")).content, "👋 Hello");
+  assert.equal(requests[0].url, "/stream/?ids=1&include=recast");
+});
+
 test("a growing answer is told about at most every 16 ms", async () => {
   const [user, ...rest] = blocks(Array(500).fill("word "));
   const { client, states } = scripted({ "POST /stream/": stream(user, ...rest) });

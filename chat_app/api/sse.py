@@ -57,13 +57,27 @@ def user_block(content: str, turn_id: str | None = None) -> bytes:
     return block(dumps(user_object(content)), id=turn_id and f"{turn_id}:0")
 
 
-def blocks(events: Iterable[Event], *, turn_id: str | None = None, reasoning: bool = False) -> bytes:
-    """The blocks of a batch; `turn_id` adds ids, `reasoning` the thoughts. `[DONE]` follows the end."""
+def recast_block(after: int, id: str | None) -> bytes:
+    """Told on request: all text after that number was reasoning."""
+    data = dumps({"role": "assistant", "delta": "", "recast": {"kind": "reasoning", "after": after}})
+    return block(data, name="recast", id=id)
+
+
+def blocks(
+    events: Iterable[Event], *, turn_id: str | None = None, reasoning: bool = False, recasts: bool = False
+) -> bytes:
+    """The blocks of a batch; `turn_id` adds ids, `reasoning` the thoughts, `recasts` which text turned out to be some.
+
+    `[DONE]` follows the end.
+    """
     parts = []
     for event in events:
         if not reasoning and isinstance(event, Delta) and event.kind == "reasoning":
             continue
         id = turn_id and f"{turn_id}:{event.seq}"
+        if recasts and isinstance(event, Delta) and event.recast is not None:
+            parts.append(recast_block(event.recast, id))
+            continue
         parts.append(block(dumps(event_object(event)), name=event_name(event), id=id))
         if isinstance(event, Ended):
             parts.append(block(DONE, id=id))

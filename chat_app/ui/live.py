@@ -83,7 +83,7 @@ class Live(rx.State):
         if transcript.running and _short(transcript.running) == window_id:
             turn = await get_service().turns.find(transcript.running)
             async for batch in turn.batches():
-                self.window = {"id": window_id, "offset": 0, "text": _text(batch)}
+                self.window = {"id": window_id, "offset": 0, "text": _text(batch, turn)}
                 return
 
     async def _follow(self, turn: Turn) -> AsyncGenerator[Any, None]:
@@ -95,13 +95,19 @@ class Live(rx.State):
             whole = (await self.get_state(Session)).whole_replies
         held = ""
         async for batch in turn.batches():
-            text = held + _text(batch)
+            recast = _recasts(batch)
+            if recast:
+                # What is shown was reasoning: the text begins anew.
+                offset, held = 0, ""
+            text = held + _text(batch, turn)
             ended = batch[-1] if isinstance(batch[-1], Ended) else None
             if whole and not ended:
                 held = text
                 continue
             async with self:
-                if text:
+                if recast:
+                    (await self.get_state(Transcript)).take_back(turn)
+                if text or recast:
                     self.window = {"id": window_id, "offset": offset, "text": text}
                 if ended:
                     await self._end(ended)
@@ -131,8 +137,17 @@ def _short(turn_id: str) -> str:
     return turn_id[-8:]
 
 
-def _text(batch: list[Event]) -> str:
-    return "".join(event.text for event in batch if isinstance(event, Delta) and event.kind == "text")
+def _recasts(batch: list[Event]) -> bool:
+    return any(isinstance(event, Delta) and event.recast is not None for event in batch)
+
+
+def _text(batch: list[Event], turn: Turn) -> str:
+    """The text that a batch adds; of one that recasts, all that the turn has."""
+    text = ""
+    for event in batch:
+        if isinstance(event, Delta) and event.kind == "text":
+            text = text + event.text if event.recast is None else turn.reply.content
+    return text
 
 
 def _utf16_length(text: str) -> int:

@@ -38,7 +38,7 @@ export function StreamChat({
   onChat,
 }) {
   const box = useRef(null);
-  const chat = useStream({ baseUrl, chatId, headers });
+  const chat = useStream({ baseUrl, chatId, headers, include: "recast" });
   const { messages, partial, turnId, busy, status } = chat;
   const empty = messages.length === 0 && !busy;
   const [error, dismiss] = useError(chat);

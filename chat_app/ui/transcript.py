@@ -188,6 +188,10 @@ class Transcript(rx.State):
                 return
         self.recent = [*self.recent, *new]
 
+    def take_back(self, turn: Turn) -> None:
+        """What was stored of a turn's text, when it was loaded in mid-answer, was reasoning."""
+        self.recent = [_with_text(row, turn.reply.content) if row["id"] == turn.id else row for row in self.recent]
+
     async def end(self) -> None:
         """Show how a followed turn ended; its text is on the page already."""
         self.running = ""
