@@ -219,6 +219,7 @@ def build(settings: Settings) -> Service:
         max_message_chars=settings.max_message_chars,
         first_token_timeout=settings.first_token_timeout,
         next_token_timeout=settings.next_token_timeout,
+        context_chars=None if settings.replies else openai.context_chars,
     )
     # Not by the embedded model: its titles are worse than the first line. Nor by a source that may be no model.
     wanted = settings.chat_titles and not settings.embedded and not settings.replies

@@ -3,17 +3,18 @@ written through. A chat in the trash is not found by anything but `restore_chat`
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from chat_app import chatfile, search, tree
+from chat_app import chatfile, paging, search, tree
 from chat_app.database import Database
 from chat_app.errors import InvalidRequest, NotFound, TurnRunning, no_answer, no_chat, no_message
 from chat_app.models import Chat, Message, Role, Status, now
+from chat_app.paging import Page
 from chat_app.search import Hit
 from chat_app.tree import PathItem
 
@@ -26,6 +27,18 @@ CHECKPOINT = (
     .where(col(Message.id) == bindparam("turn_id"), col(Message.status) == Status.streaming)
     .values(content=bindparam("text"), reasoning=bindparam("thoughts"))
 )
+
+# How many messages are read at once of what is read whole: the loop is not held for longer than that takes.
+PAGE = 200
+CONTEXT_PAGE = 500
+
+
+class Said(NamedTuple):
+    """A message as a model is told of it."""
+
+    role: str
+    content: str
+
 
 Place = tuple[bool, datetime, str]
 """Where a chat stands in the list: pinned or not, when it was last used, its id."""
@@ -142,17 +155,47 @@ class Store:
         async with self._session() as session:
             return (await session.exec(select(Message).where(Message.idempotency_key == key))).first()
 
-    async def messages(self, chat_id: str) -> list[Message]:
-        """The shown path through the chat's tree, oldest message first. Raises NotFound."""
+    async def path_page(self, chat_id: str, before: str | None = None, limit: int = 100) -> Page:
+        """The end of the shown path, or what comes before a message: at most `limit` messages, each with its versions.
+
+        Raises:
+            NotFound: there is no such chat, or `before` is no message of it.
+        """
         async with self._session() as session:
             chat = await _chat(session, chat_id)
-            return tree.path(await _messages(session, chat_id), chat.leaf_id)
+            if before is None:
+                return await paging.page(session, chat_id, await paging.leaf(session, chat), limit, later=False)
+            if (parent := await paging.parent(session, chat_id, before)) is None:
+                raise NotFound("`before` is no message of this chat. Use the `next` of the page before.")
+            return await paging.page(session, chat_id, parent[0], limit, later=True)
+
+    async def path_around(self, message_id: str, older: int, newer: int) -> Page:
+        """A message of the shown path with at most so many before and after it.
+
+        Raises:
+            NotFound: there is no such message, or the shown path does not go through it.
+        """
+        async with self._session() as session:
+            if (message := await _message(session, message_id)) is None:
+                raise no_message()
+            leaf = await paging.leaf(session, await _chat(session, message.chat_id))
+            ids = await paging.following(session, leaf, message_id, newer)
+            if not ids:
+                raise NotFound("Another version of this message is shown. Choose the one that you want to see.")
+            return await paging.page(session, message.chat_id, ids[-1], older + len(ids), later=ids[-1] != leaf)
 
     async def path(self, chat_id: str) -> list[PathItem]:
-        """The same with each message's place among its versions. Raises NotFound."""
-        async with self._session() as session:
-            chat = await _chat(session, chat_id)
-            return tree.path_items(await _messages(session, chat_id), chat.leaf_id)
+        """The whole shown path, oldest message first. Raises NotFound."""
+        page = await self.path_page(chat_id, limit=PAGE)
+        pages = [page.items]
+        while page.earlier:
+            page = await self.path_page(chat_id, page.items[0].message.id, PAGE)
+            pages.append(page.items)
+        return [item for items in reversed(pages) for item in items]
+
+    async def messages(self, chat_id: str) -> list[Message]:
+        """The same without the versions. Raises NotFound."""
+        return [item.message for item in await self.path(chat_id)]
 
     async def choose(self, message_id: str) -> Chat:
         """Show the version `message_id`, and what came after it: the path then ends with the newest leaf below it.
@@ -163,8 +206,7 @@ class Store:
         async with self._writing() as session:
             if (message := await _message(session, message_id)) is None:
                 raise no_message()
-            query = select(Message.id, Message.parent_id).where(Message.chat_id == message.chat_id)
-            leaf = tree.newest_leaf(dict((await session.exec(query)).all()), message_id)
+            leaf = await paging.leaf_below(session, message_id)
             await _change_chat(session, message.chat_id, leaf_id=leaf)
             return await _chat(session, message.chat_id)
 
@@ -297,12 +339,24 @@ class Store:
             await _change_chat(session, old.chat_id, leaf_id=reply.id)
         return user, reply
 
-    async def context(self, turn_id: str) -> list[Message]:
-        """The messages that the turn answers, oldest first; those without text (a failed answer) are left out."""
-        chat_id = select(Message.chat_id).where(Message.id == turn_id).scalar_subquery()
+    async def context(self, turn_id: str, max_chars: int | None = None) -> list[Said]:
+        """What the turn answers, oldest first; messages without text (a failed answer) are left out.
+
+        Read from the newest on, until there are `max_chars` characters.
+        """
+        said: list[Said] = []
+        chars, start = 0, await self._parent_id(turn_id)
+        while start is not None and (max_chars is None or chars < max_chars):
+            async with self._session() as session:
+                rows = await paging.texts_upwards(session, start, CONTEXT_PAGE)
+            said += [Said(row.role, row.content) for row in rows if row.content]
+            chars += sum(len(row.content) for row in rows)
+            start = rows[-1].parent_id if rows else None
+        return said[::-1]
+
+    async def _parent_id(self, message_id: str) -> str | None:
         async with self._session() as session:
-            messages = (await session.exec(select(Message).where(Message.chat_id == chat_id))).all()
-        return [message for message in tree.path(messages, turn_id)[:-1] if message.content]
+            return (await session.exec(select(Message.parent_id).where(Message.id == message_id))).first()
 
     async def checkpoint(self, turn_id: str, content: str, reasoning: str) -> None:
         """Save the text of a running turn so far; one that comes after the final write changes nothing."""
@@ -399,11 +453,10 @@ async def _chat_and_parent(
 async def _leaf(session: AsyncSession, chat_id: str, content: str) -> str | None:
     """What the shown path ends with. A chat that is still empty gets its title from its first message."""
     chat = await _chat(session, chat_id)
-    query = select(Message.id, Message.parent_id).where(Message.chat_id == chat_id)
-    parents = dict((await session.exec(query)).all())
-    if not parents and not chat.named:
+    leaf = await paging.leaf(session, chat)
+    if leaf is None and not chat.named:
         await _change_chat(session, chat_id, title=_title(content))
-    return chat.leaf_id if chat.leaf_id in parents else tree.newest_leaf(parents)
+    return leaf
 
 
 async def _running(session: AsyncSession, chat_id: str) -> str | None:

@@ -73,7 +73,7 @@ class Titles:
         chat = await self._store.chat(chat_id)
         if chat.named:
             return None
-        match await self._store.messages(chat_id):
+        match [item.message for item in (await self._store.path_page(chat_id, limit=3)).items]:
             case [question, answer] if question.role == Role.user and answer.role == Role.assistant and answer.content:
                 return title_request(question.content, answer.content), chat.model
         return None

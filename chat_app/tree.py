@@ -1,7 +1,7 @@
 """A chat as a tree of messages: which path is shown, and the versions of each message on it. Pure; no SQL."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from chat_app.models import Message
@@ -28,10 +28,16 @@ def path(messages: Sequence[Message], leaf_id: str | None) -> list[Message]:
 
 def path_items(messages: Sequence[Message], leaf_id: str | None) -> list[PathItem]:
     """The path with the versions of each message; `messages` are all of the chat, oldest first."""
-    versions: dict[str | None, list[str]] = defaultdict(list)
-    for message in messages:
-        versions[message.parent_id].append(message.id)
-    return [_item(message, versions[message.parent_id]) for message in path(messages, leaf_id)]
+    of = versions([(message.id, message.parent_id) for message in messages])
+    return [item(message, of[message.parent_id]) for message in path(messages, leaf_id)]
+
+
+def versions(parents: Iterable[tuple[str, str | None]]) -> Mapping[str | None, list[str]]:
+    """The messages that follow each message, from their ids and their parents'; under None the first ones."""
+    following: dict[str | None, list[str]] = defaultdict(list)
+    for id, parent_id in parents:
+        following[parent_id].append(id)
+    return following
 
 
 def newest_leaf(parents: Mapping[str, str | None], below: str | None = None) -> str | None:
@@ -40,13 +46,7 @@ def newest_leaf(parents: Mapping[str, str | None], below: str | None = None) -> 
     return next((leaf for leaf in leaves if below is None or below in _upwards(leaf, parents)), None)
 
 
-def _upwards(leaf_id: str | None, parents: Mapping[str, str | None]) -> Iterator[str]:
-    while leaf_id is not None and leaf_id in parents:
-        yield leaf_id
-        leaf_id = parents[leaf_id]
-
-
-def _item(message: Message, versions: Sequence[str]) -> PathItem:
+def item(message: Message, versions: Sequence[str]) -> PathItem:
     at = versions.index(message.id)
     return PathItem(
         message=message,
@@ -55,3 +55,9 @@ def _item(message: Message, versions: Sequence[str]) -> PathItem:
         previous_id=versions[at - 1] if at else None,
         next_id=versions[at + 1] if at + 1 < len(versions) else None,
     )
+
+
+def _upwards(leaf_id: str | None, parents: Mapping[str, str | None]) -> Iterator[str]:
+    while leaf_id is not None and leaf_id in parents:
+        yield leaf_id
+        leaf_id = parents[leaf_id]

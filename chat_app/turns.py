@@ -28,7 +28,7 @@ from chat_app.models import Message, Role, Status
 from chat_app.reply import ChatMessage, Piece, Reply
 from chat_app.run import Run
 from chat_app.saver import Saver
-from chat_app.store import Store
+from chat_app.store import Said, Store
 from chat_app.turn import Turn, replay, stored_turn
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,10 @@ INTERRUPTED = {"status": Status.interrupted, "finish_reason": Status.interrupted
 
 
 class Turns:
-    """All turns of this process. Times are in seconds."""
+    """All turns of this process. Times are in seconds.
+
+    `context_chars` is how much of a chat the reply source can take, where that is known.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Turns:
         max_message_chars: int = 32_000,
         first_token_timeout: float = 120,
         next_token_timeout: float = 60,
+        context_chars: int | None = None,
     ) -> None:
         self._store = store
         self._log = log
@@ -59,6 +63,7 @@ class Turns:
         self._max_message_chars = max_message_chars
         self._first_token_timeout = first_token_timeout
         self._next_token_timeout = next_token_timeout
+        self._context_chars = context_chars
         self._runs: dict[str, Run] = {}
         self._beginning: set[asyncio.Task[str]] = set()
         self._bell = asyncio.Event()
@@ -281,7 +286,7 @@ class Turns:
         options = {"model": chat.model, "temperature": chat.temperature}
         options = {name: value for name, value in options.items() if value is not None}
         history = [{"role": "system", "content": chat.system_prompt}] if chat.system_prompt else []
-        history += [_chat_message(message) for message in await self._store.context(run.reply.id)]
+        history += [_chat_message(message) for message in await self._store.context(run.reply.id, self._context_chars)]
         if run.reply.content:
             history += [_chat_message(run.reply), {"role": Role.user.value, "content": GO_ON}]
         try:
@@ -349,5 +354,5 @@ class Turns:
         await asyncio.wait({run.task})
 
 
-def _chat_message(message: Message) -> ChatMessage:
+def _chat_message(message: Message | Said) -> ChatMessage:
     return {"role": message.role, "content": message.content}

@@ -14,6 +14,7 @@ LAYERS = [
     ["schema"],
     ["database"],
     ["chatfile", "config", "log", "reply", "search", "tree", "server"],
+    ["paging"],
     ["store", "turn", "run"],
     ["saver"],
     ["turns"],
@@ -94,7 +95,8 @@ def test_imports_run_one_way(name: str) -> None:
         ("chatfile", {"errors", "models"}),
         ("search", {"models"}),
         ("tree", {"models"}),
-        ("store", {"chatfile", "database", "errors", "models", "search", "tree"}),
+        ("paging", {"models", "tree"}),
+        ("store", {"chatfile", "database", "errors", "models", "paging", "search", "tree"}),
     ],
 )
 def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> None:

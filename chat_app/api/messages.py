@@ -49,15 +49,12 @@ async def read_history(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> History:
     """The messages of a chat, the newest page first, oldest message first within it."""
-    messages = await get_service().store.messages(chat_id)
-    end = next((i for i, message in enumerate(messages) if message.id == before), None) if before else len(messages)
-    if end is None:
-        raise NotFound("`before` is no message of this chat. Use the `next` of the page before.")
-    page = messages[max(end - limit, 0) : end]
+    page = await get_service().store.path_page(chat_id, before, limit)
+    messages = [item.message for item in page.items]
     return History(
         chat_id=chat_id,
-        messages=[message_out(message) for message in page],
-        next=page[0].id if end > limit else None,
+        messages=[message_out(message) for message in messages],
+        next=messages[0].id if page.earlier else None,
     )
 
 

@@ -55,7 +55,7 @@ class OpenAIService:
         self._base_url = base_url
         self._model = model or (DEFAULT_MODEL if base_url is None else None)
         self._system_prompt = system_prompt
-        self._context_chars = context_tokens * CHARS_PER_TOKEN if context_tokens else None
+        self.context_chars = context_tokens * CHARS_PER_TOKEN if context_tokens else None
         self._defaults = defaults or {}
         # No hidden retries: a person sees at once what happened and may try again; a stop is never queued behind one.
         # No time-outs of the SDK's own but for connecting: `turns` knows how long silence may last.
@@ -183,9 +183,9 @@ class OpenAIService:
 
     def _fitting(self, system: Sequence[ChatMessage], messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
         """The newest messages that leave a quarter of the context to the answer; always the last one."""
-        if self._context_chars is None:
+        if self.context_chars is None:
             return messages
-        room = self._context_chars * 3 // 4 - sum(len(message["content"]) for message in system)
+        room = self.context_chars * 3 // 4 - sum(len(message["content"]) for message in system)
         first = len(messages)
         while first and room - len(messages[first - 1]["content"]) >= 0:
             first -= 1
