@@ -94,10 +94,19 @@ class ChatStream {
     const { chatId, messages } = this.#state;
     const again = this.#unanswered?.text === text && this.#unanswered.chatId === chatId;
     const turn = newTurn({ text, chatId, key: again ? this.#unanswered.key : newKey() });
-    if (this.#streamsAgain) this.#set({ mode: "stream", reason: null });
-    this.#streamsAgain = false;
     const question = { id: turn.key, role: "user", content: text, status: "complete", error: null };
-    this.#set({ messages: [...messages, question], partial: "", status: "waiting", error: null });
+    this.#begin({ messages: [...messages, question], partial: "" });
+    return this.#settle(turn, messages);
+  };
+
+  /** Go on with the last answer, where it was cut off or stopped: a new version takes its place. Resolves as `send`. */
+  goOn = async () => {
+    const { chatId, messages } = this.#state;
+    const old = messages.at(-1);
+    if (this.#turn || old?.role !== "assistant") return null;
+    const again = this.#unanswered?.goesOn === old.id;
+    const turn = newTurn({ chatId, goesOn: old.id, key: again ? this.#unanswered.key : newKey() });
+    this.#begin({ messages: messages.slice(0, -1), partial: old.content });
     return this.#settle(turn, messages);
   };
 
@@ -141,6 +150,12 @@ class ChatStream {
   };
 
   // State
+
+  #begin(patch) {
+    if (this.#streamsAgain) this.#set({ mode: "stream", reason: null });
+    this.#streamsAgain = false;
+    this.#set({ ...patch, status: "waiting", error: null });
+  }
 
   #set(patch) {
     this.#state = { ...this.#state, ...patch };
@@ -248,7 +263,8 @@ class ChatStream {
       if (end) return end;
       this.#identify(turn, response.headers.get("X-Turn-Id"), response.headers.get("X-Chat-Id"));
       if (first) turn.content = "";
-      this.#show(turn);
+      // What an answer goes on from stays, until it comes as the first delta of the new version.
+      if (!turn.goesOn) this.#show(turn);
       const onPiece = () => {
         reads += 1;
         heard = now();
@@ -273,7 +289,7 @@ class ChatStream {
 
   #connect(turn, signal) {
     const include = this.#options.include;
-    if (!turn.id) return this.#fetch(`/stream/?ids=1${include && `&include=${include}`}`, { ...question(turn), signal });
+    if (!turn.id) return this.#fetch(`/stream/${path(turn)}?ids=1${include && `&include=${include}`}`, { ...question(turn), signal });
     // From the very start the user's message is in it, a frame that comes at once.
     const headers = turn.number ? { "Last-Event-ID": `${turn.id}:${turn.number}` } : {};
     return this.#fetch(`/stream/${encodeURIComponent(turn.id)}${include && `?include=${include}`}`, { headers, signal });
@@ -328,7 +344,7 @@ class ChatStream {
     return this.#persist(turn, async () => {
       turn.connection = new AbortController();
       if (this.#state.status === "reconnecting") this.#set({ status: "waiting" });
-      const response = await this.#fetch("/messages/", { ...question(turn), signal: turn.connection.signal });
+      const response = await this.#fetch(`/messages/${path(turn)}`, { ...question(turn), signal: turn.connection.signal });
       if (response.ok) return finished(turn, await response.json());
       const { error, ours, message } = await problemOf(response);
       if (message) return finished(turn, message);
@@ -414,9 +430,9 @@ async function read(response, onEvent, onPiece = () => false) {
   }
 }
 
-function newTurn({ text = null, chatId = null, key = null, id = null }) {
+function newTurn({ text = null, chatId = null, key = null, id = null, goesOn = null }) {
   const flags = { stopping: false, gone: false, done: false };
-  return { text, chatId, key, id, number: 0, content: "", end: null, connection: null, wake: null, ...flags };
+  return { text, chatId, key, id, goesOn, number: 0, content: "", end: null, connection: null, wake: null, ...flags };
 }
 
 function leave(turn) {
@@ -450,12 +466,15 @@ function onWake(callback) {
   };
 }
 
-function question({ text, chatId, key }) {
-  return {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "Idempotency-Key": key },
-    body: JSON.stringify({ content: text, chat_id: chatId }),
-  };
+function question({ text, chatId, key, goesOn }) {
+  const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
+  const body = goesOn ? undefined : JSON.stringify({ content: text, chat_id: chatId });
+  return { method: "POST", headers, body };
+}
+
+/** Where a question goes, below `/stream/` and `/messages/`. */
+function path({ goesOn }) {
+  return goesOn ? `${encodeURIComponent(goesOn)}/continue` : "";
 }
 
 function endOf({ error, finish_reason: finishReason, usage = null }) {
@@ -505,7 +524,7 @@ function now() {
 
 /** A chat for a component, kept as long as it is on the page and `baseUrl` stays the same.
 
-    Gives `{ partial, messages, status, busy, mode, reason, error, chatId, turnId, send, stop, open }`, which
+    Gives `{ partial, messages, status, busy, mode, reason, error, chatId, turnId, send, goOn, stop, open }`, which
     createStream() describes. Another `chatId` opens that chat; null begins a new one. */
 export function useStream({ chatId = null, baseUrl = "", ...options } = {}) {
   const client = useMemo(() => createStream({ baseUrl, ...options }), [baseUrl]);
@@ -514,6 +533,6 @@ export function useStream({ chatId = null, baseUrl = "", ...options } = {}) {
   }, [client, chatId]);
   useEffect(() => client.close, [client]);
   const state = useSyncExternalStore(client.subscribe, client.getState, client.getState);
-  const { send, stop, open } = client;
-  return { ...state, busy: BUSY.includes(state.status), send, stop, open };
+  const { send, goOn, stop, open } = client;
+  return { ...state, busy: BUSY.includes(state.status), send, goOn, stop, open };
 }

@@ -309,15 +309,15 @@ class Store:
             raise
         return user, reply, True
 
-    async def begin_reply(self, reply_id: str, content: str = "") -> tuple[Message, Message]:
-        """Begin another version of a reply, a sibling that starts with `content`.
+    async def begin_reply(self, reply_id: str, content: str = "", key: str | None = None) -> tuple[Message, Message]:
+        """Begin another version of a reply, a sibling that starts with `content`; `key` is its idempotency key.
 
         Returns:
             The user's message and the new reply.
 
         Raises:
             NotFound: there is no such reply.
-            TurnRunning: the chat has a running turn.
+            TurnRunning: the chat has a running turn, or the key has begun one.
         """
         async with self._writing() as session:
             old = await _message(session, reply_id)
@@ -325,7 +325,8 @@ class Store:
             if old is None or user is None or old.role != Role.assistant:
                 raise no_answer()
             await _change_chat(session, old.chat_id, updated_at=now())
-            if running := await _running(session, old.chat_id):
+            by_key = select(Message.id).where(Message.idempotency_key == key, col(Message.idempotency_key).is_not(None))
+            if running := await _running(session, old.chat_id) or (await session.exec(by_key)).first():
                 raise TurnRunning(running)
             reply = Message(
                 chat_id=old.chat_id,
@@ -333,6 +334,7 @@ class Store:
                 role=Role.assistant,
                 status=Status.streaming,
                 content=content,
+                idempotency_key=key,
             )
             session.add(reply)
             await session.flush()

@@ -106,18 +106,37 @@ class Turns:
             raise KeyReused
         return turn
 
-    async def again(self, reply_id: str, *, go_on: bool = False) -> Turn:
+    async def again(self, reply_id: str, *, go_on: bool = False, key: str | None = None) -> Turn:
         """Answer a question once more: a new version of the reply, from the start, or going on where the old one ended.
 
         Raises:
+            ShuttingDown: the server is about to end.
+            KeyReused: the key began a turn of another question.
             NotFound: there is no such reply.
             TurnRunning: the chat has a running turn.
         """
         if self._closing:
             raise ShuttingDown
         old = await self._store.message(reply_id)
+        if turn := await self._known(key, old):
+            return turn
         head = old.content if old and go_on else ""
-        return await self._shielded(self._begin_again(reply_id, head))
+        try:
+            return await self._shielded(self._begin_again(reply_id, head, key))
+        except TurnRunning:
+            # Another request may have used the key at the same moment.
+            if turn := await self._known(key, old):
+                return turn
+            raise
+
+    async def _known(self, key: str | None, old: Message | None) -> Turn | None:
+        """The turn that the key has begun, another version of `old`. Raises KeyReused."""
+        known = await self._store.message_by_key(key) if key is not None else None
+        if known is None:
+            return None
+        if old is None or known.parent_id != old.parent_id or known.id == old.id:
+            raise KeyReused
+        return await self.find(known.id)
 
     async def find(self, turn_id: str) -> Turn:
         """A running turn, or an ended one from its stored message. Raises NotFound."""
@@ -240,8 +259,8 @@ class Turns:
             await self._run(user, reply)
         return reply.id
 
-    async def _begin_again(self, reply_id: str, head: str) -> str:
-        user, reply = await self._store.begin_reply(reply_id, head)
+    async def _begin_again(self, reply_id: str, head: str, key: str | None) -> str:
+        user, reply = await self._store.begin_reply(reply_id, head, key)
         await self._run(user, reply)
         return reply.id
 

@@ -432,6 +432,41 @@ test("a refused question is taken back", async () => {
   }
 });
 
+test("an answer that was cut off goes on in its place", async () => {
+  const [user, head, ...rest] = blocks(["Half ", "an answer"]);
+  const going = `POST /stream/${TURN}/continue`;
+  const { client, states, requests } = scripted({
+    "POST /stream/": stream(...blocks(["Half "], { finish: "length" })),
+    [going]: () =>
+      new Response(body([user, head, ...rest].map((one) => one.replaceAll(TURN, "new"))), {
+        headers: { ...EVENT_STREAM, "X-Turn-Id": "new", "X-Chat-Id": CHAT },
+      }),
+  });
+  assert.equal((await client.send("Hi")).finishReason, "length");
+  const answer = await client.goOn();
+  assert.deepEqual([answer.content, answer.id, answer.finishReason], ["Half an answer", "new", "stop"]);
+  assert.deepEqual(
+    client.getState().messages.map((message) => message.content),
+    ["Hi", "Half an answer"],
+  );
+  const last = requests.at(-1);
+  assert.deepEqual([last.url, last.body], [`/stream/${TURN}/continue?ids=1`, undefined]);
+  assert.ok(last.key);
+  // What it goes on from never leaves the page.
+  assert.ok(states.slice(-5).every(({ partial, messages }) => partial.startsWith("Half ") || messages.length === 2));
+});
+
+test("an answer that cannot go on stays as it was", async () => {
+  const { client } = scripted({
+    "POST /stream/": stream(...blocks(["Half "], { finish: "length" })),
+    [`POST /stream/${TURN}/continue`]: failure(409, "turn_running"),
+  });
+  await client.send("Hi");
+  assert.equal(await client.goOn(), null);
+  const { messages, status, error } = client.getState();
+  assert.deepEqual([messages.length, messages[1].content, status, error.code], [2, "Half ", "failed", "turn_running"]);
+});
+
 test("one question at a time", async () => {
   const { client, names } = scripted({ "POST /stream/": stream(...blocks(["One"])) });
   const [first, second] = await Promise.all([client.send("1"), client.send("2")]);

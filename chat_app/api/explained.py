@@ -105,6 +105,15 @@ ROUTES: dict[tuple[str, str], Route] = {
             ("read_history", "chat_id", "$response.header.X-Chat-Id"),
         ),
     ),
+    ("post", "/stream/{turn_id}/continue"): Route(
+        "Go on with an answer, stream it",
+        (BAD, NO_ANSWER, BUSY, ShuttingDown(), StreamingOff()),
+        ((EVENT_STREAM, STREAM),),
+        None,
+        OF_STREAM + OF_TURN,
+        "The event stream of the new version; the text so far is its first delta.",
+        (("resume_turn", "turn_id", "$response.header.X-Turn-Id"),),
+    ),
     ("get", "/stream/selftest"): Route(
         "See whether a proxy buffers",
         (StreamingOff(),),
@@ -143,6 +152,14 @@ ROUTES: dict[tuple[str, str], Route] = {
             ("rate_message", "message_id", "$response.body#/id"),
             ("read_history", "chat_id", "$response.body#/chat_id"),
         ),
+    ),
+    ("post", "/messages/{message_id}/continue"): Route(
+        "Go on with an answer, get it whole",
+        (BAD, NO_ANSWER, BUSY, ShuttingDown(), *PROVIDER),
+        ((JSON, MESSAGE),),
+        None,
+        OF_TURN,
+        "The new version, with all its text.",
     ),
     ("get", "/messages/"): Route(
         "Read the history",

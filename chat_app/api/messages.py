@@ -19,7 +19,8 @@ from chat_app.api.problems import error_response
 from chat_app.api.stream import turn_headers
 from chat_app.errors import Interrupted, NotFound
 from chat_app.models import Status
-from chat_app.service import get_service
+from chat_app.service import Service, get_service
+from chat_app.turn import Turn
 
 router = APIRouter(prefix="/messages", tags=["messages"])
 
@@ -31,7 +32,17 @@ async def send_message(
 ) -> Response:
     """Send a message and wait for the whole reply. A failed one keeps its text, in `message` beside the error."""
     service = get_service()
-    turn = await service.turns.start(ask.content, ask.chat_id, idempotency_key)
+    return await _whole(service, await service.turns.start(ask.content, ask.chat_id, idempotency_key))
+
+
+@router.post("/{message_id}/continue", response_model=MessageOut)
+async def continue_message(message_id: str, idempotency_key: IdempotencyKey = None) -> Response:
+    """Go on with an answer that was cut off or stopped: a new version of it, which begins with its text."""
+    service = get_service()
+    return await _whole(service, await service.turns.again(message_id, go_on=True, key=idempotency_key))
+
+
+async def _whole(service: Service, turn: Turn) -> Response:
     ended = await turn.end()
     reply = await service.store.message(turn.id)
     if reply is None:

@@ -59,6 +59,19 @@ async def stream_reply(
     return _event_stream(turn, after=-1, ids=ids, include=include)
 
 
+@router.post("/{turn_id}/continue", response_class=EventStream)
+async def stream_continuation(
+    service: Streaming,
+    turn_id: str,
+    ids: bool = False,
+    include: Include = "",
+    idempotency_key: IdempotencyKey = None,
+) -> EventStream:
+    """Go on with an answer that was cut off or stopped: a new version of it, which begins with its text."""
+    turn = await service.turns.again(turn_id, go_on=True, key=idempotency_key)
+    return _event_stream(turn, after=-1, ids=ids, include=include)
+
+
 @router.get("/selftest", response_class=EventStream)
 async def run_selftest(service: Streaming) -> EventStream:
     """Five frames 200 ms apart, each with the server's clock: what comes in one lump was buffered on the way."""

@@ -7,6 +7,8 @@ from chat_app.errors import Interrupted
 from chat_app.models import Message, Role, Status
 from chat_app.tree import PathItem
 
+AT_LIMIT = "The answer was cut off at the model's limit."
+
 
 class Row(TypedDict):
     """A message as the page shows it; `figures` is its small print, `time` ISO 8601 in UTC.
@@ -60,7 +62,7 @@ def message_row(message: Message) -> Row:
         problem=_problem(message),
         figures=_figures(message),
         time=message.created_at.isoformat(timespec="seconds"),
-        cut=bool(message.content) and message.status != Status.complete,
+        cut=bool(message.content) and (message.status != Status.complete or _at_limit(message)),
         version="",
         previous="",
         next="",
@@ -74,7 +76,11 @@ def _problem(message: Message) -> str:
         return Interrupted().message
     if message.status == Status.failed:
         return str((message.error or {}).get("message", "The answer failed. Try again."))
-    return ""
+    return AT_LIMIT if _at_limit(message) else ""
+
+
+def _at_limit(message: Message) -> bool:
+    return message.finish_reason == "length"
 
 
 def _figures(message: Message) -> str:

@@ -14,6 +14,7 @@ const ANNOUNCED = {
   failed: "Answer ended",
   interrupted: "Answer ended",
 };
+const AT_LIMIT = "The answer was cut off at the model's limit.";
 const PROBLEMS = {
   stopped: "Stopped",
   interrupted: "The server ended while this answer was being written.",
@@ -48,6 +49,8 @@ export function StreamChat({
   const last = messages.at(-1);
   const question = messages.findLast(({ role }) => role === "user")?.content;
   const again = useCallback(() => chat.send(question), [chat.send, question]);
+  // What the last answer may be followed by.
+  const next = { onAgain: again, onContinue: chat.goOn };
   const begin = () => {
     chat.open(null);
     box.current.focus();
@@ -63,7 +66,7 @@ export function StreamChat({
         <Transcript>
           {messages.map((message) => (
             <Boundary key={message.id} sentence={UNSHOWN} text={message.content}>
-              <Message message={message} onAgain={message === last && !busy ? again : undefined} />
+              <Message message={message} {...(message === last && !busy ? next : null)} />
             </Boundary>
           ))}
           {growing && (
@@ -150,7 +153,7 @@ function Transcript({ children }) {
   );
 }
 
-const Message = memo(function Message({ message, growing = false, onAgain }) {
+const Message = memo(function Message({ message, growing = false, onAgain, onContinue }) {
   const { role, content, status, error } = message;
   if (role === "user") {
     return (
@@ -161,12 +164,7 @@ const Message = memo(function Message({ message, growing = false, onAgain }) {
       </article>
     );
   }
-  const tryAgain = (event) => {
-    // The button goes, and the focus must not go with it.
-    event.currentTarget.closest("[tabindex]").focus();
-    onAgain();
-  };
-  const problem = PROBLEMS[status] && (status === "stopped" ? PROBLEMS.stopped : (error?.message ?? PROBLEMS[status]));
+  const problem = problemOf(message);
   return (
     <article aria-label="Assistant said" className="answer">
       <Markdown text={content} growing={growing} />
@@ -175,16 +173,34 @@ const Message = memo(function Message({ message, growing = false, onAgain }) {
           <p className="problem" data-status={status}>
             {problem}
           </p>
-          {onAgain && error?.retryable !== false && (
-            <button type="button" className="text-button" onClick={tryAgain}>
-              Try again
-            </button>
-          )}
+          <span className="choices">
+            {onContinue && content && <Choice onClick={onContinue}>Continue</Choice>}
+            {onAgain && error?.retryable !== false && <Choice onClick={onAgain}>Try again</Choice>}
+          </span>
         </div>
       )}
     </article>
   );
 }, sameMessage);
+
+/** How an answer ended, where that is not well; a stored one names its reason as the server does. */
+function problemOf({ status, error, finishReason, finish_reason: stored }) {
+  if (status === "complete") return (finishReason ?? stored) === "length" ? AT_LIMIT : "";
+  return status === "stopped" ? PROBLEMS.stopped : PROBLEMS[status] && (error?.message ?? PROBLEMS[status]);
+}
+
+function Choice({ onClick, children }) {
+  const choose = (event) => {
+    // The button goes, and the focus must not go with it.
+    event.currentTarget.closest("[tabindex]").focus();
+    onClick();
+  };
+  return (
+    <button type="button" className="text-button" onClick={choose}>
+      {children}
+    </button>
+  );
+}
 
 function sameMessage(before, after) {
   const [old, next] = [before.message, after.message];
