@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from chat_app.config import ROOT, Settings, load_settings
-from chat_app.errors import ChatError, NotFound, ProviderRefused
+from chat_app.errors import ChatError, ProviderRefused
 from chat_app.extend import reply_source, setup_of
 from chat_app.log import MemoryLog
 from chat_app.models import Chat, Message
@@ -106,22 +106,19 @@ class Service:
         return chat
 
     async def delete_chat(self, chat_id: str) -> None:
-        """Stop what runs in the chat and delete it for good. Raises NotFound."""
-        await self._stop_all(chat_id)
+        """Delete the chat for good and stop what runs in it. Raises NotFound."""
+        # First deleted, so that nothing begins in it any more.
         await self.store.delete_chat(chat_id)
-        self.turns.forget(chat_id)
+        await self.turns.drop(chat_id)
 
     async def trash_chat(self, chat_id: str) -> None:
-        """Stop what runs in the chat and delete it, so that `restore_chat` can bring it back for `TRASH_S` seconds.
+        """Delete the chat, so that `restore_chat` can bring it back for `TRASH_S` seconds, and stop what runs in it.
 
         Raises:
             NotFound: there is no such chat.
         """
-        await self._stop_all(chat_id)
         await self.store.trash_chat(chat_id)
-        # A turn that began between the two.
-        await self._stop_all(chat_id)
-        self.turns.forget(chat_id)
+        await self.turns.drop(chat_id)
         task = asyncio.create_task(self._empty_trash_later(), name=f"trash {chat_id}")
         self._emptying.add(task)
         task.add_done_callback(self._emptying.discard)
@@ -131,11 +128,6 @@ class Service:
         chat = await self.store.restore_chat(chat_id)
         self.turns.announce()
         return chat
-
-    async def _stop_all(self, chat_id: str) -> None:
-        while turn := self.turns.running(chat_id):
-            with suppress(NotFound):
-                await self.turns.stop(turn.id)
 
     async def _empty_trash_later(self) -> None:
         await asyncio.sleep(TRASH_S)

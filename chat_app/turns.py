@@ -7,7 +7,7 @@ is handed in), SQL (`store`), and how readers encode what they read (`api`, `ui`
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -39,6 +39,9 @@ PIECES_A_STEP = 16
 GO_ON = "Go on exactly where your answer stopped. Repeat nothing of it and add no introduction."
 INTERRUPTED = {"status": Status.interrupted, "finish_reason": Status.interrupted.value}
 
+Begin = Callable[[], Awaitable[tuple[Message, Message, bool]]]
+"""Saves the messages of a turn, see `Store.begin_turn`."""
+
 
 class Turns:
     """All turns of this process. Times are in seconds.
@@ -66,6 +69,7 @@ class Turns:
         self._context_chars = context_chars
         self._runs: dict[str, Run] = {}
         self._beginning: set[asyncio.Task[str]] = set()
+        self._saving: set[asyncio.Future[None]] = set()
         self._bell = asyncio.Event()
         self._closing = False
         self._on_start: list[Callable[[Turn], None]] = []
@@ -100,7 +104,7 @@ class Turns:
             turn = await self.find(known.id)
         else:
             begin = partial(self._store.begin_turn, content, chat_id, key, edit_of, settings)
-            turn = await self._shielded(self._begin(begin))
+            turn = await self._shielded(begin)
         # Also after a beginning: another request may have used the key at the same moment.
         if key is not None and not await self._asks_for(turn, content, chat_id, edit_of):
             raise KeyReused
@@ -122,7 +126,7 @@ class Turns:
             return turn
         head = old.content if old and go_on else ""
         try:
-            return await self._shielded(self._begin_again(reply_id, head, key))
+            return await self._shielded(partial(self._begin_reply, reply_id, head, key))
         except TurnRunning:
             # Another request may have used the key at the same moment.
             if turn := await self._known(key, old):
@@ -202,10 +206,14 @@ class Turns:
         """Call this whenever a turn has ended and is saved. It must not wait: the page does, for what comes after."""
         self._on_end.append(callback)
 
-    def forget(self, chat_id: str) -> None:
-        """Drop the turns of a deleted chat now: nobody may read them any more."""
-        for turn_id in [run.reply.id for run in self._runs.values() if run.reply.chat_id == chat_id]:
-            del self._runs[turn_id]
+    async def drop(self, chat_id: str) -> None:
+        """Stop the turns of a chat that has just been deleted, also one that is about to run, and forget them."""
+        if self._beginning:
+            await asyncio.wait(self._beginning)
+        runs = [run for run in self._runs.values() if run.reply.chat_id == chat_id]
+        await asyncio.gather(*(self._stop(run) for run in runs))
+        for run in runs:
+            self._runs.pop(run.reply.id, None)
         self.announce()
 
     async def close(self, grace: float = 0) -> None:
@@ -239,30 +247,44 @@ class Turns:
             return edited is not None and (edited.chat_id, edited.parent_id) == (turn.chat_id, turn.user.parent_id)
         return chat_id is not None or turn.user.parent_id is None
 
-    async def _shielded(self, begin: Coroutine[Any, Any, str]) -> Turn:
+    async def _shielded(self, begin: Begin) -> Turn:
+        # Looked at once more: the server may have begun to close while the request was waiting.
+        if self._closing:
+            raise ShuttingDown
         # A task of its own: a caller that is cancelled meanwhile must not leave saved messages that nobody answers.
-        beginning = asyncio.create_task(begin)
+        beginning = asyncio.create_task(self._begin(begin))
         self._beginning.add(beginning)
         beginning.add_done_callback(self._beginning.discard)
         return await self.find(await asyncio.shield(beginning))
 
-    async def _begin(self, begin: Callable[[], Awaitable[tuple[Message, Message, bool]]]) -> str:
+    async def _begin(self, begin: Begin) -> str:
         try:
-            user, reply, new = await begin()
+            return await self._save_and_run(begin)
         except TurnRunning as busy:
-            if busy.turn_id in self._runs:
+            if self._saving:
+                # One of these may have saved it a moment ago and not come to run it.
+                await asyncio.wait(self._saving)
+            if (run := self._runs.get(busy.turn_id)) and not run.over:
                 raise
             # Its end could never be saved, and nobody runs it any more: it must not block its chat for ever.
             await self._store.end_turn(busy.turn_id, INTERRUPTED)
+            return await self._save_and_run(begin)
+
+    async def _save_and_run(self, begin: Begin) -> str:
+        done = asyncio.get_running_loop().create_future()
+        self._saving.add(done)
+        try:
             user, reply, new = await begin()
-        if new:
-            await self._run(user, reply)
+            if new:
+                await self._run(user, reply)
+        finally:
+            self._saving.discard(done)
+            done.set_result(None)
         return reply.id
 
-    async def _begin_again(self, reply_id: str, head: str, key: str | None) -> str:
+    async def _begin_reply(self, reply_id: str, head: str, key: str | None) -> tuple[Message, Message, bool]:
         user, reply = await self._store.begin_reply(reply_id, head, key)
-        await self._run(user, reply)
-        return reply.id
+        return user, reply, True
 
     async def _run(self, user: Message, reply: Message) -> None:
         await self._log.create(reply.id)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,41 @@ async def test_a_chat_whose_answer_grows_is_stopped_and_trashed_and_comes_back_w
     assert answer.content.startswith("tok0 ")
     found = await service.turns.find(turn.id)
     assert found.user.id == question.id
+
+
+@pytest.mark.parametrize("trash", [True, False])
+@pytest.mark.parametrize("again", [True, False])
+async def test_a_turn_that_begins_while_its_chat_is_deleted_does_not_run_on(
+    service: Service, provider: Provider, monkeypatch: pytest.MonkeyPatch, trash: bool, again: bool
+) -> None:
+    """It is saved when the chat goes, and comes to run after that."""
+    first = await service.turns.start(script(tokens=1))
+    await first.end()
+    saved, go_on = asyncio.Event(), asyncio.Event()
+    name = "begin_reply" if again else "begin_turn"
+    begin = getattr(service.store, name)
+
+    async def slow(*args: Any) -> Any:
+        begun = await begin(*args)
+        saved.set()
+        await go_on.wait()
+        return begun
+
+    monkeypatch.setattr(service.store, name, slow)
+    endless = script(tokens=-1, interval_ms=5)
+    start = service.turns.again(first.id) if again else service.turns.start(endless, first.chat_id)
+    starting = asyncio.ensure_future(start)
+    await saved.wait()
+    deleting = asyncio.ensure_future((service.trash_chat if trash else service.delete_chat)(first.chat_id))
+    await asyncio.wait({deleting}, timeout=0.1)
+    go_on.set()
+    await asyncio.wait({starting, deleting})
+    assert deleting.exception() is None
+    assert service.turns.running(first.chat_id) is None
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith(("turn", "generation"))]
+    if trash:
+        await service.restore_chat(first.chat_id)
+        assert {one.status for one in await service.store.messages(first.chat_id)}.isdisjoint({Status.streaming})
 
 
 async def test_the_trash_is_emptied_after_a_while(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chat_app.errors import InternalError, InvalidRequest, KeyReused, NotFound, ProviderBusy, TurnRunning
+from chat_app.errors import InternalError, InvalidRequest, KeyReused, NotFound, ProviderBusy, ShuttingDown, TurnRunning
 from chat_app.log import Delta, Ended, Event, MemoryLog
 from chat_app.models import Message, Status
 from chat_app.reply import ChatMessage, Piece
@@ -85,15 +85,19 @@ def soon_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class SlowBegin:
-    """`begin_turn` saves, sets `saved`, and returns only when `go_on` is set."""
+    """`begin_turn` saves, sets `saved`, and returns only when `go_on` is set; `refused` is set when it saves nothing."""
 
     def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.saved, self.go_on = asyncio.Event(), asyncio.Event()
+        self.saved, self.refused, self.go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._begin_turn = store.begin_turn
         monkeypatch.setattr(store, "begin_turn", self)
 
     async def __call__(self, *args: Any) -> tuple[Message, Message, bool]:
-        begun = await self._begin_turn(*args)
+        try:
+            begun = await self._begin_turn(*args)
+        except TurnRunning:
+            self.refused.set()
+            raise
         self.saved.set()
         await self.go_on.wait()
         return begun
@@ -886,6 +890,63 @@ async def test_readers_are_not_told_complete_when_the_final_write_fails_for_good
     assert events[-1] == Ended(5, Status.failed, "failed", usage, InternalError().as_dict())
 
 
+@pytest.mark.parametrize("how", ["again", "go on", "edit", "ask"])
+async def test_a_turn_whose_end_could_not_be_saved_blocks_nothing(
+    turns: Turns, store: Store, reply: ScriptedReply, hasty_database: None, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    async def broken(*args: Any) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "end_turn", broken)
+        reply.enqueue("text")
+        failed = await turns.start("hello")
+        await read(failed)
+    reply.enqueue("more")
+    match how:
+        case "ask":
+            turn = await turns.start("go on", failed.chat_id)
+        case "edit":
+            turn = await turns.start("hello!", failed.chat_id, edit_of=failed.user.id)
+        case _:
+            turn = await turns.again(failed.id, go_on=how == "go on")
+    assert (await end(turn)).status is Status.complete
+    assert (await saved(store, failed)).status == Status.interrupted
+
+
+async def test_of_two_starts_at_the_same_moment_one_is_refused_and_the_other_runs(
+    turns: Turns, store: Store, reply: ScriptedReply, slow_begin: SlowBegin
+) -> None:
+    """The second sees what the first has saved before the first itself hears that it is saved."""
+    chat = await store.create_chat()
+    reply.enqueue("text")
+    one = asyncio.ensure_future(turns.start("one", chat.id))
+    await slow_begin.saved.wait()
+    other = asyncio.ensure_future(turns.start("other", chat.id))
+    await slow_begin.refused.wait()
+    slow_begin.go_on.set()
+    with pytest.raises(TurnRunning) as refused:
+        await other
+    turn = await one
+    assert refused.value.turn_id == turn.id
+    assert (await end(turn)).status is Status.complete
+    assert [message.content for message in await store.messages(chat.id)] == ["one", "text"]
+
+
+async def test_of_many_starts_and_regenerations_at_once_exactly_one_runs(
+    turns: Turns, store: Store, reply: ScriptedReply
+) -> None:
+    reply.enqueue("first")
+    old = await turns.start("hello")
+    await end(old)
+    reply.enqueue("text", HANG)
+    tries = [turns.start(f"question {n}", old.chat_id) for n in range(8)] + [turns.again(old.id) for _ in range(8)]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    [turn] = [one for one in results if isinstance(one, Turn)]
+    assert all(isinstance(one, TurnRunning) and one.turn_id == turn.id for one in results if one is not turn)
+    await turns.stop(turn.id)
+
+
 async def test_a_second_cancel_during_the_final_write_still_gives_readers_their_end(
     turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -964,6 +1025,32 @@ async def test_close_stops_and_saves_what_runs_and_readers_get_their_end(store: 
         assert (answer.content, answer.status) == (text(events), Status.stopped)
         assert answer.content.startswith("text")
     assert reply.closed == 5
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_start_that_waits_when_the_server_begins_to_close_is_refused_and_saves_nothing(
+    turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    reply.enqueue("text")
+    old = await turns.start("hello")
+    await end(old)
+    asked, go_on, message_by_key = asyncio.Event(), asyncio.Event(), store.message_by_key
+
+    async def slow(key: str) -> Message | None:
+        asked.set()
+        await go_on.wait()
+        return await message_by_key(key)
+
+    monkeypatch.setattr(store, "message_by_key", slow)
+    late = turns.again(old.id, key="k") if again else turns.start("late", old.chat_id, key="k")
+    starting = asyncio.ensure_future(late)
+    await asked.wait()
+    await turns.close()
+    go_on.set()
+    with pytest.raises(ShuttingDown):
+        await starting
+    assert [message.content for message in await store.messages(old.chat_id)] == ["hello", "text"]
+    assert len(reply.histories) == 1
 
 
 async def test_close_gives_what_runs_its_grace(store: Store, reply: ScriptedReply) -> None:
