@@ -4,6 +4,7 @@
 splices them into a text kept here; `Answer` shows the text of one message and renders again only when that one changes.
 */
 import { memo, useCallback, useLayoutEffect, useState, useSyncExternalStore } from "react";
+import { copyText } from "./clipboard.js";
 import { Markdown } from "./markdown.jsx";
 
 const texts = new Map();
@@ -57,7 +58,7 @@ export const Answer = memo(function Answer({ messageId, stored, streaming }) {
 export function CopyText({ messageId, stored }) {
   const [done, setDone] = useState(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(newer(texts.get(windowId(messageId)), stored));
+    await copyText(newer(texts.get(windowId(messageId)), stored));
     setDone(true);
     setTimeout(() => setDone(false), 1500);
   };

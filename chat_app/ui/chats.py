@@ -131,10 +131,9 @@ def sidebar() -> rx.Component:
             "New chat",
             to="/",
             class_name="side-button",
-            on_click=close_drawer(),
-            custom_attrs={"data-key": "new"},
+            custom_attrs={"data-key": "new", "aria-keyshortcuts": "Control+Shift+O"},
         ),
-        side_button("search", "Search", "search", open_dialog("search", focus="input")),
+        side_button("search", "Search", "search", open_dialog("search", focus="input"), aria_keyshortcuts="Control+K"),
         rx.el.nav(
             rx.el.ul(rx.foreach(Chats.chats, listed)),
             rx.cond(
@@ -160,9 +159,15 @@ def sidebar() -> rx.Component:
     )
 
 
-def side_button(name: str, text: str, key: str, on_click: Any) -> rx.Component:
+def side_button(name: str, text: str, key: str, on_click: Any, **props: Any) -> rx.Component:
     return rx.el.button(
-        icon(name), text, type="button", class_name="side-button", on_click=on_click, custom_attrs={"data-key": key}
+        icon(name),
+        text,
+        type="button",
+        class_name="side-button",
+        on_click=on_click,
+        custom_attrs={"data-key": key},
+        **props,
     )
 
 
@@ -202,7 +207,6 @@ def chat_row(chat_id: rx.Var[str], title: rx.Var[str], pinned: rx.Var[bool], cur
             title,
             to="/c/" + chat_id,
             class_name="chat-link",
-            on_click=close_drawer(),
             custom_attrs={"aria-current": rx.cond(current, "page", "false"), "title": title, "dir": "auto"},
         ),
         menu(
@@ -218,6 +222,8 @@ def chat_row(chat_id: rx.Var[str], title: rx.Var[str], pinned: rx.Var[bool], cur
             menu_item(icon("trash-2"), "Delete", Chats.delete(chat_id, title)),
             label="Actions for " + title,
             class_name="chat-menu",
+            # Beside the link, to which the arrow keys lead: see `keyboard.js`.
+            tab_index=-1,
         ),
         class_name="chat-row",
     )
@@ -246,11 +252,3 @@ def cancel_on_escape(key: rx.Var[str]) -> Any:
 
 def export(chat_id: rx.Var[str], format: str) -> EventSpec:
     return rx.download(url="/chats/" + chat_id + f"/export?format={format}")
-
-
-def open_drawer() -> EventSpec:
-    return rx.call_script("document.documentElement.setAttribute('data-drawer', '')")
-
-
-def close_drawer() -> EventSpec:
-    return rx.call_script("document.documentElement.removeAttribute('data-drawer')")

@@ -86,7 +86,14 @@ def composer() -> rx.Component:
 
 
 def send_button() -> rx.Component:
-    return rx.el.button(icon("arrow-up"), type="submit", aria_label="Send message", class_name="round send", key="send")
+    return rx.el.button(
+        icon("arrow-up"),
+        type="submit",
+        aria_label="Send message",
+        aria_keyshortcuts="Enter",
+        class_name="round send",
+        key="send",
+    )
 
 
 def stop_button() -> rx.Component:
@@ -96,7 +103,7 @@ def stop_button() -> rx.Component:
         aria_label="Stop generating",
         class_name="round stop",
         on_click=Composer.stop,
-        custom_attrs={"data-key": "stop"},
+        custom_attrs={"data-key": "stop", "aria-keyshortcuts": "Escape"},
         key="stop",
     )
 

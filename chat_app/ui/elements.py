@@ -18,8 +18,21 @@ PAGE = rx.asset("page.jsx", shared=True).importable_path
 SCROLLER = rx.asset("scroller.jsx", shared=True).importable_path
 FIELDS = rx.asset("fields.jsx", shared=True).importable_path
 BOUNDARY = rx.asset("boundary.jsx", shared=True).importable_path
-# What answer.jsx and stream_chat.jsx import.
-for _file in ["markdown.jsx", "code.jsx", "colours.js", "highlighter.js"]:
+# What these and stream_chat.jsx import.
+_MARKDOWN = ["markdown.jsx", "code.jsx", "colours.js", "highlighter.js"]
+_BROWSER = [
+    "browser",
+    "clipboard",
+    "drawer",
+    "focus",
+    "keyboard",
+    "say",
+    "tooltips",
+    "touch",
+    "translation",
+    "viewport",
+]
+for _file in [*_MARKDOWN, *(f"{name}.js" for name in _BROWSER)]:
     rx.asset(_file, shared=True)
 
 
@@ -75,6 +88,13 @@ class Moment(rx.Component):
     tag = "Moment"
 
     iso: rx.Var[str]
+
+
+class SkipLink(rx.Component):
+    """The first stop of the Tab key, seen only then: past the side bar, to the conversation."""
+
+    library = PAGE
+    tag = "SkipLink"
 
 
 class ImportChat(rx.Component):

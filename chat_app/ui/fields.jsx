@@ -1,7 +1,8 @@
-/* The textareas: of the message box, and of the small forms within the page. In both Enter sends unless an input method is
-composing. The form around each, its buttons and its handlers are Python's. */
+/* The textareas: of the message box, and of the small forms within the page. In both Enter sends where
+there is a mouse. The form around each, its buttons and its handlers are Python's. */
 import { useEffect, useRef } from "react";
 import { useLocation } from "react-router";
+import { composing, enterKeyHint, hovers, sends } from "./touch.js";
 
 // Where CSS can size a field by its content (see chat.css): measuring 100 KB of text at every key is slow.
 const GROWS_BY_ITSELF = typeof CSS !== "undefined" && CSS.supports("field-sizing", "content");
@@ -10,13 +11,10 @@ const GROWS_BY_ITSELF = typeof CSS !== "undefined" && CSS.supports("field-sizing
 const RESTORE_EVENT = "chat:restore-draft";
 
 function sendOnEnter(event) {
-  if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
+  if (!sends(event.nativeEvent)) return;
   event.preventDefault();
   event.currentTarget.form.requestSubmit();
 }
-
-// 229: Safari ends the composition before the Enter that confirms it.
-const isComposing = (event) => event.nativeEvent.isComposing || event.keyCode === 229;
 
 /* Grows with its text, and the draft of each chat survives a reload. */
 export function MessageBox({ busy, ...props }) {
@@ -66,7 +64,7 @@ export function MessageBox({ busy, ...props }) {
     form.addEventListener("reset", cleared);
     form.addEventListener("submit", guard);
     window.addEventListener(RESTORE_EVENT, restore);
-    if (window.matchMedia("(hover: hover)").matches) area.focus();
+    if (hovers()) area.focus();
     return () => {
       form.removeEventListener("reset", cleared);
       form.removeEventListener("submit", guard);
@@ -77,20 +75,18 @@ export function MessageBox({ busy, ...props }) {
   const busyRef = useRef(busy);
   busyRef.current = busy;
 
-  return <textarea {...props} ref={ref} rows={1} onInput={changed} onKeyDown={sendOnEnter} enterKeyHint="send" />;
+  return (
+    <textarea {...props} ref={ref} rows={1} dir="auto" onInput={changed} onKeyDown={sendOnEnter} enterKeyHint={enterKeyHint()} />
+  );
 }
 
-/* Esc gives up, and when the form goes, the focus goes to the element with the id `backTo`. */
+/* Esc gives up, and when the form goes, focus.js takes the focus to the element with the id `backTo`. */
 export function InlineField({ backTo, onCancel, ...props }) {
   const ref = useRef(null);
   useEffect(() => {
     // On a phone the keyboard would come unasked, and cover what the form is about.
-    if (window.matchMedia("(hover: hover)").matches) ref.current.focus();
-    return () => {
-      // Unless the person went on to something else by now.
-      if (document.activeElement === document.body) document.getElementById(backTo)?.focus();
-    };
+    if (hovers()) ref.current.focus();
   }, []);
-  const keyDown = (event) => (event.key === "Escape" && !isComposing(event) ? onCancel() : sendOnEnter(event));
-  return <textarea {...props} ref={ref} onKeyDown={keyDown} enterKeyHint="done" />;
+  const keyDown = (event) => (event.key === "Escape" && !composing(event.nativeEvent) ? onCancel() : sendOnEnter(event));
+  return <textarea {...props} ref={ref} dir="auto" data-back-to={backTo} onKeyDown={keyDown} enterKeyHint={enterKeyHint("done")} />;
 }

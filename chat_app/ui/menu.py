@@ -44,10 +44,10 @@ class MenuItem(rx.Component):
     on_select: rx.EventHandler[rx.event.no_args_event_spec]
 
 
-def menu(trigger: rx.Component, *items: rx.Component, label: Any, class_name: str = "") -> rx.Component:
-    """`label` names the button; `items` are of `menu_item`."""
+def menu(trigger: rx.Component, *items: rx.Component, label: Any, class_name: str = "", **props: Any) -> rx.Component:
+    """`label` names the button, `props` are its others; `items` are of `menu_item`."""
     return MenuRoot.create(
-        MenuTrigger.create(trigger, aria_label=label, class_name=f"quiet {class_name}"),
+        MenuTrigger.create(trigger, aria_label=label, class_name=f"quiet {class_name}", **props),
         MenuPortal.create(MenuContent.create(*items, class_name="menu", align="end", side_offset=4)),
         modal=False,
     )

@@ -1,4 +1,5 @@
 /* Small things that need the browser itself. */
+import "./browser.js";
 import { useEffect, useRef, useState } from "react";
 
 /* A time of day as the reader's clock and language have it; the server knows neither. */
@@ -35,5 +36,14 @@ export function ImportChat({ children, className, onProblem }) {
       </button>
       <input ref={input} type="file" accept=".json,application/json" hidden aria-label="A chat's JSON" onChange={read} />
     </>
+  );
+}
+
+/* Not the router's link: it leaves the address alone, see keyboard.js. */
+export function SkipLink({ children }) {
+  return (
+    <a href="#main" className="skip">
+      {children}
+    </a>
   );
 }

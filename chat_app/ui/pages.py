@@ -2,9 +2,9 @@
 
 import reflex as rx
 
-from chat_app.ui.chats import Chats, close_drawer, open_drawer, sidebar
+from chat_app.ui.chats import Chats, sidebar
 from chat_app.ui.composer import Composer, composer, notice
-from chat_app.ui.elements import Fonts, Link, Scroller
+from chat_app.ui.elements import Fonts, Link, Scroller, SkipLink
 from chat_app.ui.icons import icon
 from chat_app.ui.live import Live, live
 from chat_app.ui.loading import skeleton
@@ -41,14 +41,17 @@ def add_pages(app: rx.App) -> None:
 def page() -> rx.Component:
     return rx.el.div(
         Fonts.create(),
+        SkipLink.create("Skip to the conversation"),
         sidebar(),
-        rx.el.div(class_name="scrim", on_click=close_drawer()),
+        rx.el.div(class_name="scrim"),
         rx.el.main(
             top_bar(),
             rx.cond(Transcript.loading, skeleton()),
             rx.cond(Transcript.missing, missing(), conversation()),
             live(),
             class_name="main",
+            id="main",
+            tab_index=-1,
             custom_attrs={
                 "data-empty": rx.cond(Transcript.open_chat == "", "true", "false"),
                 "data-loading": rx.cond(Transcript.loading, "true", "false"),
@@ -64,7 +67,15 @@ def page() -> rx.Component:
 def top_bar() -> rx.Component:
     """On a phone only: the way to the chats."""
     return rx.el.header(
-        rx.el.button(icon("menu"), type="button", aria_label="Show chats", class_name="quiet", on_click=open_drawer()),
+        rx.el.button(
+            icon("menu"),
+            type="button",
+            aria_label="Show chats",
+            aria_expanded=False,
+            aria_controls="sidebar",
+            class_name="quiet",
+            custom_attrs={"data-key": "drawer"},
+        ),
         rx.el.span(NAME, class_name="brand"),
         Link.create(icon("square-pen"), to="/", class_name="quiet", custom_attrs={"aria-label": "New chat"}),
         class_name="top-bar",

@@ -1,34 +1,8 @@
-"""The keyboard: shortcuts and the list of them."""
+"""The list of the keyboard's shortcuts; what they do is in `keyboard.js`."""
 
 import reflex as rx
 
 from chat_app.ui.dialogs import dialog
-
-# Plain DOM: the keys press the buttons that are on the page, so whatever those do, the keys do.
-KEYS = """
-addEventListener("keydown", (event) => {
-  const dialog = document.querySelector("dialog[open]");
-  const typing = event.target.closest?.("input, textarea, [contenteditable]");
-  // Esc in a small form leaves that form only.
-  const form = event.target.closest?.("form:not(.box)");
-  const command = event.ctrlKey || event.metaKey;
-  const press = (selector) => {
-    const element = document.querySelector(selector);
-    if (!element) return;
-    event.preventDefault();
-    element.click();
-  };
-  if (event.isComposing) return;
-  if (command && !event.shiftKey && event.key.toLowerCase() === "k") press("[data-key=search]");
-  else if (command && event.shiftKey && event.key.toLowerCase() === "o") press("[data-key=new]");
-  else if (event.key === "Escape" && !dialog && !form) press("[data-key=stop]");
-  else if (event.key === "?" && !typing && !dialog) press("[data-key=help]");
-  else if (event.key === "/" && !typing && !dialog) {
-    event.preventDefault();
-    document.querySelector("textarea[name=message]")?.focus();
-  }
-});
-"""
 
 SHORTCUTS = [
     ("Send the message", "Enter"),
@@ -39,10 +13,6 @@ SHORTCUTS = [
     ("Go to the message box", "/"),
     ("This list", "?"),
 ]
-
-
-def shortcut_keys() -> rx.Component:
-    return rx.el.script(KEYS)
 
 
 def shortcut_list() -> rx.Component:

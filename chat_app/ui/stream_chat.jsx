@@ -1,8 +1,10 @@
 /* A chat of one column on useStream(), without a websocket: the page at /embed, and a component for any React page. */
 import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import "$/public/external/chat_app/ui/elements/browser.js";
 import { useStream } from "$/public/use-stream.js";
 import "./stream_chat.css";
 import { Boundary } from "$/public/external/chat_app/ui/elements/boundary.jsx";
+import { enterKeyHint, sends } from "$/public/external/chat_app/ui/elements/touch.js";
 import { Markdown } from "$/public/external/chat_app/ui/elements/markdown.jsx";
 
 const ANNOUNCED = {
@@ -225,17 +227,15 @@ function Box({ area, busy, send, stop }) {
   }
 
   function keyDown(event) {
-    // 229: Safari ends the composition before the Enter that confirms it.
-    const composing = event.nativeEvent.isComposing || event.keyCode === 229;
-    if (event.key !== "Enter" || event.shiftKey || composing) return;
+    if (!sends(event.nativeEvent)) return;
     event.preventDefault();
     submit();
   }
 
   // One button, so that it keeps the focus while it changes.
   const button = busy
-    ? { label: "Stop generating", className: "round stop", type: "button", onClick: stop, path: STOP }
-    : { label: "Send message", className: "round send", type: "submit", path: SEND };
+    ? { label: "Stop generating", className: "round stop", type: "button", onClick: stop, path: STOP, "data-key": "stop", "aria-keyshortcuts": "Escape" }
+    : { label: "Send message", className: "round send", type: "submit", path: SEND, "aria-keyshortcuts": "Enter" };
   return (
     <form className="box" onSubmit={submit} data-empty={text.trim() === "" ? "" : undefined}>
       <textarea
@@ -244,7 +244,8 @@ function Box({ area, busy, send, stop }) {
         name="message"
         aria-label="Message"
         placeholder="Ask anything"
-        enterKeyHint="send"
+        dir="auto"
+        enterKeyHint={enterKeyHint()}
         value={text}
         onChange={(event) => setText(event.target.value)}
         onKeyDown={keyDown}
