@@ -1,7 +1,11 @@
-"""A chat as a file: the JSON that is exported and imported again, and Markdown. Pure; no SQL, no files."""
+"""A chat as a file: the JSON that is exported and imported again, and Markdown. Pure; no SQL, no files.
+
+An export of all chats is `{"version": 1, "chats": [...]}`, each of them as a chat that is exported alone.
+"""
 
 import heapq
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,12 +26,21 @@ from chat_app.errors import InvalidRequest
 from chat_app.models import Chat, Message, Role, Status, new_id, now
 
 VERSION = 1
-MAX_FILE_CHARS = 20_000_000
-MAX_MESSAGES = 20_000
-MAX_MESSAGE_CHARS = 2_000_000
+MAX_FILE_CHARS = 64_000_000
+"""Of one chat."""
+MAX_MESSAGES = 100_000
+MAX_MESSAGE_CHARS = MAX_FILE_CHARS
+MAX_NAME_CHARS = 200
 MAX_DETAIL_BYTES = 20_000
 MAX_REMARK_CHARS = 2_000
 MAX_SYSTEM_PROMPT_CHARS = 32_000
+TITLE_CHARS = 60
+NEW_CHAT = "New chat"
+# NUL and half a surrogate pair are no text; no database takes them.
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
+Row = dict[str, Any]
+"""The columns of a row, by name: to make an object of each takes as long as all else that an import does."""
+_COLUMNS: Row = Message(chat_id="", role="").model_dump()
 HEADINGS = {Role.user: "You", Role.assistant: "Assistant"}
 
 
@@ -81,7 +94,7 @@ WORDS_PATTERN = r"^[^\u0000]*[^\u0000\s\u001c-\u001f\u0085][^\u0000]*$"
 Text = Annotated[str, AfterValidator(_storable), Field(json_schema_extra={"pattern": TEXT_PATTERN})]
 Name = Annotated[
     str,
-    StringConstraints(max_length=200),
+    StringConstraints(max_length=MAX_NAME_CHARS),
     AfterValidator(_storable),
     AfterValidator(_named),
     Field(json_schema_extra={"pattern": WORDS_PATTERN}),
@@ -158,18 +171,45 @@ class ChatFile(BaseModel):
     messages: Annotated[list[FileMessage], Field(max_length=MAX_MESSAGES)]
 
 
+class ChatsFile(BaseModel):
+    """All chats. It is read one chat at a time, so this is its description only."""
+
+    version: Literal[1]
+    chats: list[ChatFile]
+
+
+ALL_BEGIN, ALL_END = f'{{"version": {VERSION}, "chats": [', "]}\n"
+"""Around the chats of an export of all, which have commas between them."""
+END = "]}"
+
+
+def begin_of(chat: Chat) -> str:
+    """The JSON of an exported chat up to its first message; `listed` ones and `END` follow."""
+    return f'{{"version": {VERSION}, "chat": {_dumps(file_chat(chat))}, "messages": ['
+
+
+def listed(messages: Sequence[Message]) -> str:
+    """The JSON of messages, with commas between them."""
+    return ",\n".join(_dumps(file_message(message)) for message in messages)
+
+
 def exported(chat: Chat, messages: Sequence[Message]) -> dict[str, Any]:
     """The whole tree as plain JSON values."""
-    # Not validated: what is in the database goes out, whatever it is.
-    return {
-        "version": VERSION,
-        "chat": _fields(FileChat, chat),
-        "messages": [_fields(FileMessage, message) for message in messages],
-    }
+    return {"version": VERSION, "chat": file_chat(chat), "messages": [file_message(message) for message in messages]}
 
 
-def imported(data: str | bytes) -> tuple[Chat, list[Message]]:
-    """The rows of an exported chat with new ids, each message after its parent; `data` is its JSON.
+def file_chat(chat: Chat) -> dict[str, Any]:
+    """Its part of an export, as plain JSON values that can be imported whatever is stored."""
+    return _importable(FileChat, chat, {"title": NEW_CHAT})
+
+
+def file_message(message: Message) -> dict[str, Any]:
+    """Its part of an export, as plain JSON values that can be imported whatever is stored."""
+    return _importable(FileMessage, message, {"id": message.id, "role": Role.assistant.value, "content": ""})
+
+
+def imported(data: str | bytes) -> tuple[Chat, list[Row]]:
+    """An exported chat and its messages with new ids, each message after its parent; `data` is its JSON.
 
     Raises:
         InvalidRequest: it is none, or too large.
@@ -178,14 +218,21 @@ def imported(data: str | bytes) -> tuple[Chat, list[Message]]:
     ids = {message.id: "" for message in file.messages}
     if len(ids) < len(file.messages):
         raise InvalidRequest("The file has two messages with the same id. Export the chat again.")
-    # Used just now: it comes first in the list.
-    chat = Chat(**file.chat.model_dump(exclude={"leaf_id", "updated_at"}))
+    chat = Chat(**file.chat.model_dump(exclude={"leaf_id"}))
     rows = []
     for message in _parents_first(file.messages):
         ids[message.id] = new_id()
         rows.append(_row(message, chat.id, ids))
     chat.leaf_id = ids.get(file.chat.leaf_id or "")
     return chat, rows
+
+
+def title_from(content: str) -> str:
+    """The first line of a chat's first message, cut at a word."""
+    line = next((line.strip() for line in content.splitlines() if line.strip()), NEW_CHAT)
+    if len(line) <= TITLE_CHARS:
+        return line
+    return line[:TITLE_CHARS].rsplit(" ", 1)[0].rstrip(",.;:") + "…"
 
 
 def markdown(chat: Chat, path: Sequence[Message]) -> str:
@@ -195,9 +242,34 @@ def markdown(chat: Chat, path: Sequence[Message]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _fields(model: type[BaseModel], row: Chat | Message) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in model.model_fields}
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+def _importable(model: type[BaseModel], row: Chat | Message, instead: dict[str, Any]) -> dict[str, Any]:
+    """The row's fields; those that could not be read again are mended, `instead` has what the required ones become."""
+    stored = {name: getattr(row, name) for name in model.model_fields}
+    values = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in stored.items()}
+    if _is_valid(model, values):
+        return values
+    return {name: _mended(model, name, value, instead) for name, value in values.items()}
+
+
+def _mended(model: type[BaseModel], name: str, value: Any, instead: dict[str, Any]) -> Any:
+    """The value itself, what is left of it as text, or the default."""
+    text = NO_TEXT.sub("\ufffd", value) if isinstance(value, str) else value
+    for attempt in (value, text, text[:MAX_NAME_CHARS] if isinstance(text, str) else None):
+        if _is_valid(model, instead | {name: attempt}):
+            return attempt
+    return (model.model_construct().model_dump(mode="json", include={name}) | instead).get(name)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _is_valid(model: type[BaseModel], values: dict[str, Any]) -> bool:
+    try:
+        model.model_validate_json(json.dumps(values, allow_nan=False))
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
 
 
 def _parsed(data: str | bytes) -> ChatFile:
@@ -234,15 +306,20 @@ def _parents_first(messages: Sequence[FileMessage]) -> list[FileMessage]:
     return ordered
 
 
-def _row(message: FileMessage, chat_id: str, ids: dict[str, str]) -> Message:
+def _row(message: FileMessage, chat_id: str, ids: dict[str, str]) -> Row:
     values = message.model_dump(exclude={"id", "parent_id", "error"})
     if message.status is Status.streaming:
         # Nobody writes it any further.
         values |= {"status": Status.interrupted, "finish_reason": Status.interrupted.value}
-    return Message(
+    return message_row(
         id=ids[message.id],
         chat_id=chat_id,
         parent_id=ids[message.parent_id] if message.parent_id else None,
         error=message.error.model_dump(exclude_none=True) if message.error else None,
         **values,
     )
+
+
+def message_row(**values: Any) -> Row:
+    """All columns of a message: those that are given, and what the others are by themselves."""
+    return _COLUMNS | values

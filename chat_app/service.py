@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chat_app.chatfiles.process import read
+from chat_app.chatfiles.reading import Imported
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import ChatError, ProviderRefused
 from chat_app.extend import reply_source, setup_of
@@ -104,6 +107,19 @@ class Service:
         chat = await self.store.import_chat(data)
         self.turns.announce()
         return chat
+
+    async def import_file(self, path: Path) -> AsyncGenerator[Imported, None]:
+        """Import all chats of a file, or none; says after each step how far it is, and at the end what has come.
+
+        Not read to the end, or closed, it imports nothing. Raises InvalidRequest, with a sentence.
+        """
+        imported = Imported()
+        async with self.store.archive.importing() as add, aclosing(read(path)) as batches:
+            async for batch in batches:
+                await add(batch.chats, batch.messages)
+                imported.add(batch)
+                yield imported
+        self.turns.announce()
 
     async def delete_chat(self, chat_id: str) -> None:
         """Delete the chat for good and stop what runs in it. Raises NotFound."""

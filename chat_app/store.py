@@ -1,5 +1,5 @@
-"""Every SQL statement but those of `search`. One short async session per call; rows come out detached, never to be
-written through. A chat in the trash is not found by anything but `restore_chat` and `empty_trash`."""
+"""Every SQL statement but those of `search` and `archive`. One short async session per call; rows come out detached,
+never to be written through. A chat in the trash is not found by anything but `restore_chat` and `empty_trash`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -11,6 +11,9 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app import chatfile, paging, search, tree
+from chat_app.archive import Archive
+from chat_app.chatfile import NEW_CHAT, title_from
+from chat_app.chatfile import TITLE_CHARS as TITLE_CHARS
 from chat_app.database import Database
 from chat_app.errors import InvalidRequest, NotFound, TurnRunning, no_answer, no_chat, no_message
 from chat_app.models import Chat, Message, Role, Status, now
@@ -18,8 +21,6 @@ from chat_app.paging import Page
 from chat_app.search import Hit
 from chat_app.tree import PathItem
 
-TITLE_CHARS = 60
-NEW_CHAT = "New chat"
 SETTABLE = {"title", "named", "pinned", "model", "system_prompt", "temperature"}
 # Several times a second for every running turn, so it is made once.
 CHECKPOINT = (
@@ -53,6 +54,7 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.database = Database(url)
+        self.archive = Archive(self.database)
         self._session = self.database.reading
         self._writing = self.database.writing
 
@@ -251,16 +253,15 @@ class Store:
             return chatfile.markdown(chat, tree.path(await _messages(session, chat_id), chat.leaf_id))
 
     async def import_chat(self, data: str | bytes) -> Chat:
-        """A new chat from what `export_chat` gave, as JSON.
+        """A new chat from what `export_chat` gave, as JSON; it counts as used just now.
 
         Raises:
             InvalidRequest: it is something else, or too large.
         """
         chat, messages = chatfile.imported(data)
-        async with self._writing() as session:
-            session.add(chat)
-            await session.flush()
-            session.add_all(messages)
+        chat.updated_at = now()
+        async with self.archive.importing() as add:
+            await add([chat.model_dump()], messages)
         return chat
 
     # Turns
@@ -439,7 +440,7 @@ async def _chat_and_parent(
             raise NotFound("There is no such question in this chat. It may have been deleted.")
         chat_id = edited.chat_id
     if chat_id is None:
-        chat = Chat(**{"title": _title(content)} | _settable(settings))
+        chat = Chat(**{"title": title_from(content)} | _settable(settings))
         session.add(chat)
         await session.flush()
         return chat.id, None
@@ -457,18 +458,10 @@ async def _leaf(session: AsyncSession, chat_id: str, content: str) -> str | None
     chat = await _chat(session, chat_id)
     leaf = await paging.leaf(session, chat)
     if leaf is None and not chat.named:
-        await _change_chat(session, chat_id, title=_title(content))
+        await _change_chat(session, chat_id, title=title_from(content))
     return leaf
 
 
 async def _running(session: AsyncSession, chat_id: str) -> str | None:
     query = select(Message.id).where(Message.chat_id == chat_id, Message.status == Status.streaming)
     return (await session.exec(query)).first()
-
-
-def _title(content: str) -> str:
-    """The first line of the first message, cut at a word."""
-    line = next((line.strip() for line in content.splitlines() if line.strip()), NEW_CHAT)
-    if len(line) <= TITLE_CHARS:
-        return line
-    return line[:TITLE_CHARS].rsplit(" ", 1)[0].rstrip(",.;:") + "…"

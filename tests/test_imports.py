@@ -14,7 +14,7 @@ LAYERS = [
     ["schema"],
     ["database"],
     ["chatfile", "config", "log", "reply", "search", "tree", "server"],
-    ["paging"],
+    ["archive", "chatfiles", "paging"],
     ["store", "turn", "run"],
     ["saver"],
     ["turns"],
@@ -26,7 +26,7 @@ LAYERS = [
 ]
 """Each part imports only from the layers above it here, and from itself."""
 PACKAGE = ROOT / "chat_app"
-FOLDERS = {"api", "ui", "replies"}
+FOLDERS = {"api", "chatfiles", "ui", "replies"}
 
 
 def part(module: str) -> str:
@@ -96,7 +96,8 @@ def test_imports_run_one_way(name: str) -> None:
         ("search", {"models"}),
         ("tree", {"models"}),
         ("paging", {"models", "tree"}),
-        ("store", {"chatfile", "database", "errors", "models", "paging", "search", "tree"}),
+        ("archive", {"chatfile", "database", "errors", "models"}),
+        ("store", {"archive", "chatfile", "database", "errors", "models", "paging", "search", "tree"}),
     ],
 )
 def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> None:

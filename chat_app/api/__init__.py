@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from chat_app.api import chats, docs, embed, messages, openapi, paths, problems, search, stream, websocket
+from chat_app.api import chats, docs, embed, files, messages, openapi, paths, problems, search, stream, websocket
 from chat_app.api.deadline import SEND_TIMEOUT_S, Deadline
 
 
@@ -14,7 +14,8 @@ def create_api(send_timeout_s: float = SEND_TIMEOUT_S) -> FastAPI:
     api.include_router(websocket.router)
     api.include_router(embed.router)
     api.include_router(docs.router)
-    routers = [module.router for module in (stream, messages, chats, search)]
+    # `files` before `/chats/{chat_id}`, which would take `export` for a chat.
+    routers = [module.router for module in (stream, messages, files, chats, search)]
     for router in routers:
         api.include_router(router)
     paths.install(api, routers)

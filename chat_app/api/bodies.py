@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from chat_app.api.problems import invalid
 from chat_app.api.schemas import or_null, reference
-from chat_app.chatfile import WORDS_PATTERN, ChatFile, Name, Rating, Remark, SystemPrompt, Temperature
+from chat_app.chatfile import WORDS_PATTERN, ChatFile, ChatsFile, Name, Rating, Remark, SystemPrompt, Temperature
+from chat_app.chatfiles.reading import Imported
 from chat_app.models import Chat, Message, Role, Status
 from chat_app.search import Hit
 
@@ -95,6 +96,21 @@ class ChatOut(BaseModel):
     leaf_id: str | None
 
 
+class Arrived(BaseModel):
+    """What an import brought; `left_out` counts, by its kind, what could not be kept, and `summary` says it all."""
+
+    chats: int
+    messages: int
+    left_out: dict[str, int]
+    summary: str
+
+
+class ImportOut(ChatOut):
+    """The first chat that was imported, and how many came."""
+
+    imported: Arrived
+
+
 class MessageOut(BaseModel):
     """A stored message; times are UTC, `first_token_ms` and `duration_ms` are milliseconds from the turn's start."""
 
@@ -156,6 +172,16 @@ def chat_out(chat: Chat) -> ChatOut:
     return ChatOut.model_validate(chat)
 
 
+def import_out(first: Chat, imported: Imported) -> ImportOut:
+    arrived = Arrived(
+        chats=len(imported.chat_ids),
+        messages=imported.messages,
+        left_out=dict(imported.left_out),
+        summary=imported.sentence,
+    )
+    return ImportOut(**chat_out(first).model_dump(), imported=arrived)
+
+
 def message_out(message: Message) -> MessageOut:
     return MessageOut.model_validate(message)
 
@@ -171,7 +197,7 @@ def hit_out(hit: Hit) -> HitOut:
     )
 
 
-TAKEN: tuple[type[BaseModel], ...] = (Ask, NewChat, ChatChange, Opinion, ChatFile)
+TAKEN: tuple[type[BaseModel], ...] = (Ask, NewChat, ChatChange, Opinion, ChatFile, ChatsFile)
 """The bodies that come in."""
 
 

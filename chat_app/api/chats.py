@@ -1,4 +1,4 @@
-"""`/chats/`: list, create, read, change, delete, export and import."""
+"""`/chats/`: list, create, read, change, delete, and one as a file; `files` has what is about many."""
 
 import json
 import re
@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import TypeAdapter, ValidationError
 
 from chat_app.api.bodies import ChatChange, ChatList, ChatOut, NewChat, chat_out, documented, json_body
 from chat_app.api.schemas import reference
-from chat_app.chatfile import ChatFile, Time
+from chat_app.chatfile import Time
 from chat_app.errors import InvalidRequest
 from chat_app.models import Chat
 from chat_app.service import get_service
@@ -59,12 +59,6 @@ async def list_chats(
 async def create_chat(new: Annotated[NewChat, Depends(json_body(NewChat))]) -> ChatOut:
     """Without a title, it gets one from its first message."""
     return chat_out(await get_service().create_chat(new.title if new.model_fields_set else None))
-
-
-@router.post("/import", status_code=201, openapi_extra=documented(ChatFile))
-async def import_chat(request: Request) -> ChatOut:
-    """A new chat from the JSON of an export."""
-    return chat_out(await get_service().import_chat(await request.body()))
 
 
 @router.get("/{chat_id}")

@@ -77,6 +77,13 @@ EXPORTED = {
     ],
 }
 
+PROGRESS = {"progress": {"read": 412, "size": 412, "messages": 2}}
+IMPORTED = CHAT | {
+    "named": True,
+    "leaf_id": None,
+    "imported": {"chats": 1, "messages": 2, "left_out": {}, "summary": "1 chat with 2 messages."},
+}
+
 
 @dataclass(frozen=True)
 class Stream:

@@ -6,12 +6,15 @@ What can go wrong is given as the errors themselves: their code, status and sent
 from dataclasses import dataclass
 from typing import Any
 
+from chat_app.api import sse
 from chat_app.api.examples import (
     CHAT,
     CHAT_ID,
     EXPORTED,
     FILE,
+    IMPORTED,
     MESSAGE,
+    PROGRESS,
     QUESTION,
     RESUMED,
     SELFTEST,
@@ -74,7 +77,7 @@ HEADERS = {
 }
 OF_TURN = ("X-Turn-Id", "X-Chat-Id", "X-Message-Id")
 OF_STREAM = ("X-Stream-Version", "Cache-Control", "X-Accel-Buffering")
-EVENT_STREAM, JSON, MARKDOWN = "text/event-stream", "application/json", "text/markdown"
+EVENT_STREAM, JSON, LINES, MARKDOWN = "text/event-stream", "application/json", "application/x-ndjson", "text/markdown"
 
 
 @dataclass(frozen=True)
@@ -203,11 +206,17 @@ ROUTES: dict[tuple[str, str], Route] = {
         says="The new chat.",
     ),
     ("post", "/chats/import"): Route(
-        "Import a chat",
+        "Import chats",
         (InvalidRequest("This is no exported chat. Choose the JSON file of an export."),),
-        ((JSON, CHAT | {"named": True, "leaf_id": None}),),
+        ((JSON, IMPORTED), (LINES, f"{sse.dumps(PROGRESS)}\n{sse.dumps(IMPORTED)}\n")),
         FILE,
-        says="The new chat, with all its messages.",
+        says="The first of the new chats, and what came in all.",
+    ),
+    ("get", "/chats/export"): Route(
+        "Export all chats",
+        gives=((JSON, {"version": 1, "chats": [EXPORTED]}),),
+        headers=("Content-Disposition",),
+        says="The file.",
     ),
     ("get", "/chats/{chat_id}"): Route(
         "Read a chat",

@@ -18,7 +18,7 @@ from chat_app.origins import origin, site
 # A character is at most two `\\uXXXX` escapes in JSON.
 BYTES_PER_CHAR = 12
 BODY_ALLOWANCE = 16_384
-IMPORT_PATH, IMPORT_BYTES = "/chats/import", 32_000_000
+IMPORT_PATH, IMPORT_BYTES = "/chats/import", 1_000_000_000
 DISCARD_S = 2.0
 # What a page of ours may make the browser fetch by itself. An answer holds what strangers wrote, and the address of a
 # picture in it, or in one of its diagrams, could carry what was said to whoever serves it.
@@ -51,7 +51,7 @@ class Guard:
             self._check_host(headers)
             if not _is_asset(scope):
                 self._check_origin(headers)
-            _check_length(headers, body.limit)
+            body.check_length()
         except ChatError as error:
             return await _refuse(error, scope, receive, self._sending(send, body, None))
         if scope["type"] == "websocket":
@@ -59,7 +59,7 @@ class Guard:
         await self.app(scope, body.receive, self._sending(send, body, headers.get("origin")))
 
     def _limit(self, scope: Scope) -> int:
-        """How many bytes a body may have: an exported chat holds many messages."""
+        """How many bytes a body may have: a file holds many chats, and is not kept in memory."""
         return IMPORT_BYTES if scope["path"] == IMPORT_PATH else self.max_body
 
     def _check_host(self, headers: Headers) -> None:
@@ -103,7 +103,12 @@ class Body:
         self._read = 0
         # The server gives it to one reader at a time; that of an event stream waits there for the client to leave.
         self._turn = asyncio.Lock()
-        self._unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        self._length = headers.get("content-length", "0")
+        self._unread = self._length != "0" or "transfer-encoding" in headers
+
+    def check_length(self) -> None:
+        if self._length.isdecimal() and int(self._length) > self.limit:
+            raise self._too_large()
 
     async def receive(self) -> Message:
         async with self._turn:
@@ -112,7 +117,7 @@ class Body:
         self._read += len(message.get("body", b""))
         if self._read > self.limit:
             await self.discard()
-            raise _too_large(self.limit)
+            raise self._too_large()
         return message
 
     async def discard(self) -> None:
@@ -128,19 +133,13 @@ class Body:
                     while (await self._receive()).get("more_body"):
                         pass
 
+    def _too_large(self) -> BodyTooLarge:
+        shorten = "Split the file" if self.limit == IMPORT_BYTES else "Shorten the message"
+        return BodyTooLarge(f"The body is too large; at most {self.limit:,} bytes are read. {shorten}.")
+
 
 def _is_asset(scope: Scope) -> bool:
     return scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and scope["path"].endswith(ASSETS)
-
-
-def _check_length(headers: Headers, limit: int) -> None:
-    length = headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limit:
-        raise _too_large(limit)
-
-
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is too large; at most {limit:,} bytes are read. Shorten the message.")
 
 
 async def _refuse(error: ChatError, scope: Scope, receive: Receive, send: Send) -> None:

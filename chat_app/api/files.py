@@ -1,0 +1,102 @@
+"""`/chats/import` and `/chats/export`: all chats as one file, and files of this and of other apps."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from chat_app.api import sse
+from chat_app.api.bodies import ImportOut, documented, import_out
+from chat_app.api.chats import attachment
+from chat_app.api.schemas import reference
+from chat_app.chatfile import ChatFile
+from chat_app.chatfiles.reading import Imported
+from chat_app.errors import ChatError, InternalError
+from chat_app.models import now
+from chat_app.service import get_service
+
+LINES = "application/x-ndjson"
+Steps = AsyncGenerator[Imported, None]
+router = APIRouter(prefix="/chats", tags=["chats"])
+
+
+@router.get(
+    "/export",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {"schema": reference("ChatsFile")}}}},
+)
+async def export_chats() -> StreamingResponse:
+    """All chats as one file of JSON, with all versions of all messages; it can be imported."""
+    headers = {"Content-Disposition": attachment(f"Chats {now():%Y-%m-%d}.json")}
+    # Half a surrogate pair, should a provider's usage hold one, as JSON's escape.
+    pieces = (piece.encode("utf-8", "backslashreplace") async for piece in get_service().store.archive.exported())
+    return StreamingResponse(pieces, media_type="application/json", headers=headers)
+
+
+@router.post("/import", status_code=201, openapi_extra=documented(ChatFile), response_model=ImportOut)
+async def import_chats(
+    request: Request,
+    progress: Annotated[
+        bool, Query(description="Say in lines of JSON how far it is; the last has the result.")
+    ] = False,
+) -> Response:
+    """New chats from an export of this app, ChatGPT's `conversations.json` or its zip, or Open WebUI's export.
+
+    All of them come, or none. What cannot be kept, such as pictures, is counted.
+    """
+    folder = TemporaryDirectory(prefix="import-")
+    steps = _steps(request, folder)
+    try:
+        # What is wrong with a file is mostly seen at once, and then is an answer of its own.
+        imported = await anext(steps)
+        if progress:
+            return StreamingResponse(_lines(imported, steps), 201, media_type=LINES, headers=sse.HEADERS)
+    except BaseException:
+        await steps.aclose()
+        raise
+    async with aclosing(steps):
+        async for step in steps:
+            imported = step
+    return JSONResponse((await _result(imported)).model_dump(mode="json"), 201)
+
+
+async def _steps(request: Request, folder: "TemporaryDirectory[str]") -> Steps:
+    """Save the body, then import it."""
+    with folder:
+        file = Path(folder.name) / "body"
+        with file.open("wb") as saved:
+            async for chunk in request.stream():
+                await run_in_threadpool(saved.write, chunk)
+        async with aclosing(get_service().import_file(file)) as steps:
+            async for imported in steps:
+                yield imported
+
+
+async def _lines(first: Imported, steps: Steps) -> AsyncIterator[str]:
+    imported = first
+    async with aclosing(steps):
+        try:
+            yield _step(imported)
+            async for imported in steps:
+                yield _step(imported)
+            yield sse.dumps((await _result(imported)).model_dump(mode="json")) + "\n"
+        except ChatError as error:
+            yield sse.dumps({"error": error.as_dict()}) + "\n"
+        except Exception:
+            yield sse.dumps({"error": InternalError().as_dict()}) + "\n"
+            raise
+
+
+def _step(imported: Imported) -> str:
+    """How many bytes of the file are read, and what was in them."""
+    read = {"read": imported.read, "size": imported.size, "messages": imported.messages}
+    return sse.dumps({"progress": read}) + "\n"
+
+
+async def _result(imported: Imported) -> ImportOut:
+    return import_out(await get_service().store.chat(imported.chat_ids[0]), imported)
