@@ -10,8 +10,10 @@ from typing import Annotated, Any
 from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from chat_app.address import OPENAI_URL, server_address
 from chat_app.errors import SettingsError
 from chat_app.origins import is_address, origin, site
+from chat_app.proxy import BadProxy, proxy_for
 
 ROOT = Path(__file__).resolve().parent.parent
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -79,9 +81,7 @@ class Settings(BaseModel):
     @field_validator("openai_base_url")
     @classmethod
     def _http_url(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("http://", "https://")):
-            raise ValueError("use an address that starts with http:// or https://")
-        return url
+        return None if url is None else server_address(url)
 
     @field_validator("database_url")
     @classmethod
@@ -120,6 +120,11 @@ class Settings(BaseModel):
         return self.openai_api_key is None and self.openai_base_url is None and self.replies is None
 
     @property
+    def provider_url(self) -> str | None:
+        """The address of the model's server; None: the embedded model serves, or a reply source of one's own."""
+        return self.openai_base_url or (OPENAI_URL if self.openai_api_key else None)
+
+    @property
     def url(self) -> str:
         """Where a person on this machine opens the page."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
@@ -146,7 +151,7 @@ class Settings(BaseModel):
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read `.env` and the environment (which wins); an empty value counts as unset.
+    """Read `.env` and the environment (which wins); an empty value counts as unset, but for SYSTEM_PROMPT: as none.
 
     Raises:
         SettingsError: with one sentence that names the variable.
@@ -155,8 +160,15 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     # Stripped: a key that was read from a file often ends in a line feed, and no request can be sent with it.
     stripped = {name: (source.get(name.upper()) or "").strip() for name in Settings.model_fields}
     values = {name: value for name, value in stripped.items() if value}
+    if source.get("SYSTEM_PROMPT") is not None:
+        values["system_prompt"] = stripped["system_prompt"]
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
+        if address := settings.provider_url:
+            proxy_for(address, {name: value for name, value in source.items() if value})
+        return settings
+    except BadProxy as error:
+        raise SettingsError(f"The setting {error.name} cannot be used: {error}.") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()

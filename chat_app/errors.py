@@ -180,6 +180,13 @@ class ToolCalled(ProviderError):
     code = "tool_called"
 
 
+class BadReply(ChatError):
+    """REPLIES' function yielded something that is no piece of a reply."""
+
+    code = "bad_reply"
+    status = 502
+
+
 class ModelMissing(ChatError):
     """The embedded model cannot be started."""
 

@@ -8,6 +8,8 @@ from sqlalchemy import JSON, DateTime, Dialect, Index, TypeDecorator, false, tex
 from sqlmodel import Field, SQLModel
 from uuid_utils import uuid7
 
+from chat_app.usage import clean_usage
+
 
 class Role(StrEnum):
     user = "user"
@@ -35,6 +37,16 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value else None
+
+
+class UsageCounts(TypeDecorator[dict[str, Any]]):
+    """JSON. Older versions stored what a provider sent, also what no reader of it can take."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, Any] | None:
+        return clean_usage(value)
 
 
 def new_id() -> str:
@@ -96,7 +108,7 @@ class Message(SQLModel, table=True):
     status: str = Status.complete
     finish_reason: str | None = None
     model: str | None = None
-    usage: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    usage: dict[str, Any] | None = Field(default=None, sa_type=UsageCounts)
     error: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     first_token_ms: int | None = None
     duration_ms: int | None = None

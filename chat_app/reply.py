@@ -4,6 +4,12 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from chat_app.errors import BadReply
+from chat_app.usage import clean_usage
+
+MAX_NAME_CHARS = 200
+"""Of a model, and of a finish reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -18,6 +24,73 @@ class Piece:
     usage: dict[str, Any] | None = None
     model: str | None = None
     recast: bool = False
+
+
+def checked(given: Any) -> Piece | None:
+    """What a reply source yielded, as a piece that can be stored and sent; None: nothing, such as an empty text.
+
+    Whoever wrote the source, nothing odd gets past here: what may be left out is left out.
+
+    Raises:
+        BadReply: it is no text and no piece, or the text in it is none.
+    """
+    if isinstance(given, str):
+        return Piece(str(given)) if given else None
+    if given is None:
+        return None
+    if not isinstance(given, Piece):
+        raise BadReply(f"REPLIES yielded {_kind(given)}; yield str or Piece.")
+    if _is_sane(given):
+        return given
+    return Piece(
+        _text(given.text, "text"),
+        _text(given.reasoning, "reasoning"),
+        _name(given.finish_reason),
+        clean_usage(given.usage),
+        _name(given.model),
+        given.recast is True,
+    )
+
+
+def storable(text: str) -> str:
+    """NUL and half a surrogate pair become U+FFFD: no database takes them, and the whole answer would stay unsaved."""
+    if not text.isascii():
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text.replace("\0", "\ufffd")
+
+
+def _is_sane(piece: Piece) -> bool:
+    """The common case, a piece of text, without a copy."""
+    return (
+        type(piece.text) is str
+        and type(piece.reasoning) is str
+        and piece.usage is None
+        and type(piece.recast) is bool
+        and (piece.finish_reason is None or _name(piece.finish_reason) is piece.finish_reason)
+        and (piece.model is None or _name(piece.model) is piece.model)
+    )
+
+
+def _text(value: Any, field: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadReply(f"REPLIES yielded a Piece whose {field} is {_kind(value)}; give it a str.")
+    return str(value)
+
+
+def _name(value: Any) -> str | None:
+    """A short printable name; anything else is none."""
+    if type(value) is str and value.isprintable() and 0 < len(value) <= MAX_NAME_CHARS:
+        return value
+    if not isinstance(value, str):
+        return None
+    return "".join(char for char in value[:MAX_NAME_CHARS] if char.isprintable()).strip() or None
+
+
+def _kind(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 ChatMessage = dict[str, str]

@@ -8,7 +8,7 @@ from typing import Any
 from chat_app.errors import ChatError
 from chat_app.log import Delta, Ended, Event, Kind
 from chat_app.models import Message, Status
-from chat_app.reply import Piece
+from chat_app.reply import Piece, storable
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Run:
         if self.first_token_ms is None:
             self.first_token_ms = self.elapsed_ms()
         self.deltas += 1
-        return self._grown(kind, _storable(text))
+        return self._grown(kind, storable(text))
 
     def recast(self, text: str) -> Delta:
         """All text since the head, and this piece, was reasoning. The numbers stay what readers know them as."""
@@ -96,10 +96,3 @@ class Run:
             # Joined for good: a checkpoint of a long answer must not take thousands of pieces together each time.
             pieces[:] = ["".join(pieces)]
         return "".join(piece for pieces in stretches for piece in pieces)
-
-
-def _storable(text: str) -> str:
-    """NUL and half a surrogate pair become U+FFFD: no database takes them, and the whole answer would stay unsaved."""
-    if not text.isascii():
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text.replace("\0", "\ufffd")

@@ -3,6 +3,9 @@
 import asyncio
 import logging
 from contextlib import suppress
+from typing import Any
+
+from sqlalchemy.exc import InterfaceError, OperationalError, StatementError
 
 from chat_app.log import Ended
 from chat_app.run import Run
@@ -93,7 +96,9 @@ class Saver:
         for pause in FINAL_WRITE_RETRIES_S:
             try:
                 return await self._store.end_turn(run.reply.id, values)
-            except Exception:
+            except Exception as problem:
+                if is_refusal(problem):
+                    values = text_and_state(values)
                 logger.warning("the end of turn %s is not saved yet", run.reply.id, exc_info=True)
                 await asyncio.sleep(pause)
         await self._store.end_turn(run.reply.id, values)
@@ -115,6 +120,19 @@ class Saver:
         self._written.set()
         self._written = asyncio.Event()
         return self._holding
+
+
+def is_refusal(problem: Exception) -> bool:
+    """Whether the database, or its driver, does not take the values: no wait helps then.
+
+    The final write is then tried again with `text_and_state` alone: figures must not cost an answer its end.
+    """
+    away = isinstance(problem, (OperationalError, InterfaceError))
+    return isinstance(problem, (StatementError, TypeError, ValueError, OverflowError)) and not away
+
+
+def text_and_state(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in ("content", "reasoning", "status")}
 
 
 def _now() -> float:

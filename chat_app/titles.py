@@ -10,6 +10,7 @@ from typing import Any
 
 from chat_app.log import Ended
 from chat_app.models import Role, Status
+from chat_app.replies.chunk import completion_text
 from chat_app.replies.thinking import spoken
 from chat_app.reply import ChatMessage
 from chat_app.store import Store
@@ -21,7 +22,6 @@ logger = logging.getLogger(__name__)
 TITLE_S = 30.0
 MAX_TITLE_CHARS = 60
 READ_CHARS = 2_000
-TEMPERATURE = 0.2
 INSTRUCTION = (
     "You name conversations. Answer with a title of two to six words for the conversation below, in its language: "
     "one line, no quotation marks, no period, nothing else."
@@ -81,8 +81,8 @@ class Titles:
     async def _ask(self, messages: Sequence[ChatMessage], model: str | None) -> str | None:
         options = {"model": model} if model else {}
         async with asyncio.timeout(TITLE_S):
-            completion = await self._complete(messages, temperature=TEMPERATURE, **options)
-        return sane_title(completion["choices"][0]["message"]["content"])
+            completion = await self._complete(messages, **options)
+        return sane_title(completion_text(completion))
 
 
 def title_request(question: str, answer: str) -> list[ChatMessage]:

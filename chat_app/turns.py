@@ -25,7 +25,7 @@ from chat_app.errors import (
 )
 from chat_app.log import Delta, Ended, Event, Log
 from chat_app.models import Message, Role, Status
-from chat_app.reply import ChatMessage, Piece, Reply
+from chat_app.reply import ChatMessage, Piece, Reply, checked
 from chat_app.run import Run
 from chat_app.saver import Saver
 from chat_app.store import Said, Store
@@ -336,8 +336,9 @@ class Turns:
                 aclosing(self._reply(history, **options)) as pieces,
             ):
                 count = 0
-                async for piece in pieces:
-                    await self._append(run, saver, Piece(piece) if isinstance(piece, str) else piece)
+                async for given in pieces:
+                    if piece := checked(given):
+                        await self._append(run, saver, piece)
                     # A piece without text, such as the role alone, is no first token.
                     if run.deltas:
                         limit.reschedule(asyncio.get_running_loop().time() + self._next_token_timeout)

@@ -134,7 +134,8 @@ class App:
             raise AssertionError(f"the app did not end within {grace} s of {how.name}:\n{self.logged()}") from None
 
     def environment(self) -> dict[str, str]:
-        defaults = {name.upper(): "" for name in Settings.model_fields}
+        # An empty system prompt is none: that one is left out.
+        defaults = {name.upper(): "" for name in Settings.model_fields if name != "system_prompt"}
         # Or the provider's double would have a request on record that no test made.
         defaults["CHAT_TITLES"] = "false"
         # Or a test's end would wait for answers that have none.

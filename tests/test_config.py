@@ -76,7 +76,14 @@ def test_every_setting_can_be_set() -> None:
 
 
 def test_empty_is_unset() -> None:
-    assert load_settings({name.upper(): "" for name in Settings.model_fields}) == load_settings({})
+    unset = {name.upper(): "" for name in Settings.model_fields if name != "system_prompt"}
+    assert load_settings(unset) == load_settings({})
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "\n"])
+def test_an_empty_system_prompt_is_none(empty: str) -> None:
+    assert load_settings({"SYSTEM_PROMPT": empty}).system_prompt == ""
+    assert load_settings({}).system_prompt
 
 
 def test_spaces_and_line_ends_around_a_value_are_no_part_of_it() -> None:

@@ -10,10 +10,10 @@ import pytest
 from chat_app.config import ROOT
 
 LAYERS = [
-    ["errors", "models", "origins", "shutdown", "client"],
-    ["schema"],
+    ["address", "errors", "origins", "shutdown", "usage", "client"],
+    ["models", "proxy", "reply", "schema"],
     ["database"],
-    ["chatfile", "config", "log", "reply", "search", "tree", "server"],
+    ["chatfile", "config", "log", "search", "tree", "server"],
     ["archive", "chatfiles", "paging"],
     ["store", "turn", "run"],
     ["saver"],
@@ -89,8 +89,8 @@ def test_imports_run_one_way(name: str) -> None:
     ("name", "expected"),
     [
         ("errors", set()),
-        ("models", set()),
-        ("config", {"errors", "origins"}),
+        ("models", {"usage"}),
+        ("config", {"address", "errors", "origins", "proxy"}),
         ("log", {"models"}),
         ("chatfile", {"errors", "models"}),
         ("search", {"models"}),
@@ -107,7 +107,13 @@ def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> Non
 def test_the_core_does_not_know_where_text_comes_from() -> None:
     core = {"reply", "run", "saver", "turn"}
     assert parts_imported_by("turns") == {"errors", "log", "models", "store"} | core
-    assert {other for name in core for other in parts_imported_by(name)} <= {"errors", "log", "models", "store"} | core
+    assert {other for name in core for other in parts_imported_by(name)} <= {
+        "errors",
+        "log",
+        "models",
+        "store",
+        "usage",
+    } | core
 
 
 @pytest.mark.parametrize("name", ["errors", "config", "models", "log", "store", "turns", "replies", "service", "api"])

@@ -19,7 +19,8 @@ from chat_app.errors import (
     ProviderError,
     ProviderRefused,
 )
-from chat_app.replies.openai_service import CHARS_PER_TOKEN, OpenAIService, SurrogateJoiner, event_data
+from chat_app.replies.chunk import SurrogateJoiner
+from chat_app.replies.openai_service import CHARS_PER_TOKEN, OpenAIService
 from chat_app.reply import ChatMessage, Piece
 from tests.provider import EMOJI, SEPARATORS
 from tests.provider_client import Provider, script
@@ -317,26 +318,6 @@ def test_the_joiner_holds_nothing_back_but_half_a_character() -> None:
     assert [join(part) for part in ["a", "é", "👋 ", "b\ud83d", "\ude00"]] == ["a", "é", "👋 ", "b", "😀"]
 
 
-@pytest.mark.parametrize("size", [1, 2, 7, 10_000])
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-async def test_events_are_the_same_however_the_bytes_are_cut(size: int, line_end: str) -> None:
-    lines = [": ping", "", "event: x", "data: é\u2028\u0085👋", "", "data:no space", "", "data: [DONE]", ""]
-    stream = line_end.join(lines).encode()
-
-    async def cut() -> AsyncIterator[bytes]:
-        for at in range(0, len(stream), size):
-            yield stream[at : at + size]
-
-    assert [data async for data in event_data(cut())] == ["é\u2028\u0085👋", "no space", "[DONE]"]
-
-
-async def test_the_last_line_counts_without_its_line_end() -> None:
-    async def cut() -> AsyncIterator[bytes]:
-        yield b"data: a\n\ndata: b"
-
-    assert [data async for data in event_data(cut())] == ["a", "b"]
-
-
 # Leaving
 
 
@@ -468,7 +449,7 @@ async def test_an_error_in_mid_stream_gives_the_provider_s_words(service: OpenAI
 
 async def test_a_stream_that_ends_without_finish_reason_is_no_complete_answer() -> None:
     async with (
-        raw_provider('data: {"choices":[{"delta":{"content":"half"}}]}', "data: [DONE]") as raw,
+        raw_provider('data: {"choices":[{"delta":{"content":"half"}}]}') as raw,
         service_of(raw.base_url, model="m") as service,
     ):
         pieces, error = await pieces_and_error(service, [user("hello")])

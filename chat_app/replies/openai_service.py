@@ -1,37 +1,52 @@
 """`OpenAIService`: any server that speaks OpenAI's chat completions, as plain dicts and as a reply source."""
 
-import asyncio
-import codecs
-import json
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
+import anyio
 import httpx2
 import openai
 from openai import AsyncOpenAI
 
+from chat_app.address import OPENAI_URL
 from chat_app.errors import (
     ContextTooLong,
-    ProviderBusy,
     ProviderError,
     ProviderRefused,
     ProviderSilent,
 )
-from chat_app.replies.ending import Ending, finish_reason
+from chat_app.proxy import proxy_for
+from chat_app.replies.chunk import ChunkReader, message_in, says
+from chat_app.replies.completion import completion_chunks, parsed, whole_completion
+from chat_app.replies.dialect import Dialect, refused_part, without
+from chat_app.replies.ending import Ending
 from chat_app.replies.history import alternating
+from chat_app.replies.http import ProviderClient
+from chat_app.replies.model_list import chat_models, listed_models
+from chat_app.replies.problem import BASE_URL_LOOKS_WRONG, Reported, is_page, problem_of_response
+from chat_app.replies.redaction import Secrets
 from chat_app.replies.thinking import Thoughts
 from chat_app.reply import ChatMessage, Piece
 
 DEFAULT_MODEL = "gpt-4o-mini"
 # A rough average over languages, on the safe side: English has about four characters a token.
 CHARS_PER_TOKEN = 3
-# How long a response may stay open after its `[DONE]` before its connection is given up.
-RESPONSE_END_S = 0.1
-CONTEXT_CODES = {"context_length_exceeded", "exceed_context_size_error"}
+AZURE = (".azure.com", ".azure.us", ".azure-api.net")
+"""Hosts that want the key in a header of their own."""
+
+NO_LIST = f"{BASE_URL_LOOKS_WRONG} If it is right, set OPENAI_MODEL."
+CONTEXT_FULL = (
+    "The model's context was full before the end of the answer. Ask for less, or choose a model that reads more."
+)
+# What reading a response may raise beside the SDK's errors.
+BROKEN = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, anyio.EndOfStream)
 
 BaseUrl = Callable[[], Awaitable[str]]
+Source = Callable[[dict[str, Any]], AsyncGenerator[dict[str, Any], None]]
+"""A request's chunks, or its one completion. Raises Reported, ProviderError."""
 
 
 class OpenAIService:
@@ -57,79 +72,74 @@ class OpenAIService:
         self._system_prompt = system_prompt
         self.context_chars = context_tokens * CHARS_PER_TOKEN if context_tokens else None
         self._defaults = defaults or {}
+        self._dialect = Dialect()
+        # An address that comes late is the embedded model's, on this machine.
+        address = OPENAI_URL if base_url is None else base_url if isinstance(base_url, str) else ""
+        parts = urlsplit(address)
+        password = unquote(parts.password or "")
+        query = dict(parse_qsl(parts.query))
+        self._secrets = Secrets(api_key, password, f"{unquote(parts.username or '')}:{password}", *query.values())
+        self._proxy = proxy_for(address) if address else None
         # No hidden retries: a person sees at once what happened and may try again; a stop is never queued behind one.
-        # No time-outs of the SDK's own but for connecting: `turns` knows how long silence may last.
         self._client = AsyncOpenAI(
             api_key=api_key or "none",
-            base_url=base_url if isinstance(base_url, str) else None,
+            base_url=urlunsplit(parts._replace(query="")) or OPENAI_URL,
+            default_query=query,
+            default_headers={"api-key": api_key} if api_key and (parts.hostname or "").endswith(AZURE) else None,
             max_retries=0,
-            timeout=openai.Timeout(None, connect=10),
+            http_client=ProviderClient(self._proxy),
         )
 
     async def close(self) -> None:
         await self._client.close()
 
     async def model(self) -> str:
-        """The model that is asked; without a setting, the first of the provider's list. Raises ProviderError."""
+        """The model that is asked; without a setting, the first that can chat of the provider's list.
+
+        Raises:
+            ProviderError: the list cannot be read, or has no such model.
+        """
         if self._model is None:
-            models = await self.models()
-            if not models:
-                raise ProviderRefused("The provider lists no model. Set OPENAI_MODEL to the name of one.")
-            self._model = models[0]
+            body = await self._list()
+            suitable = chat_models(body)
+            if not suitable:
+                listed = listed_models(body) or []
+                only = (
+                    f"only models that do not chat, such as {self._secrets.quoted(listed[0])}" if listed else "no model"
+                )
+                raise ProviderRefused(f"The provider lists {only}. Set OPENAI_MODEL to the name of one that chats.")
+            self._model = suitable[0]
         return self._model
 
     async def models(self) -> list[str]:
         """The names in the provider's `/models`. Raises ProviderError."""
-        try:
-            client = await self._ready_client()
-            return [model.id async for model in client.models.list()]
-        except openai.OpenAIError as error:
-            raise translated(error) from error
+        return listed_models(await self._list()) or []
 
     async def chat_completion(self, messages: Sequence[ChatMessage], **kwargs: Any) -> dict[str, Any]:
         """The whole completion, as the provider's own dict (`choices[0].message.content`, `usage`).
 
         Args:
             messages: `[{"role": …, "content": …}]`, oldest first, sent as they are.
-            kwargs: any other parameter of OpenAI's chat completions.
+            kwargs: any other parameter of OpenAI's chat completions. What the server refuses of it is left out.
 
         Raises:
             ProviderError: one of its kinds, translated from the SDK's.
         """
-        try:
-            client = await self._ready_client()
-            response = await client.chat.completions.with_raw_response.create(**await self._request(messages, kwargs))
-            return _parsed(response.http_response.content)
-        except openai.OpenAIError as error:
-            raise translated(error) from error
+        async with aclosing(self._answer(self._completion, messages, kwargs)) as completions:
+            return await anext(completions)
 
     async def chat_completion_stream(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The chunks of a completion as they come, each the provider's own dict with `choices[].delta` preserved.
 
-        Closing the generator closes the provider's connection. Arguments and errors as in `chat_completion`; an error
-        that the provider sends in mid-stream is raised too.
+        From a server that does not stream it is one chunk, the whole completion, with `choices[].message`. Closing the
+        generator closes the provider's connection. Arguments and errors as in `chat_completion`; an error that the
+        provider sends in mid-stream is raised too, and so is an answer without its end.
         """
-        try:
-            client = await self._ready_client()
-            # The raw response, not the SDK's objects: a pydantic object a chunk costs 25 times the CPU (field notes).
-            async with client.chat.completions.with_streaming_response.create(
-                **await self._request(messages, kwargs), stream=True
-            ) as response:
-                events = event_data(response.iter_bytes())
-                async for data in events:
-                    if data == "[DONE]":
-                        await _finish(events)
-                        return
-                    chunk = _parsed(data)
-                    if problem := chunk.get("error"):
-                        raise _stream_error(problem)
-                    yield chunk
-        except openai.OpenAIError as error:
-            raise translated(error) from error
-        except httpx2.HTTPError as error:
-            raise ProviderError("The connection to the model broke off. Try again.") from error
+        async with aclosing(self._answer(self._chunks, messages, kwargs | {"stream": True})) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def reply(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[Piece, None]:
         """The reply source (`Reply`): the answer to the history, trimmed from its oldest end if too long.
@@ -138,34 +148,32 @@ class OpenAIService:
         """
         system, kept = self._system_and_rest(messages)
         kept = self._fitting(system, kept)
+        said = False
         while True:
             try:
                 async with aclosing(self._pieces(alternating([*system, *kept]), kwargs)) as pieces:
                     async for piece in pieces:
+                        said = said or bool(piece.text or piece.reasoning)
                         yield piece
                 return
             except ContextTooLong:
-                # Refused before the first token, so nothing was yielded yet.
+                if said:
+                    raise ProviderError(CONTEXT_FULL) from None
                 if len(kept) <= 1:
                     raise
                 kept = _from_question(kept[-(len(kept) // 2) :])
 
     async def _pieces(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> AsyncGenerator[Piece, None]:
         options = {"stream_options": {"include_usage": True}} | self._defaults | kwargs
-        joiners = SurrogateJoiner(), SurrogateJoiner()
-        thoughts, ending = Thoughts(), Ending()
+        reader, thoughts, ending = ChunkReader(), Thoughts(), Ending()
         try:
             async with aclosing(self.chat_completion_stream(messages, **options)) as chunks:
-                finished = False
                 async for chunk in chunks:
-                    whole = _piece(chunk, *joiners)
-                    finished = finished or whole.finish_reason is not None
-                    ending.delta(_delta(chunk))
-                    for piece in thoughts.split(whole):
-                        ending.piece(piece)
-                        yield piece
-            if not finished:
-                raise ProviderError("The model's answer broke off before its end. Try again.")
+                    ending.delta(message_in(chunk))
+                    for whole in reader.pieces(chunk):
+                        for piece in thoughts.split(whole):
+                            ending.piece(piece)
+                            yield piece
         except ProviderError:
             for piece in thoughts.rest():
                 yield piece
@@ -175,6 +183,73 @@ class OpenAIService:
             yield piece
         if problem := ending.problem():
             raise problem
+
+    async def _answer(
+        self, source: Source, messages: Sequence[ChatMessage], kwargs: dict[str, Any]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """What the source gives for the request, asked again without what the server says that it does not take.
+
+        Each part is left out at most once, and only while nothing was said; what helped is remembered for the model.
+        """
+        request = self._dialect.request(await self._request(messages, kwargs))
+        refused: list[str] = []
+        said = False
+        while True:
+            try:
+                async with aclosing(source(request)) as chunks:
+                    async for chunk in chunks:
+                        if not said and says(chunk):
+                            said = True
+                            self._dialect.remember(request["model"], refused)
+                        yield chunk
+                return
+            except Reported as reported:
+                part = None if said else refused_part(reported.problem, request)
+                if part is None or part in refused:
+                    raise reported.problem.error(self._secrets) from reported
+                request = without(request, part)
+                refused.append(part)
+
+    async def _chunks(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        try:
+            client = await self._ready_client()
+            # The raw response, not the SDK's objects: a pydantic object a chunk costs 25 times the CPU (field notes).
+            async with (
+                client.chat.completions.with_streaming_response.create(**request) as response,
+                aclosing(completion_chunks(response.iter_bytes())) as chunks,
+            ):
+                async for chunk in chunks:
+                    yield chunk
+        except openai.OpenAIError as error:
+            raise self._translated(error) from error
+        except BROKEN as error:
+            raise ProviderError("The connection to the model broke off. Try again.") from error
+
+    async def _completion(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        try:
+            client = await self._ready_client()
+            response = await client.chat.completions.with_raw_response.create(**request)
+            yield whole_completion(response.http_response.content)
+        except openai.OpenAIError as error:
+            raise self._translated(error) from error
+
+    async def _list(self) -> Any:
+        """The body of `/models`. Raises ProviderError."""
+        try:
+            client = await self._ready_client()
+            response = await client.models.with_raw_response.list()
+            body = parsed(response.http_response.content)
+        except openai.NotFoundError as error:
+            raise ProviderRefused(f"The model's server has no list of models (404). {NO_LIST}") from error
+        except openai.OpenAIError as error:
+            problem = self._translated(error)
+            raise problem.problem.error(self._secrets) if isinstance(problem, Reported) else problem from error
+        except ValueError as error:
+            what = "a web page" if is_page(response.http_response.text) else "something that is not JSON"
+            raise ProviderRefused(f"The model's server has no list of models ({what}). {NO_LIST}") from error
+        if listed_models(body) is None:
+            raise ProviderRefused(f"The model's server has no list of models. {NO_LIST}")
+        return body
 
     def _system_and_rest(self, messages: Sequence[ChatMessage]) -> tuple[Sequence[ChatMessage], Sequence[ChatMessage]]:
         if messages and messages[0]["role"] == "system":
@@ -197,79 +272,33 @@ class OpenAIService:
             return self._client
         return self._client.with_options(base_url=await self._base_url())
 
+    def _translated(self, error: openai.OpenAIError) -> ProviderError | Reported:
+        """Our error for one of the SDK's, with a sentence that says what to do; of an error's status, what it says."""
+        match error:
+            case openai.APIStatusError(response=response):
+                wait = _seconds(response.headers.get("retry-after"))
+                location = response.headers.get("location", "")
+                return Reported(
+                    problem_of_response(response.status_code, response.content, wait=wait, location=location)
+                )
+            case openai.APITimeoutError():
+                return ProviderSilent(f"The model's server does not answer. Try again in a moment.{self._by_proxy()}")
+            case openai.APIConnectionError() if "CERTIFICATE_VERIFY_FAILED" in str(error.__cause__):
+                return ProviderError(
+                    "The certificate of the model's server is not trusted. Set SSL_CERT_FILE to its authority's file."
+                )
+            case openai.APIConnectionError():
+                return ProviderError(
+                    "The model's server cannot be reached. Check OPENAI_BASE_URL and the network, then try again."
+                    + self._by_proxy()
+                )
+        return ProviderError(f"The request to the model failed: {self._secrets.quoted(str(error))}")
+
+    def _by_proxy(self) -> str:
+        return " It is asked through the proxy of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY." if self._proxy else ""
+
     async def _request(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> dict[str, Any]:
         return {"model": kwargs.get("model") or await self.model(), "messages": list(messages)} | kwargs
-
-
-class SurrogateJoiner:
-    """Joins a character whose two JSON escapes (`\\ud83d` `\\ude00`) came in two chunks; half a one becomes U+FFFD."""
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-16-le")("replace")
-
-    def __call__(self, text: str) -> str:
-        if not text or (text.isascii() and not self._decoder.getstate()[0]):
-            return text
-        return self._decoder.decode(text.encode("utf-16-le", "surrogatepass"))
-
-
-async def event_data(chunks: AsyncIterator[bytes]) -> AsyncGenerator[str, None]:
-    """The `data:` of each line of an event stream of one-line events.
-
-    Split at line feeds only, on bytes: a provider may send U+2028 and its like raw, where `str.splitlines` (and with it
-    httpx's `iter_lines`) would cut the JSON in two.
-    """
-    rest = b""
-    async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line.startswith(b"data:"):
-                yield line[5:].strip().decode("utf-8", "replace")
-    if rest.startswith(b"data:"):
-        yield rest[5:].strip().decode("utf-8", "replace")
-
-
-async def _finish(events: AsyncIterator[str]) -> None:
-    """Read to the end of the response, which is due at once: only then can the next turn use the connection."""
-    with suppress(TimeoutError, httpx2.HTTPError):
-        async with asyncio.timeout(RESPONSE_END_S):
-            async for _ in events:
-                pass
-
-
-def _piece(chunk: dict[str, Any], join_text: SurrogateJoiner, join_reasoning: SurrogateJoiner) -> Piece:
-    """What a chunk says; `choices` may be empty, `content` missing or null."""
-    choice = (chunk.get("choices") or [{}])[0]
-    delta = choice.get("delta") or {}
-    reason = choice.get("finish_reason")
-    return Piece(
-        text=join_text(delta.get("content") or delta.get("refusal") or ""),
-        reasoning=join_reasoning(delta.get("reasoning_content") or delta.get("reasoning") or ""),
-        finish_reason=reason and finish_reason(reason),
-        usage=chunk.get("usage"),
-        model=chunk.get("model"),
-    )
-
-
-def _delta(chunk: dict[str, Any]) -> dict[str, Any]:
-    return (chunk.get("choices") or [{}])[0].get("delta") or {}
-
-
-def _parsed(data: str | bytes) -> dict[str, Any]:
-    try:
-        parsed = json.loads(data)
-    except ValueError:
-        parsed = None
-    if not isinstance(parsed, dict):
-        raise ProviderError("The model's server sent something that is not JSON. Try again, or check OPENAI_BASE_URL.")
-    return parsed
-
-
-def _stream_error(problem: Any) -> ProviderError:
-    code = problem.get("code") or problem.get("type") if isinstance(problem, dict) else None
-    text = problem.get("message") if isinstance(problem, dict) else problem
-    kind = ProviderBusy if code == "rate_limit_exceeded" else ProviderError
-    return kind(f"The model's server reported: {text}")
 
 
 def _from_question(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
@@ -278,59 +307,9 @@ def _from_question(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
     return messages[first:]
 
 
-def translated(error: openai.OpenAIError) -> ProviderError:
-    """Our error for one of the SDK's, with a sentence that says what to do."""
-    for kind, translate in TRANSLATIONS:
-        if isinstance(error, kind):
-            return translate(error)
-    return ProviderError(f"The request to the model failed: {error}")
-
-
-def _rate_limited(error: Any) -> ProviderError:
-    if error.code == "insufficient_quota":
-        return ProviderRefused("The account of this OPENAI_API_KEY has no quota left. Check its plan and billing.")
-    seconds = _seconds(error.response.headers.get("retry-after"))
-    wait = f"Try again in {seconds:.0f} seconds." if seconds else "Try again in a moment."
-    return ProviderBusy(f"The model's server is busy. {wait}", retry_after=seconds)
-
-
 def _seconds(value: str | None) -> float | None:
     try:
         seconds = float(value) if value else 0.0
     except ValueError:
         return None
     return seconds if 0 < seconds < math.inf else None
-
-
-def _status_error(error: Any) -> ProviderError:
-    body = error.body if isinstance(error.body, dict) else {}
-    text = body.get("message") or error.message
-    if {error.code, error.type, body.get("type")} & CONTEXT_CODES:
-        return ContextTooLong("The message is too long for the model. Shorten it, or choose a model that reads more.")
-    if error.status_code >= 500:
-        return ProviderError(f"The model's server has a problem ({error.status_code}). Try again in a moment.")
-    return ProviderRefused(f"The model's server refused the request ({error.status_code}): {text}")
-
-
-TRANSLATIONS: list[tuple[type[openai.OpenAIError], Callable[[Any], ProviderError]]] = [
-    (openai.APITimeoutError, lambda _: ProviderSilent("The model's server does not answer. Try again in a moment.")),
-    (
-        openai.APIConnectionError,
-        lambda _: ProviderError(
-            "The model's server cannot be reached. Check OPENAI_BASE_URL and the network, then try again."
-        ),
-    ),
-    (openai.RateLimitError, _rate_limited),
-    (
-        openai.AuthenticationError,
-        lambda _: ProviderRefused("The model's server does not accept the key. Check OPENAI_API_KEY, then restart."),
-    ),
-    (
-        openai.NotFoundError,
-        lambda error: ProviderRefused(
-            f"The model's server does not know what was asked for. Check OPENAI_MODEL ({error.message})."
-        ),
-    ),
-    (openai.APIStatusError, _status_error),
-]
-"""The first that fits is taken."""

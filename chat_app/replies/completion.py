@@ -1,0 +1,195 @@
+"""The JSON objects in the body of an answer, whatever shape it has: an event stream, or one whole completion."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import httpx2
+
+from chat_app.errors import ProviderError
+from chat_app.replies.chunk import finish_reason, first_choice
+from chat_app.replies.event_stream import BOM, DONE, EventDecoder, EventTooLong, ServerEvent
+from chat_app.replies.problem import (
+    BASE_URL_LOOKS_WRONG,
+    Reported,
+    is_page,
+    problem_in,
+    problem_of_event,
+)
+
+MAX_WHOLE_BYTES = 32_000_000
+# How long a response may stay open after its `[DONE]` before its connection is given up.
+RESPONSE_END_S = 0.1
+HEARTBEATS = ("ping", "heartbeat", "keepalive", "keep-alive")
+ANSWERS = ("", "message")
+FIELDS = (b":", b"data", b"event", b"id", b"retry")
+
+# What JSON does not allow and servers send all the same: raw controls within texts, numbers without end.
+_lenient = json.JSONDecoder(strict=False, parse_int=float)
+
+
+async def completion_chunks(body: AsyncIterator[bytes]) -> AsyncGenerator[dict[str, Any], None]:
+    """The chunks of an answer as they come; of one that came whole, the completion itself.
+
+    Raises:
+        Reported: the provider told an error in its place, or in mid-answer.
+        ProviderError: it is no answer, or it broke off before its end.
+    """
+    head = await _head(body)
+    if head[:1] in (b"{", b"[", b"<", b'"'):
+        for chunk in _whole(await _read(head, body)):
+            yield chunk
+        return
+    finished = begun = False
+    events = _events(head, body)
+    try:
+        async for event in events:
+            if _is_done(event.data):
+                await _to_end(events)
+                return
+            if value := _chunk(event):
+                begun = True
+                finished = finished or finish_reason(first_choice(value)) is not None
+                yield value
+    except (httpx2.HTTPError, Reported, ProviderError):
+        # What comes after the end changes nothing any more.
+        if not finished:
+            raise
+    if not finished:
+        raise _broken_off() if begun or head.startswith(FIELDS) else _no_completion(head)
+
+
+async def _head(body: AsyncIterator[bytes]) -> bytes:
+    """The first bytes, up to one that tells the shape: white space and a byte order mark may come before."""
+    head = b""
+    async for data in body:
+        head = (head + data).removeprefix(BOM).lstrip()
+        if head and not BOM.startswith(head):
+            break
+    return head
+
+
+async def _read(head: bytes, body: AsyncIterator[bytes]) -> bytes:
+    parts, size = [head], len(head)
+    async for data in body:
+        parts.append(data)
+        size += len(data)
+        if size > MAX_WHOLE_BYTES:
+            raise _too_long()
+    return b"".join(parts)
+
+
+async def _events(head: bytes, body: AsyncIterator[bytes]) -> AsyncGenerator[ServerEvent, None]:
+    decoder = EventDecoder()
+    try:
+        for event in decoder.feed(head):
+            yield event
+        async for data in body:
+            for event in decoder.feed(data):
+                yield event
+        for event in decoder.close():
+            yield event
+    except EventTooLong:
+        raise _too_long() from None
+
+
+async def _to_end(events: AsyncIterator[ServerEvent]) -> None:
+    """Read to the end of the response, which is due at once: only then can the next turn use the connection."""
+    with suppress(TimeoutError, httpx2.HTTPError, ProviderError):
+        async with asyncio.timeout(RESPONSE_END_S):
+            async for _ in events:
+                pass
+
+
+def _is_done(data: str) -> bool:
+    return data[:1] in ("[", '"') and data.strip('"').upper() == DONE
+
+
+def _chunk(event: ServerEvent) -> dict[str, Any] | None:
+    """The object of an event; None where it has none to give: a heartbeat, `null`, a number."""
+    if not event.data or event.name in HEARTBEATS:
+        return None
+    try:
+        value = parsed(event.data)
+    except ValueError:
+        if event.name == "error":
+            raise Reported(problem_of_event(event.data)) from None
+        if event.name in ANSWERS:
+            raise _no_json() from None
+        return None
+    if event.name == "error":
+        raise Reported(problem_of_event(value))
+    if problem := problem_in(value):
+        raise Reported(problem)
+    return value if isinstance(value, dict) else None
+
+
+def parsed(data: str | bytes) -> Any:
+    """Raises ValueError."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    except ValueError:
+        text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+        try:
+            return _lenient.decode(text)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
+
+
+def whole_completion(body: bytes) -> dict[str, Any]:
+    """The completion in a body that is one. Raises Reported, ProviderError."""
+    return _whole(body)[0]
+
+
+def _whole(body: bytes) -> list[dict[str, Any]]:
+    text = body.decode("utf-8", "replace").removeprefix("\ufeff").strip()
+    if is_page(text):
+        raise ProviderError(f"The model's server answered with a web page. {BASE_URL_LOOKS_WRONG}")
+    if not text:
+        raise _no_completion(b"")
+    values = _values(text)
+    if problem := next((problem for value in values if (problem := problem_in(value))), None):
+        raise Reported(problem)
+    if not _are_completions(values):
+        raise _no_completion()
+    return values
+
+
+def _values(text: str) -> list[Any]:
+    """What is in one JSON value, which may be a list, or in one a line."""
+    try:
+        value = parsed(text)
+        return value if isinstance(value, list) else [value]
+    except ValueError:
+        pass
+    try:
+        return [parsed(line) for line in text.split("\n") if line.strip()]
+    except ValueError:
+        raise _no_json() from None
+
+
+def _are_completions(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(value, dict) and isinstance(value.get("choices"), list) for value in values)
+
+
+def _no_completion(body: bytes = b"-") -> ProviderError:
+    what = "something else than a completion" if body else "nothing at all"
+    return ProviderError(f"The model's server answered with {what}. {BASE_URL_LOOKS_WRONG}")
+
+
+def _no_json() -> ProviderError:
+    return ProviderError("The model's server sent something that is not JSON. Try again, or check OPENAI_BASE_URL.")
+
+
+def _too_long() -> ProviderError:
+    return ProviderError(
+        "The model's server sent more in one piece than can be read. Try again, or check OPENAI_BASE_URL."
+    )
+
+
+def _broken_off() -> ProviderError:
+    return ProviderError("The model's answer broke off before its end. Try again.")
