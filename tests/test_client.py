@@ -605,6 +605,46 @@ def test_a_note_says_that_the_model_was_cut_off(app: App) -> None:
     assert "limit" in run.stderr
 
 
+HALF = {"text": "Half an answer.", "finish_reason": "max_tokens"}
+REST = "This is a short answer to: Go on exactly where your answer"
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_was_cut_off_goes_on(client: ChatClient, app: App) -> None:
+    half = await client.send(script(**HALF))
+    assert half.finish_reason == "length"
+    assert [message.id for message in await client.history(half.chat_id)][-1] == half.id
+    started, *text, finished = [event async for event in client.continue_(half.id)]
+    assert isinstance(started, Started) and isinstance(finished, Finished)
+    assert (text_of(text), finished.finish_reason) == ("Half an answer." + REST, "stop")
+    assert stored(app, half.chat_id)[1]["id"] == started.turn_id
+    rest = [event async for event in client.continue_(half.id, after=len(half.content))]
+    assert text_of(rest) == REST
+    assert rest[0] == Started(rest[0].turn_id, half.chat_id, rest[0].turn_id, None)  # type: ignore[union-attr]
+    with pytest.raises(ClientError, match="no such answer"):
+        [event async for event in client.continue_(NOBODY)]
+
+
+@pytest.mark.anyio
+async def test_a_whole_answer_goes_on_too(unstreamed: Api) -> None:
+    async with ChatClient(unstreamed.url) as client:
+        half = await client.send(script(**HALF))
+        events = [event async for event in client.continue_(half.id, after=len(half.content))]
+        assert text_of(events) == REST
+
+
+def test_the_terminal_goes_on_with_an_answer_that_was_cut_off(app: App) -> None:
+    half = piped(app, script(**HALF))
+    chat_id = chats(app)[0]
+    assert f"--chat {chat_id} --continue" in half.stderr
+    rest = piped(app, "--chat", chat_id, "--continue")
+    assert (rest.returncode, rest.stdout, rest.stderr) == (0, REST + "\n", "")
+    assert stored(app, chat_id)[1]["content"] == "Half an answer." + REST
+    for arguments in (["--continue"], ["--chat", NOBODY, "--continue"]):
+        run = piped(app, *arguments)
+        assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+
+
 def test_a_reader_who_has_enough_ends_it_quietly(app: App) -> None:
     command = [*PROGRAM, "--url", app.url, script(tokens=-1)]
     with subprocess.Popen(
@@ -752,6 +792,8 @@ def test_a_conversation_in_the_terminal(app: App) -> None:
         terminal.until("tok9 ")
         terminal.type("\x03")
         terminal.until("Stopped.*\r\n> ")
+        terminal.type("/continue\n")
+        terminal.until("This is a short answer to: Go on exactly where your answer\r\n> ")
         # On the prompt it only begins the line anew.
         terminal.type("never mind")
         terminal.until("never mind")
@@ -764,7 +806,8 @@ def test_a_conversation_in_the_terminal(app: App) -> None:
         shown = terminal.until(r"--chat \S+\r\n")
         assert terminal.end() == 0
     chat_id = shown.split()[-1]
-    assert [one["status"] for one in stored(app, chat_id)[1::2]] == ["complete", "stopped", "complete"]
+    # The stopped one went on.
+    assert [one["status"] for one in stored(app, chat_id)[1::2]] == ["complete", "complete", "complete"]
 
 
 def test_ctrl_c_gives_up_on_a_server_that_does_not_answer() -> None:
@@ -815,4 +858,12 @@ def test_the_client_needs_nothing_of_the_server() -> None:
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert all(name.startswith("chat_app.client") for name in run.stdout.split())
     packages = {path.name for path in Path(ROOT, "chat_app", "client").glob("*.py")}
-    assert packages == {"__init__.py", "__main__.py", "chat_client.py", "events.py", "patience.py"}
+    assert packages == {
+        "__init__.py",
+        "__main__.py",
+        "chat_client.py",
+        "events.py",
+        "patience.py",
+        "proxy.py",
+        "screen.py",
+    }

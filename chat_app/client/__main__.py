@@ -5,42 +5,53 @@ import asyncio
 import io
 import logging
 import os
-import re
+import shlex
 import signal
 import sys
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
 from typing import Any
 
-from chat_app.client.chat_client import URL, ChatClient
+from chat_app.client.address import URL
+from chat_app.client.chat_client import ChatClient
 from chat_app.client.events import ClientError, Event, Finished, Started, Text
+from chat_app.client.screen import Cleaner, clean
 
 FAILED, INTERRUPTED = 1, 130
 STOP_S = 5.0
 PROMPT = "> "
 HELP = "An empty line or Ctrl+D ends the chat, Ctrl+C stops an answer."
+GO_ON = "/continue"
 NOTES = {"stopped": "Stopped; the text so far is kept.", "length": "The answer was cut off at the model's limit."}
-# Sequences in an answer could otherwise move the cursor or rename the window.
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Chat:
     """One conversation; each question is read in a task of its own, which Ctrl+C does not reach."""
 
-    def __init__(self, client: ChatClient, chat_id: str | None) -> None:
+    def __init__(self, client: ChatClient, chat_id: str | None, interactive: bool) -> None:
         self.client = client
         self.chat_id = chat_id
+        self._interactive = interactive
         self._turn: asyncio.Future[str]
         self._key = ""
         self._wrote = False
 
     async def ask(self, question: str) -> int:
         """Write the answer as it grows. The exit code: 0, FAILED, or INTERRUPTED after Ctrl+C."""
+        key = uuid.uuid4().hex
+        return await self._answer(key, self.client.stream(question, self.chat_id, key=key))
+
+    async def go_on(self) -> int:
+        """Write what follows the last answer, that one left out. The exit code as of `ask`."""
+        key = uuid.uuid4().hex
+        return await self._answer(key, self._continuation(key))
+
+    async def _answer(self, key: str, events: AsyncGenerator[Event, None]) -> int:
         self._turn = asyncio.get_running_loop().create_future()
-        self._key = uuid.uuid4().hex
+        self._key = key
         self._wrote = False
-        reading = asyncio.create_task(self._read(question))
+        reading = asyncio.create_task(self._read(events))
         try:
             return await asyncio.shield(reading)
         except asyncio.CancelledError:
@@ -54,10 +65,19 @@ class Chat:
                 loop.remove_signal_handler(signal.SIGINT)
             return INTERRUPTED
 
-    async def _read(self, question: str) -> int:
+    async def _continuation(self, key: str) -> AsyncGenerator[Event, None]:
+        last = (await self.client.history(self.chat_id))[-1:] if self.chat_id else []
+        if not last or last[0].role != "assistant" or not last[0].content:
+            raise ClientError("no_answer", "There is no answer to go on with. Ask something first, or give --chat ID.")
+        async with aclosing(self.client.continue_(last[0].id, len(last[0].content), key=key)) as events:
+            async for event in events:
+                yield event
+
+    async def _read(self, events: AsyncGenerator[Event, None]) -> int:
         try:
-            async for event in self.client.stream(question, self.chat_id, key=self._key):
-                self._show(event)
+            async with aclosing(events):
+                async for event in events:
+                    self._show(event)
         except ClientError as error:
             self._end_line()
             say(error.message)
@@ -74,9 +94,9 @@ class Chat:
                 write(text)
             case Finished(reason):
                 write("\n")
-                self._wrote = False
                 if reason in NOTES:
-                    say(NOTES[reason])
+                    say(f"{NOTES[reason]} {self._how_to_go_on()}" if self._wrote else NOTES[reason])
+                self._wrote = False
 
     async def _stop(self, reading: asyncio.Task[int]) -> None:
         """Stop the turn at the server, and read what it wrote until then."""
@@ -101,26 +121,38 @@ class Chat:
         with suppress(ClientError):
             await self.client.stop(self._key)
 
+    def _how_to_go_on(self) -> str:
+        how = GO_ON if self._interactive else f"--chat {shlex.quote(self.chat_id or '')} --continue"
+        return f"To go on with it: {how}"
+
     def _end_line(self) -> None:
         if self._wrote:
             write("\n")
 
 
+cleaned = Cleaner()
+
+
 def write(text: str) -> None:
     """To stdout, at once; a file or a pipe gets exactly the text."""
-    sys.stdout.write(CONTROLS.sub("\ufffd", text) if sys.stdout.isatty() else text)
+    sys.stdout.write(cleaned(text) if sys.stdout.isatty() else text)
     sys.stdout.flush()
 
 
 def say(note: str) -> None:
-    sys.stderr.write(f"{note}\n")
+    sys.stderr.write(f"{clean(note)}\n")
     sys.stderr.flush()
+
+
+class CleanFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return clean(super().format(record))
 
 
 def converse(runner: asyncio.Runner, chat: Chat) -> int:
     say(HELP)
     while question := prompt():
-        runner.run(chat.ask(question))
+        runner.run(chat.go_on() if question == GO_ON else chat.ask(question))
     return 0
 
 
@@ -150,17 +182,20 @@ def ask_once(runner: asyncio.Runner, chat: Chat, question: str) -> int:
 def run(options: argparse.Namespace) -> int:
     """The whole program, once its arguments are known; returns the exit code."""
     client = ChatClient(options.url)
-    chat = Chat(client, options.chat)
+    interactive = options.question is None and not options.go_on and sys.stdin.isatty()
+    chat = Chat(client, options.chat, interactive)
     with asyncio.Runner() as runner:
         try:
-            if options.question is None and sys.stdin.isatty():
+            if interactive:
                 code = converse(runner, chat)
+            elif options.go_on:
+                code = runner.run(chat.go_on())
             else:
                 code = ask_once(runner, chat, (options.question or sys.stdin.read()).strip())
         finally:
             runner.run(client.aclose())
     if chat.chat_id and sys.stderr.isatty():
-        say(f"To go on in this chat: --chat {chat.chat_id}")
+        say(f"To go on in this chat: --chat {shlex.quote(chat.chat_id)}")
     return code
 
 
@@ -185,11 +220,19 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("question", nargs="?", help="without one, stdin is it; on a terminal, a chat begins")
     parser.add_argument("--url", default=URL, help="the server's address (default: %(default)s)")
     parser.add_argument("--chat", metavar="ID", help="go on in this chat")
+    parser.add_argument(
+        "--continue",
+        dest="go_on",
+        action="store_true",
+        help="go on with the last answer of the chat, which was cut off",
+    )
     return parser
 
 
 def prepare() -> None:
-    logging.basicConfig(format="\n[%(message)s]")
+    notes = logging.StreamHandler()
+    notes.setFormatter(CleanFormatter("\n[%(message)s]"))
+    logging.basicConfig(handlers=[notes])
     with suppress(ImportError):
         # Line editing and history for `input`.
         import readline  # noqa: F401

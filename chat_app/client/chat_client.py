@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 from httpx_sse import EventSource
 
+from chat_app.client.address import URL, parse_address, proxy_for, refuse_redirect, shown
 from chat_app.client.events import (
     GATEWAY,
     ClientError,
@@ -26,12 +27,9 @@ from chat_app.client.events import (
 )
 from chat_app.client.patience import Patience, TryAgain
 
-URL = "http://127.0.0.1:3000"
 # The server sends a comment every 15 s of silence.
 SILENCE_S = 45.0
 REPLY_S = 600.0
-MAX_PORT = 65_535
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class ChatClient:
@@ -45,7 +43,8 @@ class ChatClient:
         transport: another way to send requests, for tests.
 
     Raises:
-        ClientError: `base_url` is none ("bad_address"). Every method raises it too, and nothing else.
+        ClientError: `base_url` is none ("bad_address"), or the proxy that the environment names cannot be used
+            ("bad_proxy"). Every method raises it too, and nothing else.
     """
 
     def __init__(
@@ -57,18 +56,25 @@ class ChatClient:
         reconnect_for: float = 30.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._url = _address(base_url)
+        self._url = parse_address(base_url)
         self._reconnect_for = reconnect_for
         self._timeout = timeout
         self._answered = False
-        self._http = httpx.AsyncClient(
-            base_url=self._url,
-            headers=headers,
-            timeout=httpx.Timeout(timeout, read=SILENCE_S),
-            transport=transport,
-            # A proxy of the environment does not reach this machine's own servers.
-            trust_env=self._url.host not in LOOPBACK,
-        )
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=self._url,
+                headers=headers,
+                timeout=httpx.Timeout(timeout, read=SILENCE_S),
+                transport=transport,
+                proxy=proxy_for(self._url) if transport is None else None,
+                trust_env=False,
+                event_hooks={"response": [refuse_redirect]},
+                # This one still knows SSL_CERT_FILE.
+                verify=httpx.create_ssl_context(),
+            )
+        except ImportError as error:
+            # SOCKS needs a package that httpx does not bring along.
+            raise ClientError("bad_proxy", f"The proxy that the environment names cannot be used: {error}") from error
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,38 +97,34 @@ class ChatClient:
         character. Leaving the loop early leaves the turn running; `stop` ends it. Where the server does not stream, the
         whole answer comes as one `Text`. The same `key` (an own one each time by default) gives the same turn again.
         """
-        key = key or uuid.uuid4().hex
-        reading = Reading()
-        post = {
-            "method": "POST",
-            "url": "/stream/",
-            "params": _params(reasoning) | {"ids": "1"},
-            **_ask(content, chat_id, key),
-        }
-        try:
-            async with aclosing(self._follow(reading, post, reasoning)) as events:
-                async for event in events:
-                    yield event
-            return
-        except ClientError as error:
-            if error.code != "streaming_off" or reading.started:
-                raise
-        for event in _whole(content, await self.send(content, chat_id, key=key)):
-            yield event
+        request = _ask(content, chat_id, key or uuid.uuid4().hex)
+        async with aclosing(self._begin("", request, Reading(), content, reasoning)) as events:
+            async for event in events:
+                yield event
+
+    async def continue_(
+        self, message_id: str, after: int = -1, *, key: str | None = None, reasoning: bool = False
+    ) -> AsyncGenerator[Event, None]:
+        """Go on with an answer that was cut off or stopped: a new version of it, which begins with the old one's text.
+
+        `after` is the number of its characters that are known and not to come again; else as `stream`.
+        """
+        path = f"{quote(message_id, safe='')}/continue"
+        request = {"headers": {"Idempotency-Key": key or uuid.uuid4().hex}}
+        async with aclosing(self._begin(path, request, Reading(after=after), None, reasoning)) as events:
+            async for event in events:
+                yield event
+
+    async def history(self, chat_id: str) -> list[Message]:
+        """The newest messages of a chat, a hundred at most, the oldest of them first."""
+        return Message.parse_page(await self._body("GET", f"/messages/?chat_id={quote(chat_id, safe='')}"))
 
     async def send(self, content: str, chat_id: str | None = None, *, key: str | None = None) -> Message:
         """Send a message and wait for the whole answer.
 
         A stopped answer is returned, with that status; the error of a failed or interrupted one has its text so far.
         """
-        message = await self._message(
-            "/messages/",
-            **_ask(content, chat_id, key or uuid.uuid4().hex),
-            timeout=httpx.Timeout(self._timeout, read=REPLY_S),
-        )
-        if message.status == "interrupted":
-            raise interrupted(message)
-        return message
+        return await self._reply("", _ask(content, chat_id, key or uuid.uuid4().hex))
 
     async def resume(self, turn_id: str, after: int = -1, *, reasoning: bool = False) -> AsyncGenerator[Event, None]:
         """Read a turn, running or ended, after the number of the last event that is known (`Text.seq`).
@@ -138,7 +140,7 @@ class ChatClient:
 
         `turn` is its id, or the `key` it began with: who waits in `send` does not know the id.
         """
-        return await self._message(f"/messages/{quote(turn, safe='')}/stop")
+        return Message.parse(await self._body("POST", f"/messages/{quote(turn, safe='')}/stop"))
 
     async def _follow(
         self, reading: Reading, first: dict[str, Any] | None, reasoning: bool
@@ -181,12 +183,36 @@ class ChatClient:
                         yield new
         raise TryAgain(self._lost())
 
-    async def _message(self, url: str, **request: Any) -> Message:
+    async def _begin(
+        self, path: str, request: dict[str, Any], reading: Reading, content: str | None, reasoning: bool
+    ) -> AsyncGenerator[Event, None]:
+        """The events of the turn that this request begins, below `/stream/`; of a whole reply where that is off."""
+        after = reading.after
+        post = {"method": "POST", "url": f"/stream/{path}", "params": _params(reasoning) | {"ids": "1"}, **request}
+        try:
+            async with aclosing(self._follow(reading, post, reasoning)) as events:
+                async for event in events:
+                    yield event
+            return
+        except ClientError as error:
+            if error.code != "streaming_off" or reading.started:
+                raise
+        for event in _whole(content, await self._reply(path, request), max(after, 0)):
+            yield event
+
+    async def _reply(self, path: str, request: dict[str, Any]) -> Message:
+        url, timeout = f"/messages/{path}", httpx.Timeout(self._timeout, read=REPLY_S)
+        message = Message.parse(await self._body("POST", url, **request, timeout=timeout))
+        if message.status == "interrupted":
+            raise interrupted(message)
+        return message
+
+    async def _body(self, method: str, url: str, **request: Any) -> str:
         patience = Patience(self._reconnect_for)
         while True:
             try:
-                async with self._open("POST", url, **request) as response:
-                    return Message.parse((await response.aread()).decode(errors="replace"))
+                async with self._open(method, url, **request) as response:
+                    return (await response.aread()).decode(errors="replace")
             except TryAgain as again:
                 await patience.wait(again.error)
 
@@ -203,21 +229,21 @@ class ChatClient:
             raise TryAgain(self._lost()) if self._answered else self._unreachable(error) from error
         except (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError) as error:
             raise TryAgain(self._lost()) from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise self._unreachable(error) from error
 
     def _lost(self) -> ClientError:
         return ClientError(
             "connection_lost",
-            f"The connection to {self._url} was lost and did not come back within {self._reconnect_for:g} s. "
+            f"The connection to {shown(self._url)} was lost and did not come back within {self._reconnect_for:g} s. "
             "An answer that had begun goes on there.",
             retryable=True,
         )
 
-    def _unreachable(self, error: httpx.HTTPError) -> ClientError:
+    def _unreachable(self, error: Exception) -> ClientError:
         return ClientError(
             "unreachable",
-            f"There is no server at {self._url} ({error}). Start one with `make run`, or give its address.",
+            f"There is no server at {shown(self._url)} ({error}). Start one with `make run`, or give its address.",
             retryable=True,
         )
 
@@ -229,16 +255,6 @@ async def _check(response: httpx.Response) -> None:
     if error.code == "shutting_down" or (error.code == "bad_answer" and response.status_code in GATEWAY):
         raise TryAgain(error)
     raise error
-
-
-def _address(text: str) -> httpx.URL:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        url = httpx.URL()
-    if url.scheme not in ("http", "https") or not url.host or (url.port or 0) > MAX_PORT:
-        raise ClientError("bad_address", f"{text!r} is no address of a server. One looks like {URL}.")
-    return url
 
 
 def _ask(content: str, chat_id: str | None, key: str) -> dict[str, Any]:
@@ -260,8 +276,8 @@ def _params(reasoning: bool) -> dict[str, str]:
     return {"include": "reasoning"} if reasoning else {}
 
 
-def _whole(content: str, reply: Message) -> list[Event]:
-    """The events of an answer that came whole."""
-    text = [Text(len(reply.content), reply.content)] if reply.content else []
+def _whole(content: str | None, reply: Message, after: int) -> list[Event]:
+    """The events of an answer that came whole, those after a number."""
+    text = [Text(len(reply.content), reply.content[after:])] if reply.content[after:] else []
     finished = Finished(reply.finish_reason or reply.status, reply.usage)
     return [Started(reply.id, reply.chat_id, reply.id, content), *text, finished]

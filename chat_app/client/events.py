@@ -78,18 +78,30 @@ class Message:
     def parse(cls, body: str) -> Self:
         """The message in a JSON body; keys that are not known here are left out. Raises ClientError."""
         try:
-            value = json.loads(body)
-            known = {field.name: value[field.name] for field in fields(cls) if field.name in value}
-            return cls(**known | {"created_at": datetime.fromisoformat(value["created_at"])})
+            return cls._of(json.loads(body))
         except (ValueError, TypeError, KeyError) as error:
             raise not_ours(body) from error
+
+    @classmethod
+    def parse_page(cls, body: str) -> list[Self]:
+        """The messages in a page of a history. Raises ClientError."""
+        try:
+            return [cls._of(value) for value in json.loads(body)["messages"]]
+        except (ValueError, TypeError, KeyError) as error:
+            raise not_ours(body) from error
+
+    @classmethod
+    def _of(cls, value: dict[str, Any]) -> Self:
+        known = {field.name: value[field.name] for field in fields(cls) if field.name in value}
+        return cls(**known | {"created_at": datetime.fromisoformat(value["created_at"])})
 
 
 class ClientError(Exception):
     """Why there is no answer, or no more of it; `str(error)` is a sentence for people.
 
     `code` is stable: the server's ("provider_refused", "not_found", "turn_running", "interrupted", …), or one of this
-    client: "unreachable", "connection_lost", "bad_address", "bad_answer". `retryable`: the same may succeed later.
+    client: "unreachable", "connection_lost", "redirected", "bad_address", "bad_proxy", "bad_answer". `retryable`: the
+    same may succeed later.
     `status` is the HTTP status (200 inside a stream, None without an answer), `retry_after` in seconds. `turn_id` names
     the turn where one is known, and `text` is the answer's text so far, as far as it was read.
     """
@@ -186,7 +198,7 @@ class Reading:
             if value["role"] == "user":
                 return None if self.started else self._start(headers, value["delta"])
             if "finish_reason" in value:
-                return Finished(value["finish_reason"], value.get("usage"))
+                return Finished(str(value["finish_reason"]), value.get("usage"))
             return self._piece(name, value["delta"], int(id.rpartition(":")[2]))
         except (ValueError, TypeError, KeyError) as error:
             raise not_ours(data) from error
