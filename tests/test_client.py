@@ -861,9 +861,9 @@ def test_the_client_needs_nothing_of_the_server() -> None:
     assert packages == {
         "__init__.py",
         "__main__.py",
+        "address.py",
         "chat_client.py",
         "events.py",
         "patience.py",
-        "proxy.py",
         "screen.py",
     }
