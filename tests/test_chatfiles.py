@@ -55,7 +55,12 @@ def node(id: str, parent: str | None, role: str = "", content: Any = "", **messa
     if not role:
         return {"id": id, "message": None, "parent": parent, "children": []}
     body = content if isinstance(content, dict) else {"content_type": "text", "parts": [content]}
-    known: dict[str, Any] = {"id": id, "author": {"role": role, "name": None, "metadata": {}}, "content": body, "recipient": "all"}
+    known: dict[str, Any] = {
+        "id": id,
+        "author": {"role": role, "name": None, "metadata": {}},
+        "content": body,
+        "recipient": "all",
+    }
     return {"id": id, "message": known | {"metadata": {}, "weight": 1.0} | message, "parent": parent, "children": []}
 
 
@@ -272,7 +277,19 @@ def test_a_chain_of_many_nodes_is_no_trouble() -> None:
     assert sum(message["parent_id"] is None for message in messages) == 1
 
 
-ODD_TIMES: list[Any] = [None, True, "x", "", -1e30, 1e30, 10**400, "2024-01-01T00:00:00", "2024-01-01T00:00:00Z", [], {}]
+ODD_TIMES: list[Any] = [
+    None,
+    True,
+    "x",
+    "",
+    -1e30,
+    1e30,
+    10**400,
+    "2024-01-01T00:00:00",
+    "2024-01-01T00:00:00Z",
+    [],
+    {},
+]
 
 
 @pytest.mark.parametrize("time", [*ODD_TIMES, 1.7e9, 1.7e12, 1.7e15, 1.7e18, "1700000000", "1700000000000", 0, -5])
