@@ -10,7 +10,7 @@ from chat_app.errors import NotFound
 from chat_app.models import Chat
 from chat_app.service import get_service
 from chat_app.ui.dialogs import open_dialog
-from chat_app.ui.elements import ImportChat, Link
+from chat_app.ui.elements import ImportChats, Link
 from chat_app.ui.icons import icon
 from chat_app.ui.menu import menu, menu_item
 from chat_app.ui.theme import NAME, theme_menu
@@ -144,7 +144,14 @@ def sidebar() -> rx.Component:
             class_name="chats",
         ),
         rx.el.footer(
-            ImportChat.create("Import a chat", class_name="quiet-text"),
+            ImportChats.create("Import chats", class_name="quiet-text"),
+            rx.el.button(
+                "Export all",
+                type="button",
+                class_name="quiet-text",
+                aria_label="Export all chats",
+                on_click=rx.download(url="/chats/export"),
+            ),
             rx.el.button(
                 "Shortcuts",
                 type="button",

@@ -16,6 +16,7 @@ STREAMDOWN = [
 ANSWER = rx.asset("answer.jsx", shared=True).importable_path
 PAGE = rx.asset("page.jsx", shared=True).importable_path
 SCROLLER = rx.asset("scroller.jsx", shared=True).importable_path
+FILES = rx.asset("files.jsx", shared=True).importable_path
 FIELDS = rx.asset("fields.jsx", shared=True).importable_path
 BOUNDARY = rx.asset("boundary.jsx", shared=True).importable_path
 # What these and stream_chat.jsx import.
@@ -30,6 +31,7 @@ _BROWSER = [
     "tooltips",
     "touch",
     "translation",
+    "upload",
     "viewport",
 ]
 for _file in [*_MARKDOWN, *(f"{name}.js" for name in _BROWSER)]:
@@ -97,13 +99,11 @@ class SkipLink(rx.Component):
     tag = "SkipLink"
 
 
-class ImportChat(rx.Component):
-    """A button that imports a chat's JSON export; `on_problem` gets the sentence where that fails."""
+class ImportChats(rx.Component):
+    """A button that imports files of chats; it shows how far they are, what came, and what went wrong."""
 
-    library = PAGE
-    tag = "ImportChat"
-
-    on_problem: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+    library = FILES
+    tag = "ImportChats"
 
 
 class Scroller(rx.Component):
