@@ -11,7 +11,7 @@ from chat_app.usage import clean_usage
 
 REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 """Servers that send several of them send the same text in each: the first that has some is taken."""
-REASONING_PARTS = ("thinking", "reasoning", "reasoning.text", "reasoning.summary")
+REASONING_PARTS = ("thinking", "reasoning", "reasoning.text", "reasoning.summary", "summary_text")
 TEXT_PARTS = ("text", "output_text", "refusal")
 PART_FIELDS = {
     "text": ("text", "refusal", "content"),
@@ -41,19 +41,22 @@ class ChunkReader:
 
     def __init__(self) -> None:
         self._joiners = {"text": SurrogateJoiner(), "reasoning": SurrogateJoiner()}
+        self._by_deltas = False
 
     def pieces(self, chunk: dict[str, Any]) -> list[Piece]:
         """In their order: one, unless text and reasoning alternate within the chunk."""
         choice = first_choice(chunk)
         reason = choice.get("finish_reason")
         usage = chunk.get("usage")
+        if usage is None and reason is not None:
+            usage = _usage_elsewhere(chunk, choice)
         model = chunk.get("model")
         end = Piece(
             finish_reason=None if reason is None else finish_reason(choice),
             usage=None if usage is None else clean_usage(usage),
             model=model if type(model) is str and model else None,
         )
-        said = [(kind, text) for kind, raw in _said(choice) if (text := self._joiners[kind](raw))]
+        said = [(kind, text) for kind, raw in self._new(choice) if (text := self._joiners[kind](raw))]
         match said:
             case []:
                 return [end]
@@ -61,6 +64,14 @@ class ChunkReader:
                 return [Piece(text, "", end.finish_reason, end.usage, end.model)]
         *before, last = _merged(said)
         return [*before, replace(end, text=last.text, reasoning=last.reasoning)]
+
+    def _new(self, choice: dict[str, Any]) -> list[Said]:
+        """Some repeat it all in a `message` at the end."""
+        if isinstance(choice.get("delta"), dict):
+            said = _said(choice)
+            self._by_deltas = self._by_deltas or bool(said)
+            return said
+        return [] if self._by_deltas and "message" in choice else _said(choice)
 
 
 def first_choice(chunk: dict[str, Any]) -> dict[str, Any]:
@@ -81,6 +92,12 @@ def finish_reason(choice: dict[str, Any]) -> str | None:
     """In OpenAI's words; None where the answer goes on, which some servers write as an empty text."""
     reason = choice.get("finish_reason")
     return ending.finish_reason(reason) if isinstance(reason, str) and reason.strip() not in NO_REASON else None
+
+
+def _usage_elsewhere(chunk: dict[str, Any], choice: dict[str, Any]) -> Any:
+    """Moonshot puts it into the choice, Groq into a field of its own."""
+    groq = chunk.get("x_groq")
+    return choice.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None)
 
 
 def message_in(chunk: dict[str, Any]) -> dict[str, Any]:

@@ -42,21 +42,25 @@ async def completion_chunks(body: AsyncIterator[bytes]) -> AsyncGenerator[dict[s
         for chunk in _whole(await _read(head, body)):
             yield chunk
         return
-    finished = begun = False
+    finished = begun = answered = False
     events = _events(head, body)
     try:
         async for event in events:
             if _is_done(event.data):
                 await _to_end(events)
-                return
+                finished = True
+                break
             if value := _chunk(event):
                 begun = True
+                answered = answered or "choices" in value
                 finished = finished or finish_reason(first_choice(value)) is not None
                 yield value
     except (httpx2.HTTPError, Reported, ProviderError):
         # What comes after the end changes nothing any more.
         if not finished:
             raise
+    if begun and not answered:
+        raise _no_completion()
     if not finished:
         raise _broken_off() if begun or head.startswith(FIELDS) else _no_completion(head)
 

@@ -46,7 +46,7 @@ SPELLINGS = {
         "guardrail_intervened",
         "error_toxic",
     ),
-    TOOL: ("tool_call", "tool_use", "function_call", "malformed_function_call"),
+    TOOL: ("tool_call", "tool_use", "function_call", "function_call_filter", "malformed_function_call"),
     BROKEN: ("abort", "aborted", "cancelled", "canceled", "network_error", "insufficient_system_resource"),
 }
 REASONS = {spelling: reason for reason, spellings in SPELLINGS.items() for spelling in (reason, *spellings)}
@@ -54,8 +54,11 @@ MAX_NAME = 60
 
 
 def finish_reason(value: str) -> str:
-    """OpenAI's word for what another server says, such as Gemini's `MAX_TOKENS`; an unknown one stays as it is."""
-    return REASONS.get(value.strip().lower(), value)
+    """OpenAI's word for what another server says, such as Gemini's `MAX_TOKENS`; an unknown one stays as it is.
+
+    A detail may follow, as in `content_filter: PROHIBITED_CONTENT`.
+    """
+    return REASONS.get(value.partition(":")[0].strip().lower(), value)
 
 
 class Ending:

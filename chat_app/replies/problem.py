@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from chat_app.errors import ContextTooLong, ProviderBusy, ProviderError, ProviderRefused
+from chat_app.errors import ContentFiltered, ContextTooLong, ProviderBusy, ProviderError, ProviderRefused
 from chat_app.replies.context_limit import tells_context_is_full
 from chat_app.replies.redaction import READ_CHARS, Secrets
 
@@ -16,11 +16,23 @@ MAX_ITEMS = 8
 """Of a list in an error, so many are looked at."""
 
 TOO_LONG = "The message is too long for the model. Shorten it, or choose a model that reads more."
+NO_QUOTA_LEFT = "The account of this OPENAI_API_KEY has no quota left. Check its plan and billing."
 BASE_URL_LOOKS_WRONG = (
     "Check OPENAI_BASE_URL: it looks wrong. The address of an OpenAI-compatible server usually ends in /v1."
 )
 
-TEXT_KEYS = ("message", "msg", "detail", "error", "errors", "error_message", "error_msg", "error_description", "title")
+TEXT_KEYS = (
+    "message",
+    "msg",
+    "detail",
+    "error",
+    "errors",
+    "error_message",
+    "error_msg",
+    "error_description",
+    "title",
+    "status_msg",
+)
 MORE_KEYS = ("reason", "description", "raw", "metadata", "innererror", "details")
 CODE_KEYS = ("code", "type", "param", "status", "reason", "object")
 
@@ -29,6 +41,19 @@ BUSY_CODES = {"rate_limit_exceeded", "rate_limit_error", "overloaded_error", "re
 NO_QUOTA = re.compile(
     r"insufficient[_ ](quota|balance|credit|funds)|exceeded your current quota|billing", re.IGNORECASE
 )
+FILTER_CODES = {
+    "content_filter",
+    "content_policy_violation",
+    "responsibleaipolicyviolation",
+    "data_inspection_failed",
+    "moderation_blocked",
+    "prohibited_content",
+}
+FILTERED = re.compile(
+    r"content management policy|content[_ ](policy|filter)|(was|were|been) flagged|inappropriate content|safety system",
+    re.IGNORECASE,
+)
+FILTER_STATUSES = (None, 400, 403, 422, 451)
 NEVER_CONTEXT = (401, 402, 403, 404, 405, 407, 429)
 
 
@@ -75,6 +100,13 @@ class Problem:
             return ContextTooLong(TOO_LONG)
         if status == 401 or self.codes & KEY_CODES:
             return ProviderRefused("The model's server does not accept the key. Check OPENAI_API_KEY, then restart.")
+        if status in FILTER_STATUSES and (self.codes & FILTER_CODES or FILTERED.search(self.words)):
+            return ContentFiltered(
+                "The provider's content filter refused the message. Try again, put the question differently, or begin "
+                "a new chat."
+            )
+        if status == 402 or "insufficient_quota" in self.codes:
+            return ProviderRefused(NO_QUOTA_LEFT)
         if status == 429 or (status != 404 and self.codes & BUSY_CODES):
             return self._busy()
         if self.location:
@@ -95,7 +127,7 @@ class Problem:
 
     def _busy(self) -> ProviderError:
         if NO_QUOTA.search(self.words) or any(NO_QUOTA.search(code) for code in self.codes):
-            return ProviderRefused("The account of this OPENAI_API_KEY has no quota left. Check its plan and billing.")
+            return ProviderRefused(NO_QUOTA_LEFT)
         wait = f"Try again in {self.wait:.0f} seconds." if self.wait else "Try again in a moment."
         return ProviderBusy(f"The model's server is busy. {wait}", retry_after=self.wait)
 
@@ -132,6 +164,9 @@ def problem_in(body: Any) -> Problem | None:
     if body.get("error"):
         return problem_of_event(body)
     choices = body.get("choices")
+    if not choices and isinstance(verdict := body.get("base_resp"), dict) and verdict.get("status_code"):
+        # MiniMax's.
+        return problem_of_event(verdict)
     if type(choices) is list and choices:
         first = choices[0] if isinstance(choices[0], dict) else {}
         return problem_of_event(first) if first.get("error") else None
