@@ -854,6 +854,62 @@ async def test_the_smallest_file_is_enough(client: httpx.AsyncClient) -> None:
     assert [message["content"] for message in await history(client, chat["id"])] == ["Hi", "Ho"]
 
 
+async def test_a_file_of_many_chats_says_what_came_and_how_far_it_is(client: httpx.AsyncClient) -> None:
+    node = {"parent": None, "message": {"author": {"role": "user"}, "content": {"parts": ["Hi", {"x": 1}]}}}
+    file = b"\xef\xbb\xbf" + json.dumps([FILE, {"title": "Theirs", "mapping": {"a": node}}]).encode()
+    whole = (await client.post("/chats/import", content=file)).raise_for_status().json()
+    assert whole["title"] == "File"
+    assert whole["imported"] == {
+        "chats": 2,
+        "messages": 3,
+        "left_out": {"files": 1},
+        "summary": "2 chats with 3 messages. Left out: 1 file.",
+    }
+    response = await client.post("/chats/import?progress=true", content=file)
+    assert (response.status_code, response.headers["content-type"]) == (201, "application/x-ndjson")
+    *steps, last = [json.loads(line) for line in response.text.splitlines()]
+    assert steps[-1] == {"progress": {"read": len(file), "size": len(file), "messages": 3}}
+    assert last["imported"] == whole["imported"]
+    bad = await client.post("/chats/import?progress=true", content=file[:-1])
+    error_of(bad, 422, "invalid_request")
+
+
+async def test_what_is_found_late_in_a_large_file_is_the_last_line(client: httpx.AsyncClient) -> None:
+    newest = (await client.get("/chats/", params={"limit": 1})).json()
+    file = json.dumps([FILE | {"chat": {"title": "x" * 150}}] * 2_000)[:-1]
+    error_of(await client.post("/chats/import", content=file), 422, "invalid_request")
+    response = await client.post("/chats/import?progress=true", content=file)
+    *steps, last = [json.loads(line) for line in response.text.splitlines()]
+    assert steps and last["error"]["code"] == "invalid_request"
+    assert (await client.get("/chats/", params={"limit": 1})).json() == newest
+
+
+async def test_all_chats_are_exported_and_can_be_imported(client: httpx.AsyncClient) -> None:
+    reply = await ask(client, script(text="Ein Käse 🧀"))
+    await client.patch(f"/chats/{reply['chat_id']}", json={"title": "In the middle of all", "pinned": True})
+    await client.post(f"/messages/{reply['id']}/rating", json={"rating": -1, "remark": "no"})
+    response = await client.get("/chats/export")
+    assert response.headers["content-type"] == "application/json"
+    assert re.match(r'attachment; filename="Chats \d{4}-\d\d-\d\d.json"', response.headers["content-disposition"])
+    chats = response.json()["chats"]
+    imported = (await client.post("/chats/import", content=response.content)).raise_for_status().json()["imported"]
+    assert (imported["chats"], imported["left_out"]) == (len(chats), {})
+    copies = (await client.get("/chats/export")).json()["chats"][len(chats) :]
+    [pair] = [pair for pair in zip(chats, copies, strict=True) if pair[0]["chat"]["leaf_id"] == reply["id"]]
+    for one in pair:
+        one["chat"]["leaf_id"] = None
+        for message in one["messages"]:
+            message["id"] = message["parent_id"] = None
+    assert pair[0] == pair[1]
+
+
+async def test_a_file_that_is_too_large_is_413_before_it_is_read(app: App) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
+    writer.write(b"POST /chats/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000001\r\n\r\n[")
+    assert b" 413 " in await reader.readline()
+    writer.close()
+
+
 # What clients do wrong
 
 BAD_BODIES: dict[str, bytes] = {

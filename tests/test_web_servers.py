@@ -19,7 +19,7 @@ from tests.provider_client import Provider, script
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 HELD = script(tokens=3, hold=[1])
-IMPORT_BYTES = 19_000_000
+IMPORT_BYTES = 32_000_000
 SELFTEST = """
 async () => {
   const reader = (await fetch("/stream/selftest")).body.pipeThrough(new TextDecoderStream()).getReader();
