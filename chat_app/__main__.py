@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chat_app import server
+from chat_app.claim import claim
 from chat_app.config import ROOT, Settings, load_settings
-from chat_app.errors import SettingsError
+from chat_app.errors import CannotStart, SettingsError
 from chat_app.extend import module_file
 
 REFLEX = [sys.executable, "-m", "reflex"]
@@ -37,10 +38,13 @@ def main() -> None:
         sys.exit(str(error))
     check_extensions(settings)
     if sys.argv[1:] == ["dev"]:
+        check_database(settings)
         os.execve(sys.executable, [*REFLEX, "run"], reflex_environment())
     building_only = sys.argv[1:] == ["build"]
-    if not building_only and taken(settings):
-        sys.exit(f"Port {settings.port} is taken. End the program that uses it, or set PORT to another.")
+    if not building_only:
+        if taken(settings):
+            sys.exit(f"Port {settings.port} is taken. End the program that uses it, or set PORT to another.")
+        check_database(settings)
     try:
         build_page(settings.pages)
     except subprocess.CalledProcessError:
@@ -58,6 +62,16 @@ def taken(settings: Settings) -> bool:
         except OSError:
             return True
     return False
+
+
+def check_database(settings: Settings) -> None:
+    """End with a sentence where another server uses the database; this one claims it when it opens it."""
+    try:
+        claimed = claim(settings.database_url)
+    except CannotStart as error:
+        sys.exit(str(error))
+    if claimed:
+        claimed.close()
 
 
 def check_extensions(settings: Settings) -> None:

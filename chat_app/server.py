@@ -1,20 +1,22 @@
 """The server, Granian: one process for page, API and websockets."""
 
+import signal
+
 from granian import Granian, loops
 from granian.constants import Interfaces, Loops, RuntimeModes
 from granian.log import LogLevels
 
-from chat_app.shutdown import server_loop
+from chat_app.shutdown import LAST_RESORT_S, server_loop
 
 loops.register(Loops.uvloop.value)(server_loop)
 
 
 def serve(target: str, *, host: str, port: int, grace: float) -> None:
-    """Serve what the function `target` ("module:name") makes, until SIGTERM or SIGINT.
+    """Serve what the function `target` ("module:name") makes, until SIGTERM, SIGINT or SIGHUP.
 
     `grace` is how many seconds it may take until all turns have ended.
     """
-    Granian(
+    server = Granian(
         target,
         factory=True,
         interface=Interfaces.ASGI,
@@ -27,5 +29,13 @@ def serve(target: str, *, host: str, port: int, grace: float) -> None:
         runtime_mode=RuntimeModes.st,
         log_level=LogLevels.warning,
         # The last resort; the turns end long before (chat_app/shutdown.py).
-        workers_kill_timeout=round(grace) + 30,
-    ).serve()
+        workers_kill_timeout=round(grace) + LAST_RESORT_S,
+    )
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+    @server.on_startup
+    def handle_sighup() -> None:
+        """Granian would start a second worker beside the first. As after `nohup`, it may also be ignored."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else server.signal_handler_interrupt)
+
+    server.serve()

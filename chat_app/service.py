@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chat_app.chatfiles.process import read
 from chat_app.chatfiles.reading import Imported
+from chat_app.claim import claim
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import ChatError, ProviderRefused
 from chat_app.extend import reply_source, setup_of
@@ -48,6 +49,7 @@ class Service:
     titles: Titles | None
     source_name: str = ""
     setup: Callable[["Service"], None] | None = None
+    _held: ExitStack = field(default_factory=ExitStack)
     _emptying: set[asyncio.Task[None]] = field(default_factory=set)
     _readers: set[asyncio.Future[None]] = field(default_factory=set)
 
@@ -154,6 +156,9 @@ class Service:
             logger.warning("the trash could not be emptied", exc_info=True)
 
     async def open(self) -> None:
+        """Raises CannotStart: another server uses the database, or it cannot be brought up to date."""
+        if claimed := await asyncio.to_thread(claim, self.settings.database_url):
+            self._held.enter_context(claimed)
         await self.store.open()
         await self.store.empty_trash()
         if orphans := await self.turns.recover():
@@ -189,6 +194,7 @@ class Service:
         if self.local_model:
             await self.local_model.close()
         await self.store.close()
+        self._held.close()
 
 
 async def _cancel(tasks: set[asyncio.Task[None]]) -> None:

@@ -1,13 +1,18 @@
-"""The first thing on SIGTERM and SIGINT: end the turns.
+"""The first thing on SIGTERM, SIGINT and SIGHUP, or when the server's parent is gone: end the turns.
 
 The server closes every websocket as soon as it hears of it, and lets the app go when the event streams have ended,
 which they do with their turns. So it hears of it last.
 """
 
 import asyncio
+import multiprocessing
+import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from multiprocessing.process import BaseProcess
+from threading import Thread
 from types import FrameType
 from typing import Any, TypeVarTuple
 
@@ -15,6 +20,8 @@ import uvloop
 
 Ts = TypeVarTuple("Ts")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LAST_RESORT_S = 30
+"""A server that has not ended so long after the grace of its turns is killed."""
 
 
 class ServerLoop(uvloop.Loop):
@@ -39,8 +46,10 @@ def server_loop() -> ServerLoop:
 
 
 @asynccontextmanager
-async def on_shutdown(close: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+async def on_shutdown(close: Callable[[], Coroutine[Any, Any, None]], grace: float) -> AsyncIterator[None]:
     """Within the block, run `close` in the running loop when the process is told to end; leaving waits for it.
+
+    `grace` is how many seconds `close` may take.
 
     Also where the loop is another, as in development: beside the handlers that the server gave to it, which are woken
     through the signal's file descriptor, whatever handler Python itself has.
@@ -59,6 +68,10 @@ async def on_shutdown(close: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIt
     if isinstance(loop, ServerLoop):
         loop.first = begin
     before = {number: signal.signal(number, handler) for number in SIGNALS}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    if parent := multiprocessing.parent_process():
+        Thread(target=_end_with, args=(parent, grace + LAST_RESORT_S), daemon=True).start()
     try:
         yield
     finally:
@@ -66,3 +79,11 @@ async def on_shutdown(close: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIt
         await asyncio.shield(asyncio.gather(*closing))
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def _end_with(parent: BaseProcess, patience: float) -> None:
+    """End this process when the one that watches over it is gone; by force when it has not ended after a while."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(patience)
+    os.kill(os.getpid(), signal.SIGKILL)

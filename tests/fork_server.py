@@ -49,7 +49,7 @@ def api() -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with serving(settings) as service, on_shutdown(service.end_turns):
+        async with serving(settings) as service, on_shutdown(service.end_turns, settings.shutdown_grace):
             yield
 
     doors = create_api(float(os.environ.get("SEND_TIMEOUT_S", SEND_TIMEOUT_S)))
@@ -86,6 +86,11 @@ def start(what: str, environment: dict[str, str], log: str, nice: int) -> int:
         os.environ.update(environment)
         SERVERS[what]()
         status = 0
+    except SystemExit as end:
+        # As Python ends a program.
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:

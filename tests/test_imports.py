@@ -11,7 +11,7 @@ from chat_app.config import ROOT
 
 LAYERS = [
     ["address", "errors", "origins", "shutdown", "usage", "client"],
-    ["models", "proxy", "reply", "schema"],
+    ["claim", "models", "proxy", "reply", "schema"],
     ["database"],
     ["chatfile", "config", "log", "search", "tree", "server"],
     ["archive", "chatfiles", "paging"],

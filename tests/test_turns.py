@@ -85,7 +85,7 @@ def soon_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class SlowBegin:
-    """`begin_turn` saves, sets `saved`, and returns only when `go_on` is set; `refused` is set when it saves nothing."""
+    """`begin_turn` saves, sets `saved`, and returns when `go_on` is set; where it saves nothing it sets `refused`."""
 
     def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         self.saved, self.refused, self.go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
