@@ -1,10 +1,9 @@
 """The front door: the Reflex app with its pages, the API beside it, and what lives as long as the server. No logic."""
 
 import gc
-import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import reflex as rx
 from starlette.types import ASGIApp
@@ -12,9 +11,9 @@ from starlette.types import ASGIApp
 from chat_app.api import create_api
 from chat_app.api.guard import Guard
 from chat_app.config import load_settings
-from chat_app.errors import CannotStart
 from chat_app.extend import page_adder
-from chat_app.service import Service, serving
+from chat_app.server import or_a_sentence
+from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
 from chat_app.ui.connection import connection_watch
 from chat_app.ui.loading import place_script
@@ -29,20 +28,8 @@ def guarded(inner: ASGIApp) -> ASGIApp:
 
 
 @asynccontextmanager
-async def one_sentence(service: AbstractAsyncContextManager[Service]) -> AsyncIterator[Service]:
-    """What keeps the server from starting is said without a traceback."""
-    try:
-        async with service as opened:
-            yield opened
-    except CannotStart as error:
-        sys.stderr.write(f"{error}\n")
-        sys.stderr.flush()
-        os._exit(1)
-
-
-@asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
-    async with one_sentence(serving(settings)) as service:
+    async with or_a_sentence(serving(settings)) as service:
         # All that is loaded by now stays: a full collection that looked through it would hold every answer up for a
         # tenth of a second.
         gc.collect()

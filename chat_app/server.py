@@ -1,14 +1,35 @@
 """The server, Granian: one process for page, API and websockets."""
 
+import os
 import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
 
 from granian import Granian, loops
 from granian.constants import Interfaces, Loops, RuntimeModes
 from granian.log import LogLevels
 
+from chat_app.errors import CannotStart
 from chat_app.shutdown import LAST_RESORT_S, server_loop
 
 loops.register(Loops.uvloop.value)(server_loop)
+
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def or_a_sentence(opening: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
+    """What keeps a service from being opened is said without a traceback, and ends the process."""
+    try:
+        async with opening as opened:
+            yield opened
+    except CannotStart as error:
+        sys.stderr.write(f"{error}\n")
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def serve(target: str, *, host: str, port: int, grace: float) -> None:

@@ -30,7 +30,7 @@ from chat_app.api import create_api, stream
 from chat_app.api.deadline import SEND_TIMEOUT_S
 from chat_app.api.guard import Guard
 from chat_app.config import load_settings
-from chat_app.server import serve
+from chat_app.server import or_a_sentence, serve
 from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
 from tests.app import read_certificates_once
@@ -49,7 +49,7 @@ def api() -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with serving(settings) as service, on_shutdown(service.end_turns, settings.shutdown_grace):
+        async with or_a_sentence(serving(settings)) as service, on_shutdown(service.end_turns, settings.shutdown_grace):
             yield
 
     doors = create_api(float(os.environ.get("SEND_TIMEOUT_S", SEND_TIMEOUT_S)))

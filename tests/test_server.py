@@ -134,11 +134,11 @@ async def test_a_server_that_takes_the_place_of_one_that_is_ending_waits_for_it(
     lock.close()
 
 
-async def test_a_database_of_a_newer_version_is_told_without_a_traceback(page_built: None, file: Path) -> None:
+async def test_a_database_of_a_newer_version_is_told_without_a_traceback(file: Path) -> None:
     with sqlite3.connect(file) as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     database.close()
-    app = ForkedApp(file.parent)
+    app = Api(file.parent)
     with pytest.raises(AssertionError, match="the app ended at start"):
         await asyncio.to_thread(app.start)
     assert "The database is of a newer version of the app (9999). Update the app, or set DATABASE_URL" in app.logged()
