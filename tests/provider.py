@@ -105,6 +105,13 @@ class Script:
     hold: list[int] = field(default_factory=list)  # waits for a `POST /_go` after so many tokens, each time
     error_after: int | None = None
     malformed_after: int | None = None
+    raw: list[str] | None = None  # exactly these bytes as the body, a write each, instead of all above
+    raw_times: int = 1  # the last of them is written so often
+    raw_status: int = 200
+    raw_headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "text/event-stream"})
+    refusals: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # those of `Refusal`: the first that fits is the answer
 
     @property
     def failure(self) -> tuple[int, str] | None:
@@ -112,6 +119,24 @@ class Script:
         afters = self.reset_after, self.drop_after, self.stall_after, self.error_after
         ways = zip(afters, ("reset", "drop", "stall", "error"), strict=True)
         return min(((after, way) for after, way in ways if after is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A body and a status for requests that have `part`: a parameter, `system` for the role, or more than `messages`."""
+
+    body: str
+    status: int = 400
+    part: str = ""
+    messages: int = 0
+    type: str = "application/json"
+
+    def fits(self, request: dict[str, Any]) -> bool:
+        if self.messages:
+            return len(request["messages"]) > self.messages
+        if self.part == "system":
+            return any(message["role"] == "system" for message in request["messages"])
+        return bool(self.part in request and request[self.part] is not False)
 
 
 def parse_script(message: str) -> Script:
@@ -372,7 +397,13 @@ class Reply:
 
     async def run(self) -> None:
         await asyncio.sleep(self.script.headers_ms / 1000)
-        if refusal := self._refusal():
+        refusals = (Refusal(**one) for one in self.script.refusals)
+        if refused := next((one for one in refusals if one.fits(self.exchange.body)), None):
+            await self._raw([refused.body], refused.status, {"Content-Type": refused.type})
+        elif self.script.raw is not None:
+            pieces = [*self.script.raw, *self.script.raw[-1:] * (self.script.raw_times - 1)]
+            await self._raw(pieces, self.script.raw_status, self.script.raw_headers)
+        elif refusal := self._refusal():
             self.wire.send(refusal)
         elif self.exchange.body.get("stream"):
             await self._stream()
@@ -392,6 +423,19 @@ class Reply:
             body = error_body(text, "invalid_request_error", "context_length_exceeded", "messages")
             return json_response(400, body)
         return None
+
+    async def _raw(self, pieces: list[str], status: int, headers: dict[str, str]) -> None:
+        """Bytes stand as Latin-1 where a piece begins with `bytes:`, else they are UTF-8."""
+        self.wire.send(http_head(status, headers | ({"Transfer-Encoding": "chunked"} if status != 204 else {})))
+        for piece in pieces:
+            data = piece[6:].encode("latin-1") if piece.startswith("bytes:") else piece.encode()
+            if data:
+                self.wire.send(http_chunk(data))
+                await self.wire.drain()
+                # A read of its own for each, or nearly.
+                await asyncio.sleep(0.001)
+        if status != 204:
+            self.wire.send(b"0\r\n\r\n")
 
     async def _stream(self) -> None:
         headers = {"Content-Type": "text/event-stream; charset=utf-8", "Transfer-Encoding": "chunked"}

@@ -228,7 +228,7 @@ async def client(app: App) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def same_through(door: Door, client: httpx.AsyncClient, case: Case) -> None:
+async def same_through(door: Door, client: httpx.AsyncClient, case: Case) -> Seen:
     outcome = await door(client, case)
     assert outcome.end == case.end
     if case.cut:
@@ -245,6 +245,7 @@ async def same_through(door: Door, client: httpx.AsyncClient, case: Case) -> Non
         assert (answer["status"], answer["finish_reason"], answer["error"]) == ("complete", case.end, None)
     else:
         assert (answer["status"], answer["error"]["code"]) == ("failed", case.end)
+    return outcome
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
