@@ -109,9 +109,7 @@ class Script:
     raw_times: int = 1  # the last of them is written so often
     raw_status: int = 200
     raw_headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "text/event-stream"})
-    refusals: list[dict[str, Any]] = field(
-        default_factory=list
-    )  # those of `Refusal`: the first that fits is the answer
+    refusals: list[dict[str, Any]] = field(default_factory=list)  # see `Refusal`; the first that fits is sent
 
     @property
     def failure(self) -> tuple[int, str] | None:
@@ -123,7 +121,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A body and a status for requests that have `part`: a parameter, `system` for the role, or more than `messages`."""
+    """What requests get that have `part`, a parameter or `system` for the role, or more than so many `messages`."""
 
     body: str
     status: int = 400

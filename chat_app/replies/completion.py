@@ -24,6 +24,9 @@ MAX_WHOLE_BYTES = 32_000_000
 RESPONSE_END_S = 0.1
 HEARTBEATS = ("ping", "heartbeat", "keepalive", "keep-alive")
 ANSWERS = ("", "message")
+SHAPES = (b"{", b"[", b"<", b'"')
+"""How JSON and web pages begin, and no event stream does."""
+LONGEST_FIELD = 6
 FIELDS = (b":", b"data", b"event", b"id", b"retry")
 
 # What JSON does not allow and servers send all the same: raw controls within texts, numbers without end.
@@ -38,7 +41,7 @@ async def completion_chunks(body: AsyncIterator[bytes]) -> AsyncGenerator[dict[s
         ProviderError: it is no answer, or it broke off before its end.
     """
     head = await _head(body)
-    if head[:1] in (b"{", b"[", b"<", b'"'):
+    if head[:1] in SHAPES:
         for chunk in _whole(await _read(head, body)):
             yield chunk
         return
@@ -70,7 +73,7 @@ async def _head(body: AsyncIterator[bytes]) -> bytes:
     head = b""
     async for data in body:
         head = (head + data).removeprefix(BOM).lstrip()
-        if head and not BOM.startswith(head):
+        if head[:1] in (*SHAPES, b":") or len(head) >= LONGEST_FIELD:
             break
     return head
 

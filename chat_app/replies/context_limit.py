@@ -39,8 +39,8 @@ SENTENCES = re.compile(
 # About the answer's length, or about how much an account may send: shorter messages would not help.
 OTHER_LIMITS = re.compile(
     r"per[ -](minute|min\b|hour|day|month|second)|\b(tpm|rpm|tpd|rpd)\b|rate[ _-]?limit|quota|too many requests|"
-    r"billing|max_(completion_|output_|new_)?tokens[`'\"]* ?((or|and) .{0,30} )?(is too (large|high|big)|must|should|"
-    r"cannot|:|=)",
+    r"billing|(?<![+] `)max_(completion_|output_|new_)?tokens[`'\"]* ?((or|and) .{0,30} )?"
+    r"(is too (large|high|big)|must|should|cannot|:|=)",
     re.IGNORECASE,
 )
 
