@@ -649,7 +649,7 @@ ODDITIES: list[Recording] = [
             (422, '{"detail": [{"loc": ["body", "n"], "msg": "Bad thing."}]}', REFUSED, ("422", "body.n: Bad thing.")),
             (422, '{"detail": {"reason": "Bad thing."}}', REFUSED, ("422", "Bad thing.")),
             (401, "nope", REFUSED, ("OPENAI_API_KEY",)),
-            (402, '{"error": {"message": "Insufficient Balance"}}', REFUSED, ("402", "Insufficient Balance")),
+            (402, '{"error": {"message": "Insufficient Balance"}}', REFUSED, ("billing",)),
             (403, '{"message": "Not in your country."}', REFUSED, ("403", "Not in your country.")),
             (
                 404,
