@@ -1,6 +1,5 @@
 """The side bar: the list of chats, and what can be done with one."""
 
-from datetime import datetime
 from typing import Any, TypedDict
 
 import reflex as rx
@@ -10,7 +9,7 @@ from chat_app.errors import NotFound
 from chat_app.models import Chat
 from chat_app.service import get_service
 from chat_app.ui.dialogs import open_dialog
-from chat_app.ui.elements import ImportChats, Link
+from chat_app.ui.elements import Day, ImportChats, Link, TabTitle
 from chat_app.ui.icons import icon
 from chat_app.ui.menu import menu, menu_item
 from chat_app.ui.theme import NAME, theme_menu
@@ -21,14 +20,19 @@ from chat_app.ui.transcript import Transcript
 LISTED = 40
 MORE = 80
 UNDO_MS = 8_000
+PINNED = "pinned"
 
 
 class ChatRow(TypedDict):
-    """A chat in the list; `day` is set on the first of its day."""
+    """A chat in the list. `moment` is when it was used last (ISO 8601), or `PINNED`; `before` that of the one above.
+
+    Which day that is only the browser knows, by the reader's clock.
+    """
 
     id: str
     title: str
-    day: str
+    moment: str
+    before: str
     pinned: bool
 
 
@@ -103,28 +107,16 @@ class Chats(rx.State):
 
 
 def chat_rows(chats: list[Chat]) -> list[ChatRow]:
-    rows: list[ChatRow] = []
-    last = ""
-    for chat in chats:
-        day = "Pinned" if chat.pinned else day_name(chat.updated_at)
-        rows.append(ChatRow(id=chat.id, title=chat.title, day=day if day != last else "", pinned=chat.pinned))
-        last = day
-    return rows
-
-
-def day_name(moment: datetime) -> str:
-    """`Today`, `Yesterday`, `Previous 7 days`, or the month, in the server's time zone."""
-    local = moment.astimezone()
-    age = (datetime.now().astimezone().date() - local.date()).days
-    if age <= 0:
-        return "Today"
-    if age == 1:
-        return "Yesterday"
-    return "Previous 7 days" if age <= 7 else local.strftime("%B %Y")
+    moments = [PINNED if chat.pinned else chat.updated_at.isoformat(timespec="seconds") for chat in chats]
+    return [
+        ChatRow(id=chat.id, title=chat.title, moment=moment, before=before, pinned=chat.pinned)
+        for chat, moment, before in zip(chats, moments, ["", *moments], strict=False)
+    ]
 
 
 def sidebar() -> rx.Component:
     return rx.el.aside(
+        TabTitle.create(chat_id=Transcript.open_chat, stored=Transcript.title, chats=Chats.chats, app=NAME),
         rx.el.div(Link.create(NAME, to="/", class_name="brand"), theme_menu(), class_name="side-head"),
         Link.create(
             icon("square-pen"),
@@ -182,7 +174,8 @@ def listed(chat: rx.Var[ChatRow]) -> rx.Component:
     return chat_item(
         chat_id=chat["id"],
         title=chat["title"],
-        day=chat["day"],
+        moment=chat["moment"],
+        before=chat["before"],
         pinned=chat["pinned"],
         current=chat["id"] == Transcript.open_chat,
         renamed=chat["id"] == Chats.renaming,
@@ -194,7 +187,8 @@ def listed(chat: rx.Var[ChatRow]) -> rx.Component:
 def chat_item(
     chat_id: rx.Var[str],
     title: rx.Var[str],
-    day: rx.Var[str],
+    moment: rx.Var[str],
+    before: rx.Var[str],
     pinned: rx.Var[bool],
     current: rx.Var[bool],
     renamed: rx.Var[bool],
@@ -203,7 +197,7 @@ def chat_item(
     """Not the row as one object: Reflex knows objects again by their place, and a chat that comes on top moves all."""
     return rx.el.li(
         rest,
-        rx.cond(day, rx.el.h2(day, class_name="day")),
+        Day.create(moment=moment, before=before),
         rx.cond(renamed, rename_form(chat_id, title), chat_row(chat_id, title, pinned, current)),
     )
 
@@ -211,10 +205,10 @@ def chat_item(
 def chat_row(chat_id: rx.Var[str], title: rx.Var[str], pinned: rx.Var[bool], current: rx.Var[bool]) -> rx.Component:
     return rx.el.div(
         Link.create(
-            title,
+            rx.el.span(title, dir="auto"),
             to="/c/" + chat_id,
             class_name="chat-link",
-            custom_attrs={"aria-current": rx.cond(current, "page", "false"), "title": title, "dir": "auto"},
+            custom_attrs={"aria-current": rx.cond(current, "page", "false"), "title": title},
         ),
         menu(
             icon("ellipsis"),
@@ -244,6 +238,7 @@ def rename_form(chat_id: rx.Var[str], title: rx.Var[str]) -> rx.Component:
             aria_label="Title",
             auto_focus=True,
             max_length=200,
+            dir="auto",
             class_name="field",
             on_blur=Chats.cancel_rename,
             on_key_down=cancel_on_escape,

@@ -92,6 +92,39 @@ class Moment(rx.Component):
     iso: rx.Var[str]
 
 
+class Day(rx.Component):
+    """The heading of the day that `moment` is in, unless `before`, the one above it in the list, is in the same."""
+
+    library = PAGE
+    tag = "Day"
+
+    moment: rx.Var[str]
+    before: rx.Var[str]
+
+
+class TabTitle(rx.Component):
+    """The name of the browser's tab: the open chat's title, from `chats` or as `stored`, else the `app`'s."""
+
+    library = PAGE
+    tag = "TabTitle"
+
+    chat_id: rx.Var[str]
+    stored: rx.Var[str]
+    chats: rx.Var[list[Any]]
+    app: rx.Var[str]
+
+
+class PrintedEarlier(rx.Component):
+    """Where the page is printed, the messages of the chat that come before those it shows: `hidden` is how many."""
+
+    library = rx.asset("printing.jsx", shared=True).importable_path
+    tag = "PrintedEarlier"
+    lib_dependencies: list[str] = STREAMDOWN
+
+    chat_id: rx.Var[str]
+    hidden: rx.Var[int]
+
+
 class SkipLink(rx.Component):
     """The first stop of the Tab key, seen only then: past the side bar, to the conversation."""
 

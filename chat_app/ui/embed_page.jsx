@@ -95,7 +95,7 @@ dress();
 const session = remembered("localStorage", SESSION, crypto.getRandomValues(new Uint32Array(4)).join(""));
 const greeting = given.get("greeting")?.slice(0, MAX_GREETING).trim() || undefined;
 createRoot(document.getElementById("root")).render(
-  <main style={{ height: "100dvh" }}>
+  <main style={{ height: "var(--height, 100dvh)" }}>
     <h1 className="visually-hidden">Chat</h1>
     <StreamChat
       chatId={remembered("sessionStorage", CHAT)}

@@ -71,6 +71,44 @@ function walk(event) {
   return true;
 }
 
+/* The arrows choose a result, Enter opens it, or the first one; the focus stays in the field. */
+function choose(event) {
+  const field = event.target;
+  if (!field.matches?.("#search input")) return false;
+  const found = [...document.querySelectorAll("#results a")];
+  const at = found.findIndex((link) => link.hasAttribute("data-active"));
+  if (event.key === "Enter") open(field, found[Math.max(at, 0)]);
+  else if (event.key === "ArrowDown") activate(field, found, Math.min(at + 1, found.length - 1));
+  else if (event.key === "ArrowUp") activate(field, found, at - 1);
+  else return false;
+  event.preventDefault();
+  return true;
+}
+
+function activate(field, links, at) {
+  links.forEach((link, i) => {
+    link.id = `result-${i}`;
+    link.toggleAttribute("data-active", i === at);
+  });
+  if (at >= 0) field.setAttribute("aria-activedescendant", links[at].id);
+  else field.removeAttribute("aria-activedescendant");
+  links[at]?.scrollIntoView({ block: "nearest" });
+}
+
+function open(field, link) {
+  const list = document.querySelector("#results");
+  if (list.dataset.query === field.value.trim()) {
+    link?.click();
+    return;
+  }
+  // They are on their way.
+  const answered = new MutationObserver(() => {
+    answered.disconnect();
+    if (field.checkVisibility()) open(field, list.querySelector("a"));
+  });
+  answered.observe(list, { attributeFilter: ["data-query"] });
+}
+
 const links = () => [...document.querySelectorAll(".chats .chat-link")];
 const beside = (link, by) => links()[links().indexOf(link) + by] ?? link;
 
@@ -88,7 +126,7 @@ export function listenToKeys() {
     const typing = event.target.closest?.("input, textarea, [contenteditable]");
     const command = event.ctrlKey || event.metaKey;
     const plain = !command && !event.altKey;
-    if (walk(event)) return;
+    if (walk(event) || choose(event)) return;
     if (command && !event.shiftKey && event.key.toLowerCase() === "k") press(event, "[data-key=search]");
     else if (command && event.shiftKey && event.key.toLowerCase() === "o") press(event, "[data-key=new]");
     else if (event.key === "Escape") escape(event, { dialog });
@@ -98,6 +136,9 @@ export function listenToKeys() {
   else if (plain && !typing && !dialog) type(event);
   });
 
+  document.addEventListener("input", ({ target }) => {
+    if (target.matches("#search input")) activate(target, [...document.querySelectorAll("#results a")], -1);
+  });
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.(".skip");
     if (!link) return;

@@ -1,6 +1,6 @@
 /* Small things that need the browser itself. */
 import "./browser.js";
-import { useEffect, useState } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 
 /* A time of day as the reader's clock and language have it; the server knows neither. */
 export function Moment({ iso }) {
@@ -24,4 +24,51 @@ export function SkipLink({ children }) {
       {children}
     </a>
   );
+}
+
+/* The day on the reader's clock, a number; whoever asks is told when another begins. */
+function useToday() {
+  const day = () => new Date().setHours(0, 0, 0, 0);
+  return useSyncExternalStore(onMidnight, day, day);
+}
+
+function onMidnight(callback) {
+  let timer;
+  const wait = () => {
+    timer = setTimeout(() => {
+      callback();
+      wait();
+    }, new Date().setHours(24, 0, 0, 0) - Date.now());
+  };
+  wait();
+  // Timers stand still while a machine sleeps.
+  document.addEventListener("visibilitychange", callback);
+  return () => {
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", callback);
+  };
+}
+
+function dayName(moment, today) {
+  if (moment === "" || moment === "pinned") return moment && "Pinned";
+  const day = new Date(moment).setHours(0, 0, 0, 0);
+  // Some days have 23 or 25 hours.
+  const age = Math.round((today - day) / 86_400_000);
+  if (age <= 0) return "Today";
+  if (age === 1) return "Yesterday";
+  return age <= 7 ? "Previous 7 days" : new Date(day).toLocaleDateString("en", { month: "long", year: "numeric" });
+}
+
+export function Day({ moment, before }) {
+  const today = useToday();
+  const name = dayName(moment, today);
+  return name === dayName(before, today) ? null : <h2 className="day">{name}</h2>;
+}
+
+export function TabTitle({ chatId, stored, chats, app }) {
+  const title = chats.find(({ id }) => id === chatId)?.title ?? stored;
+  useEffect(() => {
+    document.title = (chatId && title) || app;
+  }, [chatId, title, app]);
+  return null;
 }

@@ -4,7 +4,7 @@ import reflex as rx
 
 from chat_app.ui.chats import Chats, sidebar
 from chat_app.ui.composer import Composer, composer, notice
-from chat_app.ui.elements import Fonts, Link, Scroller, SkipLink
+from chat_app.ui.elements import Fonts, Link, PrintedEarlier, Scroller, SkipLink
 from chat_app.ui.icons import icon
 from chat_app.ui.live import Live, live
 from chat_app.ui.loading import skeleton
@@ -98,6 +98,7 @@ def conversation() -> rx.Component:
 def opened() -> rx.Component:
     return rx.fragment(
         rx.el.h1("Conversation", class_name="visually-hidden"),
+        PrintedEarlier.create(chat_id=Transcript.open_chat, hidden=Transcript.hidden),
         Scroller.create(
             transcript(),
             chat_id=Transcript.open_chat,

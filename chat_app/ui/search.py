@@ -59,12 +59,18 @@ def search_dialog() -> rx.Component:
             role="searchbox",
             placeholder="Words in titles and messages",
             aria_label="Search",
+            aria_controls="results",
+            auto_complete="off",
+            dir="auto",
             class_name="field",
             on_change=Search.find.debounce(150),
         ),
         rx.el.ul(
             rx.foreach(Search.results, lambda result: found(result=result)),
+            id="results",
             aria_label="Results",
+            # What they are of, for the Enter key not to open those of fewer letters.
+            custom_attrs={"data-query": Search.query},
             class_name="results",
         ),
         rx.el.p(

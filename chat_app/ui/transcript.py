@@ -30,6 +30,7 @@ class Transcript(rx.State):
     """The page shows `earlier` from `earlier_from` on, then `loaded`, then `recent`; `hidden` messages come before."""
 
     open_chat: str = ""
+    title: str = ""
     hidden: int = 0
     earlier: list[Row] = []
     earlier_from: int = 0
@@ -149,7 +150,7 @@ class Transcript(rx.State):
             # Not where a new chat only gets its address: a form may be open by then.
             self.editing = self.remarking = ""
         self._connection = connection
-        self.open_chat, self.opinions = chat_id, {}
+        self.open_chat, self.title, self.opinions = chat_id, "", {}
         self._show_nothing()
         self.missing = self.loading = False
         running = get_service().turns.running(chat_id)
@@ -161,6 +162,7 @@ class Transcript(rx.State):
         except NotFound:
             self.missing = True
             return
+        self.title = (await get_service().store.chat(chat_id)).title
         newest = max(len(path) - FIRST, 0)
         self.hidden = newest if hidden is None else min(hidden, newest)
         self.opinions = path_opinions(path)
