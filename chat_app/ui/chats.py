@@ -224,7 +224,7 @@ def chat_row(chat_id: rx.Var[str], title: rx.Var[str], pinned: rx.Var[bool], cur
             label="Actions for " + title,
             class_name="chat-menu",
             # Beside the link, to which the arrow keys lead: see `keyboard.js`.
-            tab_index=-1,
+            custom_attrs={"tabIndex": -1},
         ),
         class_name="chat-row",
     )

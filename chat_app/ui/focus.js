@@ -56,7 +56,8 @@ function next(lost) {
   const back = backOf(lost.element.closest("form") ?? lost.element);
   if (usable(back)) return back;
   if (lost.dialog?.open) return among(lost.dialog);
-  return inRow(lost) ?? (lost.box && !hovers() && among(lost.box, ".round")) ?? home();
+  if (lost.box && !hovers()) return among(lost.box, ".round");
+  return inRow(lost) ?? home();
 }
 
 const isLost = () =>
