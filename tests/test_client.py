@@ -702,12 +702,12 @@ def test_ctrl_c_stops_the_turn_in_a_pipe_too(app: App) -> None:
 class Terminal:
     """The program in a pseudo-terminal of its own, on which Ctrl+C is a key."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, term: str = "dumb") -> None:
         self.screen = ""
         self._fd, inner = os.openpty()
         # A session's first terminal that is opened becomes the one whose Ctrl+C it gets.
         shell = ["sh", "-c", 'exec "$@" <>"$0" >&0 2>&0', os.ttyname(inner), *PROGRAM, *arguments]
-        self.process = subprocess.Popen(shell, cwd=ROOT, env=ENVIRONMENT, start_new_session=True)
+        self.process = subprocess.Popen(shell, cwd=ROOT, env=ENVIRONMENT | {"TERM": term}, start_new_session=True)
         self._inner = inner
 
     def __enter__(self) -> "Terminal":
@@ -867,3 +867,105 @@ def test_the_client_needs_nothing_of_the_server() -> None:
         "patience.py",
         "screen.py",
     }
+
+
+# Pasted blocks
+
+BLOCKS = ["one\n\ntwo\n", "\n\n one\n\n\n/continue\nthree", "\r\none\r\n\r\ntwo\r\n", "x = 1\n\n\nrm -rf it\n" * 300]
+
+
+def one_question(app: App, block: str) -> None:
+    """The newest chat has the block as its only question."""
+    [question, answer] = until_ended(app)
+    assert question["content"] == block.replace("\r\n", "\n").strip()
+    assert answer["status"] == "complete"
+
+
+def until_ended(app: App) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + WAIT_S
+    while (messages := stored(app, chats(app)[0]))[-1]["status"] == "streaming":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return messages
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_pasted_block_is_one_question(app: App, block: str) -> None:
+    """In a terminal that does not say what is pasted, all comes at once."""
+    with Terminal("--url", app.url) as terminal:
+        terminal.until("> ")
+        terminal.until_it_waits()
+        terminal.type(block)
+        terminal.until("This is a short answer.*\r\n> ")
+        one_question(app, block)
+        terminal.type("\x04")
+        assert terminal.end() == 0
+
+
+def test_a_block_that_the_terminal_marks_waits_for_enter(app: App) -> None:
+    with Terminal("--url", app.url, term="xterm") as terminal:
+        terminal.until(r"\x1b\[\?2004h> ")
+        terminal.type("\x1b[200~one\n\ntwo\n\x1b[201~")
+        terminal.until("two")
+        terminal.type("three\n")
+        terminal.until("This is a short answer.*\r\n.*> ")
+        one_question(app, "one\n\ntwo\nthree")
+        terminal.type("\x04")
+        assert terminal.end() == 0
+
+
+def test_a_block_pasted_into_a_growing_answer_is_the_next_question(app: App) -> None:
+    with Terminal("--url", app.url) as terminal:
+        terminal.until("> ")
+        terminal.type(f"{script(tokens=20, interval_ms=20)}\n")
+        terminal.until("tok1 ")
+        terminal.type("\none\n\ntwo\n")
+        terminal.until("tok19 ")
+        terminal.until("This is a short answer.*\r\n> ")
+        assert [one["content"] for one in until_ended(app)][2] == "one\n\ntwo"
+        terminal.type("\x04")
+        assert terminal.end() == 0
+
+
+def test_what_waits_at_the_end_never_reaches_the_shell(app: App) -> None:
+    with Terminal("--url", app.url) as terminal:
+        terminal.until("> ")
+        terminal.until_it_waits()
+        terminal.type("\x04echo from the shell\n")
+        assert terminal.end() == 0
+        os.set_blocking(terminal._inner, False)
+        with pytest.raises(BlockingIOError):
+            os.read(terminal._inner, 100)
+
+
+ON_WINDOWS = """
+import sys, types
+import chat_app.client
+keys = list("two\\r\\rthree")
+fake = types.ModuleType("msvcrt")
+fake.kbhit, fake.getwch = lambda: bool(keys), lambda: keys.pop(0)
+sys.modules["msvcrt"], sys.platform = fake, "win32"
+from chat_app.client import prompt
+prompt.input = lambda *_: "one"
+print(repr(prompt.Questions().next()))
+"""
+
+
+def test_on_windows_what_waits_is_read_from_its_console() -> None:
+    run = subprocess.run([sys.executable, "-c", ON_WINDOWS], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout == repr("one\ntwo\n\nthree") + "\n"
+
+
+def test_pipes_are_utf_8_whatever_the_system_thinks(app: App) -> None:
+    """As on Windows, where a shell adds a byte order mark too."""
+    question = script(text="Käse 🧀\n")
+    run = subprocess.run(
+        [*PROGRAM, "--url", app.url],
+        cwd=ROOT,
+        env=ENVIRONMENT | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"},
+        input=f"\ufeffÜber\n{question}".encode(),
+        capture_output=True,
+        timeout=WAIT_S,
+    )
+    assert run.stdout.decode() == "Käse 🧀\n\n"
+    assert stored(app, chats(app)[0])[0]["content"] == f"Über\n{question}"

@@ -11,16 +11,17 @@ import sys
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, NoReturn
 
+from chat_app.client import prompt
 from chat_app.client.address import URL
 from chat_app.client.chat_client import ChatClient
 from chat_app.client.events import ClientError, Event, Finished, Started, Text
+from chat_app.client.prompt import Questions
 from chat_app.client.screen import Cleaner, clean
 
 FAILED, INTERRUPTED = 1, 130
 STOP_S = 5.0
-PROMPT = "> "
 HELP = "An empty line or Ctrl+D ends the chat, Ctrl+C stops an answer."
 GO_ON = "/continue"
 NOTES = {"stopped": "Stopped; the text so far is kept.", "length": "The answer was cut off at the model's limit."}
@@ -57,12 +58,11 @@ class Chat:
         except asyncio.CancelledError:
             # That is what asyncio makes of the first Ctrl+C. A second one leaves at once: a KeyboardInterrupt could
             # come at any point, also while a connection is being closed.
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGINT, os._exit, INTERRUPTED)
+            before = signal.signal(signal.SIGINT, _leave)
             try:
                 await self._stop(reading)
             finally:
-                loop.remove_signal_handler(signal.SIGINT)
+                signal.signal(signal.SIGINT, before)
             return INTERRUPTED
 
     async def _continuation(self, key: str) -> AsyncGenerator[Event, None]:
@@ -151,25 +151,17 @@ class CleanFormatter(logging.Formatter):
 
 def converse(runner: asyncio.Runner, chat: Chat) -> int:
     say(HELP)
-    while question := prompt():
-        runner.run(chat.go_on() if question == GO_ON else chat.ask(question))
+    questions = Questions()
+    try:
+        while question := questions.next():
+            runner.run(chat.go_on() if question == GO_ON else chat.ask(question))
+    finally:
+        questions.close()
     return 0
 
 
-def prompt() -> str:
-    """The next question; "" at the end. Ctrl+C begins the line anew, as in a shell."""
-    while True:
-        try:
-            if sys.stdout.isatty():
-                return input(PROMPT).strip()
-            sys.stderr.write(PROMPT)
-            sys.stderr.flush()
-            return input().strip()
-        except EOFError:
-            say("")
-            return ""
-        except KeyboardInterrupt:
-            say("")
+def _leave(_signal: int, _frame: object) -> NoReturn:
+    os._exit(INTERRUPTED)
 
 
 def ask_once(runner: asyncio.Runner, chat: Chat, question: str) -> int:
@@ -191,7 +183,7 @@ def run(options: argparse.Namespace) -> int:
             elif options.go_on:
                 code = runner.run(chat.go_on())
             else:
-                code = ask_once(runner, chat, (options.question or sys.stdin.read()).strip())
+                code = ask_once(runner, chat, (options.question or sys.stdin.read().removeprefix("\ufeff")).strip())
         finally:
             runner.run(client.aclose())
     if chat.chat_id and sys.stderr.isatty():
@@ -233,13 +225,16 @@ def prepare() -> None:
     notes = logging.StreamHandler()
     notes.setFormatter(CleanFormatter("\n[%(message)s]"))
     logging.basicConfig(handlers=[notes])
-    with suppress(ImportError):
-        # Line editing and history for `input`.
-        import readline  # noqa: F401
+    prompt.prepare()
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):
             # What a terminal cannot show, or a file holds by mistake, must not end the program.
             stream.reconfigure(errors="replace")
+            if not stream.isatty():
+                # Windows has other ideas of what is in a pipe.
+                stream.reconfigure(encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(newline="")
 
 
 if __name__ == "__main__":
