@@ -10,7 +10,7 @@ import pytest
 from chat_app.config import ROOT
 
 LAYERS = [
-    ["address", "errors", "origins", "shutdown", "usage", "client"],
+    ["address", "backoff", "errors", "origins", "shutdown", "usage", "client"],
     ["claim", "models", "proxy", "reply", "schema"],
     ["database"],
     ["chatfile", "config", "log", "search", "tree", "server"],
@@ -90,7 +90,7 @@ def test_imports_run_one_way(name: str) -> None:
     [
         ("errors", set()),
         ("models", {"usage"}),
-        ("config", {"address", "errors", "origins", "proxy"}),
+        ("config", {"address", "backoff", "errors", "origins", "proxy"}),
         ("log", {"models"}),
         ("chatfile", {"errors", "models"}),
         ("search", {"models"}),

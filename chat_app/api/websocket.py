@@ -6,6 +6,7 @@ often as it likes; turns may run side by side.
 
 import asyncio
 import json
+import logging
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from chat_app.api import sse
 from chat_app.api.deadline import Undelivered
 from chat_app.api.problems import invalid
-from chat_app.errors import ChatError, InvalidRequest, StreamingOff
+from chat_app.errors import ChatError, InternalError, InvalidRequest, StreamingOff
 from chat_app.log import Delta
 from chat_app.service import get_service
 from chat_app.turn import Turn
@@ -24,6 +25,7 @@ from chat_app.turn import Turn
 EVENTS_AT_ONCE = 256
 # What waits in front of the closing frame is not taken either.
 HANG_UP_S = 0.2
+logger = logging.getLogger(__name__)
 router = APIRouter()
 
 
@@ -80,6 +82,11 @@ async def _serve(socket: WebSocket, followers: asyncio.TaskGroup) -> None:
         except ChatError as error:
             await socket.send_text(sse.dumps({"error": error.as_dict()}))
             continue
+        except Exception:
+            # The turns that are followed here go on.
+            logger.exception("a command of a websocket failed")
+            await socket.send_text(sse.dumps({"error": InternalError().as_dict()}))
+            continue
         if turn:
             followers.create_task(_give(socket, turn, after))
 
@@ -110,8 +117,16 @@ async def _obey(text: str | bytes) -> tuple[Turn | None, int]:
 
 
 async def _give(socket: WebSocket, turn: Turn, after: int) -> None:
-    with get_service().reading():
-        await _follow(socket, turn, after)
+    try:
+        with get_service().reading():
+            await _follow(socket, turn, after)
+    except Undelivered:
+        raise
+    except Exception:
+        # Nor does it end the others that are followed here.
+        logger.exception("a websocket could not follow turn %s", turn.id)
+        names = {"turn_id": turn.id, "chat_id": turn.chat_id}
+        await _send(socket, {"error": InternalError().as_dict()} | names)
 
 
 async def _follow(socket: WebSocket, turn: Turn, after: int) -> None:

@@ -5,6 +5,7 @@ from typing import Any, TypedDict
 import reflex as rx
 from reflex.event import EventSpec
 
+from chat_app.backoff import Backoff
 from chat_app.errors import NotFound
 from chat_app.models import Chat
 from chat_app.service import get_service
@@ -49,9 +50,15 @@ class Chats(rx.State):
         async with self:
             listed = self._listed
         shown: list[ChatRow] | None = None
+        backoff = Backoff("the list of chats could not be read")
         while True:
             version = service.turns.version
-            rows = chat_rows(list(await service.store.chats(listed + 1)))
+            try:
+                rows = chat_rows(list(await service.store.chats(listed + 1)))
+            except Exception:
+                await backoff.failed()
+                continue
+            backoff.over()
             if rows != shown:
                 async with self:
                     self.chats, self.older = rows[:listed], len(rows) > listed

@@ -1,11 +1,13 @@
 """The growing answer: one background handler a tab follows the open chat's turns and sends what is new, only that."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from typing import Any, TypedDict
 
 import reflex as rx
 
+from chat_app.backoff import Backoff
 from chat_app.log import Delta, Ended, Event
 from chat_app.models import Status
 from chat_app.service import get_service
@@ -13,6 +15,8 @@ from chat_app.turn import Turn
 from chat_app.ui.elements import LiveWindow
 from chat_app.ui.session import Session
 from chat_app.ui.transcript import Transcript
+
+logger = logging.getLogger(__name__)
 
 # One frame of a 60 Hz screen: a token that comes alone goes out at once, those that come faster go together.
 FLUSH_S = 0.016
@@ -35,6 +39,8 @@ class Live(rx.State):
     # was ended in between.
     _chat: str = ""
     _followed: str = ""
+    # The database failed while the chat was read: what is shown is not all.
+    _stale: bool = False
 
     @rx.event
     async def open(self) -> Any:
@@ -43,7 +49,12 @@ class Live(rx.State):
         if chat_id != self._chat:
             # Before the chat is read: what ends from now on is followed.
             self.follow_from(chat_id, _last_ended(chat_id))
-        await (await self.get_state(Transcript)).load(chat_id)
+        transcript = await self.get_state(Transcript)
+        try:
+            await transcript.load(chat_id)
+        except Exception:
+            logger.exception("a chat could not be opened; it is tried again")
+            transcript.loading = self._stale = True
         # Not a second handler of the page's `on_load`: a background handler does not wait for those before it.
         return Live.watch
 
@@ -53,6 +64,18 @@ class Live(rx.State):
 
         Reflex ends this handler with the tab's connection, and a new one starts with the next load.
         """
+        backoff = Backoff("the chat of a page could not be followed")
+        while True:
+            try:
+                async for event in self._watch(backoff):
+                    yield event
+            except Exception:
+                async with self:
+                    self._stale = True
+                await backoff.failed()
+
+    async def _watch(self, backoff: Backoff) -> AsyncGenerator[Any, None]:
+        """The same, until the database fails."""
         turns = get_service().turns
         while True:
             version = turns.version
@@ -60,7 +83,11 @@ class Live(rx.State):
                 transcript = await self.get_state(Transcript)
                 if transcript.open_chat != self._chat:
                     self.follow_from(transcript.open_chat, _last_ended(transcript.open_chat))
+                if self._stale:
+                    await transcript.load(transcript.open_chat, transcript.hidden)
+                    self._stale = False
                 turn = turns.next(self._chat, self._followed) if self._chat else None
+            backoff.over()
             if turn is None:
                 await turns.changed(version)
                 continue
