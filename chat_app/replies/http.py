@@ -36,7 +36,7 @@ class ProviderClient(httpx2.AsyncClient):
             await response.aclose()
             headers = {name: value for name, value in request.headers.items() if name != "host"}
             request = self.build_request(request.method, target, headers=headers, content=request.content)
-        return response
+        raise httpx2.TooManyRedirects("The server points at itself again and again.", request=request)
 
 
 def followed(url: httpx2.URL, response: httpx2.Response) -> httpx2.URL | None:
