@@ -1,8 +1,10 @@
 """Every error that a user may see, each with its code, its HTTP status and a sentence that says what to do."""
 
+import math
 from typing import Any
 
 SHOWN_CHARS = 100
+SENTENCE_CHARS = 2_000
 
 
 class ChatError(Exception):
@@ -23,8 +25,14 @@ class ChatError(Exception):
 
     def as_dict(self) -> dict[str, Any]:
         """`{"code": str, "message": str, "retryable": bool}`, and `retry_after` (seconds) where it is known."""
-        known = {"code": self.code, "message": self.message, "retryable": self.retryable}
-        return known | ({"retry_after": self.retry_after} if self.retry_after else {})
+        known = {"code": self.code, "message": self._sentence(), "retryable": self.retryable}
+        wait = self.retry_after if isinstance(self.retry_after, int | float) and math.isfinite(self.retry_after) else 0
+        return known | ({"retry_after": wait} if wait > 0 else {})
+
+    def _sentence(self) -> str:
+        """What a user's function raises may be no text, or one that no database takes."""
+        text = self.message if isinstance(self.message, str) else str(self.message)
+        return shown(text.encode("utf-8", "replace").decode().replace("\0", "\ufffd"), SENTENCE_CHARS)
 
 
 class InternalError(ChatError):
@@ -217,9 +225,9 @@ class Interrupted(ChatError):
         super().__init__("The server ended while this answer was being written. Its text so far is kept; try again.")
 
 
-def shown(text: str) -> str:
+def shown(text: str, most: int = SHOWN_CHARS) -> str:
     """What a client sent, for a sentence: a short beginning of it."""
-    return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…"
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def http_status(code: str) -> int:

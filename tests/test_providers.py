@@ -1,5 +1,6 @@
 """Servers as they really answer, over real HTTP and through every door: the state, the stored text and the sentence."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -94,3 +95,22 @@ async def test_the_python_client_gets_the_sentence(api: App) -> None:
         with pytest.raises(ClientError, match="OPENAI_BASE_URL"):
             async for _ in chat.stream(script(**page.script)):
                 pass
+
+
+@pytest.mark.parametrize(
+    "usage",
+    ["5", '"x"', "[1]", '{"completion_tokens": "12"}', '{"completion_tokens": null}', '{"a": NaN}', "true", "null"],
+)
+async def test_a_row_that_an_older_version_stored_still_opens(usage: str, api: App, client: httpx.AsyncClient) -> None:
+    answer = (await client.post("/messages/", json={"content": script(text="Hello")})).raise_for_status().json()
+    with sqlite3.connect(api.folder / "chat.db") as database:
+        database.execute("UPDATE message SET usage = ? WHERE id = ?", (usage, answer["id"]))
+    database.close()
+    assert (await stored(client, answer["chat_id"]))["content"] == "Hello"
+    for path in ("export?format=json", "export?format=markdown"):
+        exported = (await client.get(f"/chats/{answer['chat_id']}/{path}")).raise_for_status()
+        assert "Hello" in exported.text
+    turn = await client.get(f"/stream/{answer['id']}", params={"after": 0})
+    assert "Hello" in turn.raise_for_status().text
+    exported = await client.get(f"/chats/{answer['chat_id']}/export", params={"format": "json"})
+    (await client.post("/chats/import", content=exported.content)).raise_for_status()

@@ -8,11 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chat_app.api.bodies import message_out
 from chat_app.errors import BadReply, ChatError, ProviderError
+from chat_app.log import Ended, MemoryLog
+from chat_app.models import Message, Status
 from chat_app.replies.chunk import ChunkReader
 from chat_app.replies.completion import completion_chunks
 from chat_app.replies.problem import Reported
 from chat_app.reply import Piece, checked
+from chat_app.store import Store
+from chat_app.turns import Turns
 from chat_app.usage import clean_usage
 
 
@@ -163,3 +168,89 @@ def test_arbitrary_chunks_end_once_and_everything_in_them_can_be_sent(
 @settings(max_examples=150, deadline=None, database=None, derandomize=True)
 def test_arbitrary_bytes_are_an_answer_or_an_error(body: bytes) -> None:
     asyncio.run(read(body, [1]))
+
+
+# Through a turn
+
+
+async def turn_of(store: Store, *steps: Any) -> tuple[Ended, Message]:
+    """What readers of a turn are told at its end, and what is stored of it, where its source yields these."""
+
+    async def source(messages: Any, **options: Any) -> Any:
+        for step in steps:
+            if isinstance(step, Exception):
+                raise step
+            yield step
+
+    turns = Turns(store, MemoryLog(), source)
+    turn = await turns.start("Hi")
+    async with asyncio.timeout(20):
+        ended = await turn.end()
+    message = await store.message(turn.id)
+    await turns.close()
+    assert message
+    return ended, message
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Piece(usage=5),
+        Piece(usage={"completion_tokens": "x", "a": float("nan"), "b": 2**80, "\0": 1}),
+        Piece(model={"id": "m"}),
+        Piece(model="m\0\ud800"),
+        Piece(finish_reason=7),
+        Piece(finish_reason="\0"),
+        Piece(text=None),
+        None,
+        "",
+    ],
+    ids=repr,
+)
+async def test_odd_pieces_cost_an_answer_nothing(store: Store, odd: Any) -> None:
+    ended, message = await turn_of(store, "Hel", odd, "lo")
+    assert (ended.status, message.status, message.content) == (Status.complete, Status.complete, "Hello")
+    assert message_out(message).model_dump_json()
+    json.dumps(ended.usage, allow_nan=False)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "odd", [{"delta": "a"}, 5, b"a", Piece(text=5), ["a"], object()], ids=lambda odd: type(odd).__name__
+)
+async def test_a_wrong_yield_is_named_and_the_text_so_far_is_kept(store: Store, odd: Any) -> None:
+    ended, message = await turn_of(store, "Hel", odd, "lo")
+    assert (ended.status, message.status, message.content) == (Status.failed, Status.failed, "Hel")
+    assert message.error and message.error == ended.error
+    assert message.error["code"] == "bad_reply"
+    assert message.error["message"].startswith("REPLIES yielded a")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "message", ["a\0b\ud800", 5, None, {"a": 1}, "x" * 100_000], ids=lambda value: repr(value)[:20]
+)
+async def test_an_error_of_any_shape_is_told(store: Store, message: Any) -> None:
+    ended, stored = await turn_of(store, "Hel", ChatError(message, retry_after=float("inf")))
+    assert (stored.status, stored.content) == (Status.failed, "Hel")
+    assert ended.error and stored.error == ended.error
+    assert type(ended.error["message"]) is str
+    ended.error["message"].encode()
+    json.dumps(ended.error, allow_nan=False)
+
+
+@pytest.mark.anyio
+async def test_a_final_write_that_is_refused_is_tried_again_with_text_and_state(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, tried = store.end_turn, []
+
+    async def strict(reply_id: str, values: dict[str, Any]) -> None:
+        tried.append(values)
+        await write(reply_id, values | ({"model": {"id": "m"}} if "model" in values else {}))
+
+    monkeypatch.setattr(store, "end_turn", strict)
+    ended, message = await turn_of(store, "Hello", Piece(finish_reason="stop", model="m"))
+    assert (ended.status, message.status, message.content) == (Status.complete, Status.complete, "Hello")
+    assert [len(values) > 3 for values in tried] == [True, False]
