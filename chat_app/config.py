@@ -54,6 +54,7 @@ class Settings(BaseModel):
     port: int = Field(3000, ge=1, le=65535)
     allowed_hosts: CommaList = ()
     cors_allowed_origins: CommaList = ()
+    base_path: str = "/"
     database_url: str = f"sqlite:///{ROOT / 'data' / 'chat.db'}"
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
@@ -104,6 +105,15 @@ class Settings(BaseModel):
         if no_names := [host for host, known in sites.items() if known is None or "*" in host]:
             raise ValueError(f"{no_names[0]!r} is no host name; use for example chat.example.org")
         return tuple(known.name for known in sites.values() if known)
+
+    @field_validator("base_path")
+    @classmethod
+    def _no_path(cls, path: str) -> str:
+        if path.strip("/"):
+            raise ValueError(
+                "the app needs a host of its own, such as https://chat.example.org/, and works below no path"
+            )
+        return path
 
     @field_validator("cors_allowed_origins")
     @classmethod

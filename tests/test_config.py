@@ -297,6 +297,17 @@ def test_a_host_may_be_allowed_in_any_spelling(host: str) -> None:
     assert settings.knows_host(f"{name}.:443")
 
 
+@pytest.mark.parametrize("path", ["/rill", "rill/", "/a/b", "https://example.org/rill"])
+def test_a_path_to_serve_below_stops_the_start(path: str) -> None:
+    with pytest.raises(SettingsError, match=r"BASE_PATH=.*a host of its own.*\.$"):
+        load_settings({"BASE_PATH": path})
+
+
+@pytest.mark.parametrize("path", ["", "/"])
+def test_the_top_is_no_path(path: str) -> None:
+    assert load_settings({"BASE_PATH": path}).base_path == "/"
+
+
 @pytest.mark.parametrize("host", ["https://chat.example.org", "*", "*.example.org", "a b", "chat.example.org/rill"])
 def test_what_is_no_host_name_stops_the_start(host: str) -> None:
     with pytest.raises(SettingsError, match=r"ALLOWED_HOSTS.*is no host name"):
