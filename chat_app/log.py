@@ -1,31 +1,40 @@
-"""The numbered log of a turn: `Delta` …, then exactly one `Ended`; any reader replays it after a number and follows.
+"""The numbered log of a turn: `Delta` and `Whole` …, then exactly one `Ended`; any reader replays it after a number and
+follows.
 
-An event's number is the count of characters up to its end, so that a reader can also go on from the stored text, when
-the log is long gone. This module holds the protocol and its home in memory; nothing else knows where a log lives.
+An event's number is the place in the reply up to its end: characters, and one for each whole part. So a reader can also
+go on from the stored reply, when the log is long gone. This module holds the protocol and its home in memory; nothing
+else knows where a log lives.
 """
 
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from chat_app.models import Status
-
-Kind = Literal["text", "reasoning"]
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of the reply; `seq` is the number of characters (code points) of the turn up to its end.
+    """Some text of the reply, of the kind `text` or `reasoning`; each character (code point) has a number.
 
     `recast` is there where text turned out to be reasoning: all of it after that number, this piece's too.
     """
 
     seq: int
     text: str
-    kind: Kind = "text"
+    kind: str = "text"
     recast: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A part that comes at once and has one number: `kind` is `tool`, `file` or whatever else, `data` is JSON."""
+
+    seq: int
+    kind: str
+    data: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,7 @@ class Ended:
     error: dict[str, Any] | None = None
 
 
-Event = Delta | Ended
+Event = Delta | Whole | Ended
 
 
 class Log(Protocol):
@@ -49,8 +58,8 @@ class Log(Protocol):
         """Begin an empty log."""
         ...
 
-    async def append(self, turn_id: str, event: Event) -> None:
-        """Add the next event."""
+    async def append(self, turn_id: str, *events: Event) -> None:
+        """Add the next events; readers are woken once."""
         ...
 
     def follow(self, turn_id: str, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
@@ -83,8 +92,8 @@ class _Entry:
         self.events: list[Event] = []
         self.bell = asyncio.Event()
 
-    def append(self, event: Event) -> None:
-        self.events.append(event)
+    def append(self, events: Sequence[Event]) -> None:
+        self.events += events
         self.bell.set()
         self.bell = asyncio.Event()
 
@@ -98,8 +107,8 @@ class MemoryLog:
     async def create(self, turn_id: str) -> None:
         self._entries[turn_id] = _Entry()
 
-    async def append(self, turn_id: str, event: Event) -> None:
-        self._entries[turn_id].append(event)
+    async def append(self, turn_id: str, *events: Event) -> None:
+        self._entries[turn_id].append(events)
 
     def follow(self, turn_id: str, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
         return _follow(self._entries[turn_id], after, idle)

@@ -84,7 +84,7 @@ class Message(SQLModel, table=True):
 
     `first_token_ms` and `duration_ms` are milliseconds from the start of the turn to the first token and to the end.
     `usage` is the provider's (`prompt_tokens`, `completion_tokens`, …), `error` a `ChatError.as_dict()`. `rating` is -1
-    (thumbs down), 0 or 1, with a remark.
+    (thumbs down), 0 or 1, with a remark. `parts` is the order of an answer's parts, see the module `parts`.
     """
 
     __table_args__ = (
@@ -105,6 +105,7 @@ class Message(SQLModel, table=True):
     role: str
     content: str = ""
     reasoning: str = ""
+    parts: list[dict[str, Any]] | None = Field(default=None, sa_type=JSON)
     status: str = Status.complete
     finish_reason: str | None = None
     model: str | None = None
@@ -116,3 +117,20 @@ class Message(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     rating: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     remark: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+
+
+class JournalRow(SQLModel, table=True):
+    """What a running turn has newly got: rows are only ever added, and dropped when the turn's end is saved.
+
+    `seq` is the number of the text's end, `part` which part of the reply it belongs to, counted from 0; a whole part's
+    `text` is its JSON. No index, and no foreign key: every beat writes for all running turns, next to each other.
+    """
+
+    __tablename__ = "journal"
+
+    id: int | None = Field(default=None, primary_key=True)
+    turn_id: str
+    seq: int
+    part: int
+    kind: str
+    text: str

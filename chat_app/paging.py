@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app import tree
 from chat_app.models import Chat, Message
+from chat_app.statements import joined
 from chat_app.tree import PathItem
 
 
@@ -81,7 +82,8 @@ async def parent(session: AsyncSession, chat_id: str, message_id: str) -> tuple[
 
 async def upwards(session: AsyncSession, start: str | None, limit: int) -> Sequence[Message]:
     """At most so many messages up to `start`, oldest first."""
-    return (await session.exec(MESSAGES_ABOVE, params={"start": start, "limit": limit, "top": ""})).all()
+    found = await session.exec(MESSAGES_ABOVE, params={"start": start, "limit": limit, "top": ""})
+    return await joined(session, found.all())
 
 
 async def texts_upwards(session: AsyncSession, start: str, limit: int) -> Sequence[Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chat_app.errors import BadReply
+from chat_app.parts import REASONING, TEXT, Part, whole
 from chat_app.usage import clean_usage
 
 MAX_NAME_CHARS = 200
@@ -26,7 +27,7 @@ class Piece:
     recast: bool = False
 
 
-def checked(given: Any) -> Piece | None:
+def checked(given: Any) -> Piece | Part | None:
     """What a reply source yielded, as a piece that can be stored and sent; None: nothing, such as an empty text.
 
     Whoever wrote the source, nothing odd gets past here: what may be left out is left out.
@@ -38,8 +39,10 @@ def checked(given: Any) -> Piece | None:
         return Piece(str(given)) if given else None
     if given is None:
         return None
+    if isinstance(given, Part):
+        return _part(given)
     if not isinstance(given, Piece):
-        raise BadReply(f"REPLIES yielded {_kind(given)}; yield str or Piece.")
+        raise BadReply(f"REPLIES yielded {_kind(given)}; yield str, Piece or Part.")
     if _is_sane(given):
         return given
     return Piece(
@@ -56,7 +59,18 @@ def storable(text: str) -> str:
     """NUL and half a surrogate pair become U+FFFD: no database takes them, and the whole answer would stay unsaved."""
     if not text.isascii():
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text.replace("\0", "\ufffd")
+    return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def _part(part: Part) -> Piece | Part:
+    if part.kind == REASONING:
+        return Piece(reasoning=_text(part.text, "text"))
+    if part.kind == TEXT:
+        return Piece(_text(part.text, "text"))
+    try:
+        return whole(part.kind, part.data)
+    except (ValueError, TypeError, RecursionError) as problem:
+        raise BadReply(f"REPLIES yielded a Part that cannot be kept: {problem}.") from None
 
 
 def _is_sane(piece: Piece) -> bool:
@@ -96,8 +110,13 @@ def _kind(value: Any) -> str:
 ChatMessage = dict[str, str]
 """`{"role": "user" | "assistant" | "system", "content": str}`"""
 
-Reply = Callable[..., AsyncGenerator[Piece | str, None]]
-"""A reply source: `reply(messages, **options)`. A plain string is a piece of text.
+Given = Piece | Part | str | list[Piece | Part | str]
+"""What a reply source yields. A plain string is a piece of text, a `Part` one whole thing, such as a tool's call, a
+list what came at once.
+"""
+
+Reply = Callable[..., AsyncGenerator[Any, None]]
+"""A reply source: `reply(messages, **options)`, which yields `Given`.
 
 A chat's own system prompt is the first message; its `model` and `temperature` are keyword arguments, given only where
 they are set.

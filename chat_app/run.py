@@ -1,24 +1,43 @@
 """A running turn as its task sees it: what has come so far, and from it the turn's numbered events."""
 
 import asyncio
+import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chat_app.errors import ChatError
-from chat_app.log import Delta, Ended, Event, Kind
+from chat_app.journal import Page
+from chat_app.log import Delta, Ended, Event, Whole
 from chat_app.models import Message, Status
-from chat_app.reply import Piece, storable
+from chat_app.parts import REASONING, RECAST, TEXT, Part, recast
+from chat_app.reply import Given, Piece, checked, storable
+from chat_app.turn import numbered
+
+
+@dataclass(slots=True)
+class Growing:
+    """A part as it grows: its texts, and since when."""
+
+    kind: str
+    since: float
+    texts: list[str] = field(default_factory=list)
+    data: dict[str, Any] | None = None
+    ms: int | None = None
+
+    def part(self) -> Part:
+        return Part(self.kind, "".join(self.texts), self.data, self.ms)
 
 
 @dataclass(slots=True)
 class Run:
-    """Times in milliseconds; `seq` counts characters, `deltas` what the reply source gave."""
+    """Times in milliseconds; `deltas` counts what the reply source gave. `page` is the turn's in the journal."""
 
     user: Message
     reply: Message
+    page: Page
     began: float = field(default_factory=time.monotonic)
-    seq: int = 0
     deltas: int = 0
     first_token_ms: int | None = None
     finish_reason: str | None = None
@@ -28,41 +47,40 @@ class Run:
     """All of them, text joined, once the turn has ended."""
     generation: asyncio.Task[None] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
-    _stretches: list[tuple[Kind, list[str]]] = field(default_factory=list)
+    _parts: list[Growing] = field(default_factory=list)
 
     @property
     def over(self) -> bool:
         return self.events is not None
 
+    @property
+    def seq(self) -> int:
+        return self.page.seq
+
     def elapsed_ms(self) -> int:
         return round((time.monotonic() - self.began) * 1000)
 
-    def note(self, piece: Piece) -> None:
-        self.finish_reason = piece.finish_reason or self.finish_reason
-        self.usage = piece.usage or self.usage
-        self.model = piece.model or self.model
-
     def head(self, text: str) -> Delta:
-        """What a version that goes on begins with; it is no token of the model's."""
-        return self._grown("text", text)
+        """What a version that goes on begins with; it is stored, and no token of the model's."""
+        self._part(TEXT).texts.append(text)
+        return Delta(self.page.seq, text)
 
-    def delta(self, text: str, kind: Kind) -> Delta:
-        if self.first_token_ms is None:
-            self.first_token_ms = self.elapsed_ms()
-        self.deltas += 1
-        return self._grown(kind, storable(text))
+    def take(self, given: Given) -> list[Event]:
+        """What a reply source gave, as events. Raises BadReply."""
+        events: list[Event] = []
+        for one in given if isinstance(given, list) else (given,):
+            piece = one if type(one) is str else checked(one)
+            if isinstance(piece, str):
+                if piece:
+                    events.append(self._grown(TEXT, piece))
+            elif isinstance(piece, Part):
+                events.append(self._added(piece))
+            elif piece:
+                events += self._noted(piece)
+        return events
 
-    def recast(self, text: str) -> Delta:
-        """All text since the head, and this piece, was reasoning. The numbers stay what readers know them as."""
-        delta = self.delta(text, "text")
-        head: list[tuple[Kind, list[str]]] = [("text", [self.reply.content])] if self.reply.content else []
-        thoughts = "".join(piece for _, pieces in self._stretches for piece in pieces)[len(self.reply.content) :]
-        self._stretches = [*head, ("reasoning", [thoughts])]
-        return replace(delta, recast=len(self.reply.content))
-
-    def content(self) -> dict[str, str]:
-        """The columns that hold the text."""
-        return {"content": self._joined("text"), "reasoning": self._joined("reasoning")}
+    def parts(self) -> list[Part]:
+        return [growing.part() for growing in self._parts]
 
     def ended(self, status: Status, error: ChatError | None) -> Ended:
         usage = self.usage
@@ -70,29 +88,60 @@ class Run:
             # A stopped or broken answer has no bill from the provider; a delta is about a token.
             usage = {"completion_tokens": self.deltas, "estimated": True}
         reason = self.finish_reason or "stop" if status is Status.complete else status.value
+        self._end_part()
         return Ended(self.seq + 1, status, reason, usage, error.as_dict() if error else None)
 
     def end(self, ended: Ended) -> None:
-        """Keep the events for those who come late, a stretch of text in one piece: thousands of deltas would linger."""
-        events: list[Event] = []
-        seq = 0
-        for kind, pieces in self._stretches:
-            text = "".join(pieces)
-            seq += len(text)
-            events.append(Delta(seq, text, kind))
-        self._stretches = []
-        self.events = [*events, ended]
+        """Keep the events for those who come late, a part in one piece: thousands of deltas would linger."""
+        self.events = [*numbered(self.parts()), ended]
+        self._parts = []
 
-    def _grown(self, kind: Kind, text: str) -> Delta:
-        if not self._stretches or self._stretches[-1][0] != kind:
-            self._stretches.append((kind, []))
-        self._stretches[-1][1].append(text)
-        self.seq += len(text)
-        return Delta(self.seq, text, kind)
+    def _noted(self, piece: Piece) -> Iterable[Event]:
+        self.finish_reason = piece.finish_reason or self.finish_reason
+        self.usage = piece.usage or self.usage
+        self.model = piece.model or self.model
+        if piece.reasoning:
+            yield self._grown(REASONING, piece.reasoning)
+        if piece.recast:
+            yield self._recast(piece.text)
+        elif piece.text:
+            yield self._grown(TEXT, piece.text)
 
-    def _joined(self, kind: Kind) -> str:
-        stretches = [pieces for of, pieces in self._stretches if of == kind]
-        for pieces in stretches:
-            # Joined for good: a checkpoint of a long answer must not take thousands of pieces together each time.
-            pieces[:] = ["".join(pieces)]
-        return "".join(piece for pieces in stretches for piece in pieces)
+    def _recast(self, text: str) -> Delta:
+        """All text since the head, and this piece, was reasoning. The numbers stay what readers know them as."""
+        delta = self._grown(TEXT, text)
+        head = len(self.reply.content)
+        since = self._parts[0].since
+        self._parts = [Growing(part.kind, since, [part.text], part.data) for part in recast(self.parts(), head)]
+        self.page.add(len(self._parts), RECAST, str(head), 0)
+        return replace(delta, recast=head)
+
+    def _added(self, part: Part) -> Whole:
+        self._counted()
+        self._end_part()
+        self._parts.append(Growing(part.kind, time.monotonic(), data=part.data))
+        self.page.add(len(self._parts) - 1, part.kind, json.dumps(part.data), 1)
+        return Whole(self.page.seq, part.kind, part.data or {})
+
+    def _grown(self, kind: str, text: str) -> Delta:
+        self._counted()
+        text = storable(text)
+        self._part(kind).texts.append(text)
+        self.page.add(len(self._parts) - 1, kind, text, len(text))
+        return Delta(self.page.seq, text, kind)
+
+    def _counted(self) -> None:
+        if self.first_token_ms is None:
+            self.first_token_ms = self.elapsed_ms()
+        self.deltas += 1
+
+    def _part(self, kind: str) -> Growing:
+        """The last part if it is of that kind, else a new one."""
+        if not self._parts or self._parts[-1].kind != kind:
+            self._end_part()
+            self._parts.append(Growing(kind, time.monotonic()))
+        return self._parts[-1]
+
+    def _end_part(self) -> None:
+        if self._parts and (last := self._parts[-1]).kind == REASONING and last.ms is None:
+            last.ms = round((time.monotonic() - last.since) * 1000)

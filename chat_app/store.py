@@ -5,30 +5,24 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, tuple_, update
+from sqlalchemy import delete, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from chat_app import chatfile, paging, search, tree
+from chat_app import chatfile, paging, search, statements, tree
 from chat_app.archive import Archive
-from chat_app.chatfile import NEW_CHAT, title_from
+from chat_app.chatfile import NEW_CHAT
 from chat_app.chatfile import TITLE_CHARS as TITLE_CHARS
 from chat_app.database import Database
 from chat_app.errors import InvalidRequest, NotFound, TurnRunning, no_answer, no_chat, no_message
-from chat_app.models import Chat, Message, Role, Status, now
+from chat_app.models import Chat, Message, Role, now
 from chat_app.paging import Page
 from chat_app.search import Hit
+from chat_app.statements import Question, joined
 from chat_app.tree import PathItem
 
 SETTABLE = {"title", "named", "pinned", "model", "system_prompt", "temperature"}
-# Several times a second for every running turn, so it is made once.
-CHECKPOINT = (
-    update(Message)
-    .where(col(Message.id) == bindparam("turn_id"), col(Message.status) == Status.streaming)
-    .values(content=bindparam("text"), reasoning=bindparam("thoughts"))
-)
-
 # How many messages are read at once of what is read whole: the loop is not held for longer than that takes.
 PAGE = 200
 CONTEXT_PAGE = 500
@@ -155,7 +149,8 @@ class Store:
         if "\0" in key:
             return None
         async with self._session() as session:
-            return (await session.exec(select(Message).where(Message.idempotency_key == key))).first()
+            found = (await session.exec(select(Message).where(Message.idempotency_key == key))).all()
+            return next(iter(await joined(session, found)), None)
 
     async def path_page(self, chat_id: str, before: str | None = None, limit: int = 100) -> Page:
         """The end of the shown path, or what comes before a message: at most `limit` messages, each with its versions.
@@ -287,23 +282,9 @@ class Store:
             NotFound: there is no such chat, or no such message of the user's in it.
             TurnRunning: the chat has a running turn.
         """
+        question = Question(content, chat_id, key, edit_of, _settable(settings or {}))
         try:
-            async with self._writing() as session:
-                chat_id, parent_id = await _chat_and_parent(session, content, chat_id, edit_of, settings or {})
-                user = Message(chat_id=chat_id, parent_id=parent_id, role=Role.user, content=content)
-                reply = Message(
-                    chat_id=chat_id,
-                    parent_id=user.id,
-                    role=Role.assistant,
-                    status=Status.streaming,
-                    idempotency_key=key,
-                )
-                session.add(user)
-                # Flushed in order, since a message names its parent.
-                await session.flush()
-                session.add(reply)
-                await session.flush()
-                await _change_chat(session, chat_id, leaf_id=reply.id)
+            user, reply = await self.database.write(lambda connection: statements.begin_turn(connection, question))
         except (IntegrityError, TurnRunning):
             if key is not None and (known := await self.message_by_key(key)):
                 return await self._parent(known), known, False
@@ -320,27 +301,7 @@ class Store:
             NotFound: there is no such reply.
             TurnRunning: the chat has a running turn, or the key has begun one.
         """
-        async with self._writing() as session:
-            old = await _message(session, reply_id)
-            user = await session.get(Message, old.parent_id) if old and old.parent_id else None
-            if old is None or user is None or old.role != Role.assistant:
-                raise no_answer()
-            await _change_chat(session, old.chat_id, updated_at=now())
-            by_key = select(Message.id).where(Message.idempotency_key == key, col(Message.idempotency_key).is_not(None))
-            if running := await _running(session, old.chat_id) or (await session.exec(by_key)).first():
-                raise TurnRunning(running)
-            reply = Message(
-                chat_id=old.chat_id,
-                parent_id=user.id,
-                role=Role.assistant,
-                status=Status.streaming,
-                content=content,
-                idempotency_key=key,
-            )
-            session.add(reply)
-            await session.flush()
-            await _change_chat(session, old.chat_id, leaf_id=reply.id)
-        return user, reply
+        return await self.database.write(lambda connection: statements.begin_reply(connection, reply_id, content, key))
 
     async def context(self, turn_id: str, max_chars: int | None = None) -> list[Said]:
         """What the turn answers, oldest first; messages without text (a failed answer) are left out.
@@ -361,21 +322,25 @@ class Store:
         async with self._session() as session:
             return (await session.exec(select(Message.parent_id).where(Message.id == message_id))).first()
 
-    async def checkpoint(self, turn_id: str, content: str, reasoning: str) -> None:
-        """Save the text of a running turn so far; one that comes after the final write changes nothing."""
-        await self.database.execute(CHECKPOINT, {"turn_id": turn_id, "text": content, "thoughts": reasoning})
+    async def options(self, chat_id: str) -> dict[str, Any]:
+        """A chat's own `model`, `temperature` and `system_prompt`. Raises NotFound."""
+        return await self.database.read(lambda connection: statements.options(connection, chat_id))
+
+    async def add_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """What running turns have newly got, as rows of the journal."""
+        await self.database.write(lambda connection: statements.add_rows(connection, rows))
 
     async def end_turn(self, turn_id: str, values: dict[str, Any]) -> None:
-        """The one final write of a turn."""
-        async with self._writing() as session:
-            await session.exec(update(Message).where(col(Message.id) == turn_id).values(**values))
+        """The one final write of a turn; the journal has nothing of it any more."""
+        await self.database.write(lambda connection: statements.end_turn(connection, turn_id, values))
+
+    async def interrupt(self, turn_id: str) -> None:
+        """End a turn that nobody runs any more, with what the journal has of it."""
+        await self.database.write(lambda connection: statements.interrupt(connection, turn_id))
 
     async def interrupt_orphans(self) -> int:
-        """Mark every turn that a dead server left running; returns how many. Their text stays."""
-        query = update(Message).where(col(Message.status) == Status.streaming)
-        async with self._writing() as session:
-            result = await session.exec(query.values(status=Status.interrupted, finish_reason=Status.interrupted.value))
-            return result.rowcount
+        """The same for every turn that a dead server left running; returns how many."""
+        return await self.database.write(statements.interrupt)
 
     async def _parent(self, message: Message) -> Message:
         parent = await self.message(message.parent_id or "")
@@ -406,12 +371,14 @@ async def _message(session: AsyncSession, message_id: str) -> Message | None:
     if "\0" in message_id:
         return None
     query = select(Message).join(Chat).where(col(Message.id) == message_id, col(Chat.deleted_at).is_(None))
-    return (await session.exec(query)).first()
+    found = await joined(session, (await session.exec(query)).all())
+    return found[0] if found else None
 
 
 async def _messages(session: AsyncSession, chat_id: str) -> Sequence[Message]:
     """All of the chat's tree, oldest first."""
-    return (await session.exec(select(Message).where(Message.chat_id == chat_id).order_by(col(Message.id)))).all()
+    query = select(Message).where(Message.chat_id == chat_id).order_by(col(Message.id))
+    return await joined(session, (await session.exec(query)).all())
 
 
 async def _change_chat(session: AsyncSession, chat_id: str, **values: Any) -> None:
@@ -428,40 +395,3 @@ async def _delete(session: AsyncSession, chat_id: str) -> None:
     # Untied first: a cascade from message to message is as deep as the chat is long, and SQLite stops at 1,000.
     await session.exec(update(Message).where(col(Message.chat_id) == chat_id).values(parent_id=None))
     await session.exec(delete(Chat).where(col(Chat.id) == chat_id))
-
-
-async def _chat_and_parent(
-    session: AsyncSession, content: str, chat_id: str | None, edit_of: str | None, settings: Mapping[str, Any]
-) -> tuple[str, str | None]:
-    """The chat of a new message of the user's, made if need be, and what it follows."""
-    edited = await _message(session, edit_of) if edit_of is not None else None
-    if edit_of is not None:
-        if edited is None or edited.role != Role.user or chat_id not in (None, edited.chat_id):
-            raise NotFound("There is no such question in this chat. It may have been deleted.")
-        chat_id = edited.chat_id
-    if chat_id is None:
-        chat = Chat(**{"title": title_from(content)} | _settable(settings))
-        session.add(chat)
-        await session.flush()
-        return chat.id, None
-    # Written before anything is read: that locks the chat, so that nobody deletes it or begins a turn in it meanwhile.
-    await _change_chat(session, chat_id, updated_at=now())
-    if turn_id := await _running(session, chat_id):
-        raise TurnRunning(turn_id)
-    if edited is not None:
-        return chat_id, edited.parent_id
-    return chat_id, await _leaf(session, chat_id, content)
-
-
-async def _leaf(session: AsyncSession, chat_id: str, content: str) -> str | None:
-    """What the shown path ends with. A chat that is still empty gets its title from its first message."""
-    chat = await _chat(session, chat_id)
-    leaf = await paging.leaf(session, chat)
-    if leaf is None and not chat.named:
-        await _change_chat(session, chat_id, title=title_from(content))
-    return leaf
-
-
-async def _running(session: AsyncSession, chat_id: str) -> str | None:
-    query = select(Message.id).where(Message.chat_id == chat_id, Message.status == Status.streaming)
-    return (await session.exec(query)).first()

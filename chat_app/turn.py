@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from chat_app.log import Delta, Ended, Event, newer
+from chat_app.log import Delta, Ended, Event, Whole, newer
 from chat_app.models import Message, Status
+from chat_app.parts import Part, parts_of
 
 END_OF_INTERRUPTED = 1_000_000_000
 
@@ -65,15 +66,21 @@ async def replay(events: Sequence[Event], after: int) -> AsyncIterator[list[Even
         yield batch
 
 
-def _stored_events(reply: Message) -> list[Event]:
+def numbered(parts: Sequence[Part]) -> list[Event]:
+    """The events of parts that are complete, one for each."""
     events: list[Event] = []
-    if reply.reasoning:
-        events.append(Delta(len(reply.reasoning), reply.reasoning, "reasoning"))
-    if reply.content:
-        events.append(Delta(len(reply.reasoning) + len(reply.content), reply.content))
+    seq = 0
+    for part in parts:
+        seq += part.places
+        events.append(Whole(seq, part.kind, part.data) if part.data is not None else Delta(seq, part.text, part.kind))
+    return events
+
+
+def _stored_events(reply: Message) -> list[Event]:
+    events = numbered(parts_of(reply))
     # Nobody runs what is no longer in memory, whatever its row says.
     status = Status.interrupted if reply.status == Status.streaming else Status(reply.status)
-    end = len(reply.reasoning) + len(reply.content) + 1
+    end = events[-1].seq + 1 if events else 1
     if status is Status.interrupted:
         # A reader may have got text that was never saved: its number is beyond the stored text, and it is to be told
         # the end all the same.

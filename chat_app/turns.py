@@ -23,11 +23,12 @@ from chat_app.errors import (
     TurnRunning,
     no_turn,
 )
+from chat_app.final_write import save_end
+from chat_app.journal import Journal
 from chat_app.log import Delta, Ended, Event, Log
 from chat_app.models import Message, Role, Status
-from chat_app.reply import ChatMessage, Piece, Reply, checked
+from chat_app.reply import ChatMessage, Given, Reply
 from chat_app.run import Run
-from chat_app.saver import Saver
 from chat_app.store import Said, Store
 from chat_app.turn import Turn, replay, stored_turn
 
@@ -37,7 +38,6 @@ LINGER_S = 60.0
 # A provider that is faster than its reader would not let go of the loop: readers are served after so many pieces.
 PIECES_A_STEP = 16
 GO_ON = "Go on exactly where your answer stopped. Repeat nothing of it and add no introduction."
-INTERRUPTED = {"status": Status.interrupted, "finish_reason": Status.interrupted.value}
 
 Begin = Callable[[], Awaitable[tuple[Message, Message, bool]]]
 """Saves the messages of a turn, see `Store.begin_turn`."""
@@ -67,6 +67,7 @@ class Turns:
         self._first_token_timeout = first_token_timeout
         self._next_token_timeout = next_token_timeout
         self._context_chars = context_chars
+        self._journal = Journal(store.add_rows)
         self._runs: dict[str, Run] = {}
         self._beginning: set[asyncio.Task[str]] = set()
         self._saving: set[asyncio.Future[None]] = set()
@@ -225,6 +226,7 @@ class Turns:
         if tasks and grace:
             await asyncio.wait(tasks, timeout=grace)
         await asyncio.gather(*(self._stop(run) for run in list(self._runs.values())))
+        await self._journal.close()
 
     def _check(self, content: str) -> None:
         if not content.strip():
@@ -267,7 +269,7 @@ class Turns:
             if (run := self._runs.get(busy.turn_id)) and not run.over:
                 raise
             # Its end could never be saved, and nobody runs it any more: it must not block its chat for ever.
-            await self._store.end_turn(busy.turn_id, INTERRUPTED)
+            await self._store.interrupt(busy.turn_id)
             return await self._save_and_run(begin)
 
     async def _save_and_run(self, begin: Begin) -> str:
@@ -288,12 +290,11 @@ class Turns:
 
     async def _run(self, user: Message, reply: Message) -> None:
         await self._log.create(reply.id)
-        run = self._runs[reply.id] = Run(user, reply)
+        run = self._runs[reply.id] = Run(user, reply, self._journal.page(reply.id, len(reply.content)))
         if reply.content:
             await self._log.append(reply.id, run.head(reply.content))
-        saver = Saver(self._store, run)
-        run.generation = asyncio.create_task(self._generate(run, saver), name=f"generation {reply.id}")
-        run.task = asyncio.create_task(self._live(run, saver), name=f"turn {reply.id}")
+        run.generation = asyncio.create_task(self._generate(run), name=f"generation {reply.id}")
+        run.task = asyncio.create_task(self._live(run), name=f"turn {reply.id}")
         self.announce()
         self._tell(run, self._on_start)
 
@@ -304,10 +305,9 @@ class Turns:
     def _follow(self, run: Run, after: int, idle: float | None) -> AsyncIterator[list[Event]]:
         return replay(run.events, after) if run.events else self._log.follow(run.reply.id, after, idle)
 
-    async def _live(self, run: Run, saver: Saver) -> None:
+    async def _live(self, run: Run) -> None:
         """The whole life of a turn. Nobody cancels this task: `stop` cancels the generation inside it."""
         status, error = Status.failed, None
-        saving = asyncio.create_task(saver.keep_saved())
         try:
             await run.generation
             status = Status.complete
@@ -319,15 +319,18 @@ class Turns:
             logger.exception("turn %s failed", run.reply.id)
             error = InternalError()
         finally:
-            saving.cancel()
-            await self._end(run, saver, status, error)
+            await self._end(run, status, error)
 
-    async def _generate(self, run: Run, saver: Saver) -> None:
-        chat = await self._store.chat(run.reply.chat_id)
-        options = {"model": chat.model, "temperature": chat.temperature}
-        options = {name: value for name, value in options.items() if value is not None}
-        history = [{"role": "system", "content": chat.system_prompt}] if chat.system_prompt else []
-        history += [_chat_message(message) for message in await self._store.context(run.reply.id, self._context_chars)]
+    async def _generate(self, run: Run) -> None:
+        settings = await self._store.options(run.reply.chat_id)
+        options = {name: value for name, value in settings.items() if value is not None}
+        system_prompt = options.pop("system_prompt", None)
+        history = [{"role": "system", "content": system_prompt}] if system_prompt else []
+        # The first question of a chat has nothing before it.
+        asked: Sequence[Message | Said] = [run.user]
+        if run.user.parent_id:
+            asked = await self._store.context(run.reply.id, self._context_chars)
+        history += [_chat_message(message) for message in asked]
         if run.reply.content:
             history += [_chat_message(run.reply), {"role": Role.user.value, "content": GO_ON}]
         try:
@@ -337,8 +340,7 @@ class Turns:
             ):
                 count = 0
                 async for given in pieces:
-                    if piece := checked(given):
-                        await self._append(run, saver, piece)
+                    await self._append(run, given)
                     # A piece without text, such as the role alone, is no first token.
                     if run.deltas:
                         limit.reschedule(asyncio.get_running_loop().time() + self._next_token_timeout)
@@ -348,26 +350,23 @@ class Turns:
         except TimeoutError:
             raise ProviderSilent("The model was silent for too long. Try again, or choose a faster model.") from None
 
-    async def _append(self, run: Run, saver: Saver, piece: Piece) -> None:
-        run.note(piece)
-        await saver.room(len(piece.reasoning) + len(piece.text))
-        if piece.reasoning:
-            await self._append_delta(run, run.delta(piece.reasoning, "reasoning"))
-        if piece.recast:
-            await self._append_delta(run, run.recast(piece.text))
-        elif piece.text:
-            await self._append_delta(run, run.delta(piece.text, "text"))
-        saver.grown()
-
-    async def _append_delta(self, run: Run, delta: Delta) -> None:
-        await self._log.append(run.reply.id, delta)
+    async def _append(self, run: Run, given: Given) -> None:
+        if run.page.late():
+            await self._journal.catch_up(run.page)
+        if not (events := run.take(given)):
+            return
+        if run.page.far():
+            await self._journal.catch_up(run.page)
+        await self._log.append(run.reply.id, *events)
         if self._on_delta:
-            self._tell(run, self._on_delta, delta)
+            for event in events:
+                self._tell(run, self._on_delta, event)
 
-    async def _end(self, run: Run, saver: Saver, status: Status, error: ChatError | None) -> None:
+    async def _end(self, run: Run, status: Status, error: ChatError | None) -> None:
         ended = run.ended(status, error)
         try:
-            await saver.end(ended)
+            await self._journal.finish(run.page)
+            await save_end(self._store, run, ended)
         except BaseException as problem:
             # What was not saved must not be called complete.
             logger.exception("the end of turn %s could not be saved", run.reply.id)

@@ -25,7 +25,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from chat_app import saver
+from chat_app import journal
 from chat_app.api import create_api, stream
 from chat_app.api.deadline import SEND_TIMEOUT_S
 from chat_app.api.guard import Guard
@@ -35,7 +35,7 @@ from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
 from tests.app import read_certificates_once
 
-CONSTANTS = [(stream, "PING_S"), (stream, "SELFTEST_PAUSE_S"), (saver, "CHECKPOINT_S")]
+CONSTANTS = [(stream, "PING_S"), (stream, "SELFTEST_PAUSE_S"), (journal, "BEAT_S")]
 
 
 async def ping(_request: Request) -> PlainTextResponse:

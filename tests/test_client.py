@@ -504,7 +504,7 @@ async def test_a_killed_server_is_found_again_and_tells_how_it_ended(mortal: App
 async def test_a_server_that_is_killed_before_it_saved_any_text_tells_how_it_ended(
     provider: Provider, tmp_path: Path
 ) -> None:
-    with Api(tmp_path, openai_base_url=provider.base_url, openai_model="bench", checkpoint_s="3600") as api:
+    with Api(tmp_path, openai_base_url=provider.base_url, openai_model="bench", beat_s="3600") as api:
         # More text than that would be held back until it is saved.
         text, error, answer = await killed(api, script(tokens=2, stall_after=1), lambda chat_id: True)
     assert (error.code, error.retryable, error.text) == ("interrupted", True, text)

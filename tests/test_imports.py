@@ -11,12 +11,13 @@ from chat_app.config import ROOT
 
 LAYERS = [
     ["address", "backoff", "errors", "origins", "shutdown", "usage", "client"],
-    ["claim", "models", "proxy", "reply", "schema"],
+    ["claim", "models", "proxy", "schema"],
     ["database"],
-    ["chatfile", "config", "log", "search", "tree", "server"],
-    ["archive", "chatfiles", "paging"],
-    ["store", "turn", "run"],
-    ["saver"],
+    ["chatfile", "config", "log", "parts", "search", "tree", "server"],
+    ["statements", "reply", "journal", "turn"],
+    ["archive", "chatfiles", "paging", "run"],
+    ["store"],
+    ["final_write"],
     ["turns"],
     ["replies", "extend"],
     ["titles"],
@@ -95,9 +96,9 @@ def test_imports_run_one_way(name: str) -> None:
         ("chatfile", {"errors", "models"}),
         ("search", {"models"}),
         ("tree", {"models"}),
-        ("paging", {"models", "tree"}),
+        ("paging", {"models", "statements", "tree"}),
         ("archive", {"chatfile", "database", "errors", "models"}),
-        ("store", {"archive", "chatfile", "database", "errors", "models", "paging", "search", "tree"}),
+        ("store", {"archive", "chatfile", "database", "errors", "models", "paging", "search", "statements", "tree"}),
     ],
 )
 def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> None:
@@ -105,12 +106,13 @@ def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> Non
 
 
 def test_the_core_does_not_know_where_text_comes_from() -> None:
-    core = {"reply", "run", "saver", "turn"}
+    core = {"final_write", "journal", "reply", "run", "turn"}
     assert parts_imported_by("turns") == {"errors", "log", "models", "store"} | core
     assert {other for name in core for other in parts_imported_by(name)} <= {
         "errors",
         "log",
         "models",
+        "parts",
         "store",
         "usage",
     } | core

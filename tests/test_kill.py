@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 import pytest
 
+from chat_app.journal import AHEAD_CHARS, BEAT_S
 from chat_app.models import Status
-from chat_app.saver import AHEAD_CHARS, CHECKPOINT_S
 from tests.forked import Api
 from tests.provider import Script, answer_tokens
 from tests.provider_client import Provider, script
@@ -33,7 +33,7 @@ ROUNDS = 30
 LATEST_KILL_S = 2.0
 AHEAD_S = 1.0
 WRITES_S = 1.5
-"""How long a checkpoint may be on its way to the database. A few milliseconds, if other programs leave a core."""
+"""How long rows may be on their way to the database. A few milliseconds, if other programs leave a core."""
 FAST_DISK = Path("/dev/shm")
 """Where there is one: a kill loses nothing that the kernel has, and a busy disk is not what is tested."""
 
@@ -187,7 +187,7 @@ async def stored_of(client: httpx.AsyncClient, turn: Asked) -> dict[str, Any]:
 
 
 def check_bound(turn: Asked, stored: dict[str, Any], killed: float) -> tuple[float, int]:
-    """What was told as complete is complete; else no more than a checkpoint's worth is lost.
+    """What was told as complete is complete; else no more than a beat's worth is lost.
 
     Returns how many seconds' worth of text, and how many characters, the reader had that were not saved.
     """
@@ -202,7 +202,7 @@ def check_bound(turn: Asked, stored: dict[str, Any], killed: float) -> tuple[flo
     lost = [arrived for arrived, length in turn.arrivals if length > saved and arrived <= killed]
     seconds, chars = max(lost) - min(lost) if lost else 0.0, max(0, len(turn.text) - saved)
     # Nor is anything left unsaved for long, also where the model is slow and little is shown after it.
-    assert not lost or killed - min(lost) <= CHECKPOINT_S + WRITES_S
+    assert not lost or killed - min(lost) <= BEAT_S + WRITES_S
     assert seconds <= AHEAD_S
     assert chars <= AHEAD_CHARS
     return seconds, chars

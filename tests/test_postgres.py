@@ -6,7 +6,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, text
 from sqlmodel import SQLModel
 
-from chat_app.models import Chat, Message
+from chat_app.models import Chat, JournalRow, Message
 from chat_app.store import Store
 from tests import test_search, test_store
 from tests.postgres import on_postgres
@@ -18,7 +18,7 @@ globals().update(on_postgres(test_store, test_search))
 
 async def test_the_schema_is_that_of_the_models(store: Store) -> None:
     tables = MetaData()
-    for model in (Chat, Message):
+    for model in (Chat, Message, JournalRow):
         SQLModel.metadata.tables[str(model.__tablename__)].to_metadata(tables)
 
     def differences(connection: object) -> list[object]:

@@ -118,7 +118,7 @@ CHUNKS = st.lists(
 )
 
 
-async def read(body: bytes, cuts: list[int]) -> tuple[list[Piece], ChatError | Reported | None]:
+async def read(body: bytes, cuts: list[int]) -> tuple[list[Any], ChatError | Reported | None]:
     async def pieces_of_body() -> Any:
         at = 0
         for size in cuts:

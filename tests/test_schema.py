@@ -118,7 +118,8 @@ async def test_killed_at_any_statement_sqlite(
         assert {one.name.partition(".")[0] for one in folder.iterdir()} == {"chat"}
         assert not list(folder.glob("*unfinished*"))
     figure(f"version {version or 'none'} on SQLite: killed before {step // stride} steps of {step} or less")
-    assert step > 2 * stride
+    # The last update has few statements.
+    assert step >= stride
 
 
 @STRIDES
@@ -137,7 +138,7 @@ async def test_killed_at_any_statement_postgresql(
                     break
                 await check(postgres.url(name), version is not None)
     figure(f"version {version or 'none'} on PostgreSQL: killed before {step // stride} steps of {step} or less")
-    assert step > 2 * stride
+    assert step >= stride
 
 
 @STRIDES
@@ -245,7 +246,8 @@ async def test_without_room_for_the_copy_nothing_is_changed_and_a_sentence_says_
 async def test_a_database_of_a_newer_version_is_refused_and_left_alone(new_database: str, tmp_path: Path) -> None:
     store = Store(new_database)
     await store.open()
-    await store.database.execute(text("UPDATE alembic_version SET version_num = '9999'"), {})
+    async with store.database.writing() as session:
+        await (await session.connection()).execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(CannotStart, match=r"newer version of the app \(9999\)\. Update the app"):
         await store.open()
     await store.close()

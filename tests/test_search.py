@@ -10,6 +10,7 @@ from sqlmodel import col, update
 from chat_app.models import Message, Status
 from chat_app.search import SNIPPET_CHARS, Hit, Snippet, parse, snippet
 from chat_app.store import Store
+from tests import journal
 
 pytestmark = pytest.mark.anyio
 
@@ -195,9 +196,9 @@ async def test_the_limit_counts_both_kinds(store: Store) -> None:
 
 async def test_a_growing_answer_is_found_once_it_has_ended(store: Store) -> None:
     _, reply, _ = await store.begin_turn("What is it?")
-    await store.checkpoint(reply.id, "an apple", "")
+    await journal.write(store, reply.id, ("text", "an apple"))
     assert await store.search("apple") == []
-    await store.checkpoint(reply.id, "an apple pie", "")
+    await journal.write(store, reply.id, ("text", " pie"), seq=8)
     await store.end_turn(reply.id, {"content": "a plum pie", "status": Status.complete})
     assert await store.search("apple") == []
     assert await found(store, "plum") == ["a [plum] pie"]
@@ -205,7 +206,7 @@ async def test_a_growing_answer_is_found_once_it_has_ended(store: Store) -> None
 
 async def test_a_cut_off_answer_is_found_too(store: Store) -> None:
     _, reply, _ = await store.begin_turn("What is it?")
-    await store.checkpoint(reply.id, "an apple", "")
+    await journal.write(store, reply.id, ("text", "an apple"))
     await store.interrupt_orphans()
     assert await found(store, "apple") == ["an [apple]"]
 

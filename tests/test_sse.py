@@ -68,7 +68,7 @@ def test_a_stopped_answer_ends_well() -> None:
 
 def test_reasoning_comes_only_where_it_is_asked_for() -> None:
     thought = b'event: reasoning\ndata:{"role":"assistant","delta":"hm"}\n\n'
-    without, with_it = sse.blocks(THOUGHTFUL), sse.blocks(THOUGHTFUL, reasoning=True)
+    without, with_it = sse.blocks(THOUGHTFUL), sse.blocks(THOUGHTFUL, kinds=sse.included("reasoning"))
     assert with_it == thought + without
     assert b"hm" not in without
     assert sse.blocks(THOUGHTFUL[:1]) == b""
@@ -77,7 +77,7 @@ def test_reasoning_comes_only_where_it_is_asked_for() -> None:
 def test_that_text_was_reasoning_is_told_where_it_is_asked_for() -> None:
     events = [Delta(2, "hm"), Delta(4, "\n\n", recast=0), Delta(6, "Hi")]
     told = b'id:t:4\nevent: recast\ndata:{"role":"assistant","delta":"","recast":{"kind":"reasoning","after":0}}\n\n'
-    assert told in sse.blocks(events, turn_id="t", recasts=True)
+    assert told in sse.blocks(events, turn_id="t", kinds=sse.included("recast"))
     assert sse.blocks(events) == sse.blocks([Delta(2, "hm"), Delta(4, "\n\n"), Delta(6, "Hi")])
 
 
@@ -130,7 +130,10 @@ def test_parsers_of_clients_read_the_stream_with_its_pings(
     ended = Ended(21, Status.failed, "failed", None, ERROR)
     events: list[Event] = [Delta(2, "hm", "reasoning"), Delta(20, text), ended]
     # A ping before the first block, between all, several in a row, and before the end.
-    parts = [sse.user_block("Hi", turn_id), *(sse.blocks([one], turn_id=turn_id, reasoning=True) for one in events)]
+    parts = [
+        sse.user_block("Hi", turn_id),
+        *(sse.blocks([one], turn_id=turn_id, kinds=sse.included("reasoning")) for one in events),
+    ]
     data = sse.PING + (sse.PING * 3).join(parts)
     user, thought, answer, error, done = read(data, size)
     ids = [one[0] for one in (user, thought, answer, error, done)]

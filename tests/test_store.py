@@ -20,9 +20,10 @@ from sqlmodel import SQLModel, update
 
 from chat_app.config import ROOT
 from chat_app.errors import InvalidRequest, NotFound, TurnRunning
-from chat_app.models import Chat, Message, Role, Status, now
+from chat_app.models import Chat, JournalRow, Message, Role, Status, now
 from chat_app.store import TITLE_CHARS, Store, place
 from chat_app.tree import PathItem
+from tests import journal
 
 pytestmark = pytest.mark.anyio
 
@@ -648,17 +649,17 @@ async def test_an_unknown_chat_can_be_neither_read_renamed_nor_deleted(store: St
 # While a turn runs, and its end
 
 
-async def test_a_checkpoint_saves_the_text_of_a_running_turn(store: Store) -> None:
+async def test_the_text_of_a_running_turn_is_read_from_its_rows(store: Store) -> None:
     _, reply, _ = await store.begin_turn("hello")
-    await store.checkpoint(reply.id, "so far", "thoughts")
+    await journal.write(store, reply.id, ("text", "so "), ("reasoning", "thoughts"), ("text", "far"))
     saved = await store.message(reply.id)
     assert saved is not None
     assert (saved.content, saved.reasoning, saved.status) == ("so far", "thoughts", Status.streaming)
 
 
-async def test_a_checkpoint_after_the_final_write_changes_nothing(store: Store) -> None:
+async def test_rows_that_come_after_the_final_write_change_nothing(store: Store) -> None:
     reply = await exchange(store, "hello", "the whole text")
-    await store.checkpoint(reply.id, "the who", "")
+    await journal.write(store, reply.id, ("text", "the who"))
     saved = await store.message(reply.id)
     assert saved is not None
     assert (saved.content, saved.status) == ("the whole text", Status.complete)
@@ -667,7 +668,7 @@ async def test_a_checkpoint_after_the_final_write_changes_nothing(store: Store) 
 async def test_orphans_become_interrupted_and_keep_their_text(store: Store) -> None:
     ended = await exchange(store, "ended", "complete text")
     _, orphan, _ = await store.begin_turn("orphan")
-    await store.checkpoint(orphan.id, "text so far", "")
+    await journal.write(store, orphan.id, ("text", "text so far"))
     assert await store.interrupt_orphans() == 1
     saved, untouched = await store.message(orphan.id), await store.message(ended.id)
     assert saved is not None
@@ -703,7 +704,7 @@ def no_index_of_words(name: str | None, kind: str, _parents: object) -> bool:
 
 async def test_the_schema_that_alembic_makes_is_that_of_the_models(store: Store, file: Path) -> None:
     tables = MetaData()
-    for model in (Chat, Message):
+    for model in (Chat, Message, JournalRow):
         SQLModel.metadata.tables[str(model.__tablename__)].to_metadata(tables)
     engine = create_engine(f"sqlite:///{file}")
     with engine.connect() as connection:
@@ -827,6 +828,6 @@ async def test_many_writers_at_once_wait_for_each_other(tmp_path: Path, monkeypa
     store = Store(f"sqlite:///{tmp_path / 'chat.db'}")
     await store.open()
     begun = await asyncio.gather(*(store.begin_turn(f"question {n}") for n in range(50)))
-    await asyncio.gather(*(store.checkpoint(reply.id, "text", "") for _, reply, _ in begun))
+    await asyncio.gather(*(journal.write(store, reply.id, ("text", "text")) for _, reply, _ in begun))
     assert len(await store.chats()) == 50
     await store.close()

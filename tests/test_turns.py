@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from chat_app.errors import InternalError, InvalidRequest, KeyReused, NotFound, ProviderBusy, ShuttingDown, TurnRunning
+from chat_app.journal import AHEAD_CHARS
 from chat_app.log import Delta, Ended, Event, MemoryLog
 from chat_app.models import Message, Status
 from chat_app.reply import ChatMessage, Piece
-from chat_app.saver import CHECKPOINT_CHARS
 from chat_app.store import Store
 from chat_app.turn import END_OF_INTERRUPTED, Turn
 from chat_app.turns import Turns
+from tests import journal
 from tests.clock import Clock
 
 pytestmark = pytest.mark.anyio
@@ -70,13 +71,13 @@ async def turns(store: Store, reply: ScriptedReply) -> AsyncIterator[Turns]:
 @pytest.fixture
 def hasty_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """The final write is tried again, but soon."""
-    monkeypatch.setattr("chat_app.saver.FINAL_WRITE_RETRIES_S", (0.01, 0.01))
+    monkeypatch.setattr("chat_app.final_write.FINAL_WRITE_RETRIES_S", (0.01, 0.01))
 
 
 @pytest.fixture
 def often_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chat_app.saver.CHECKPOINT_S", 0.02)
-    monkeypatch.setattr("chat_app.saver.RETRY_S", 0.02)
+    monkeypatch.setattr("chat_app.journal.BEAT_S", 0.02)
+    monkeypatch.setattr("chat_app.journal.RETRY_S", 0.02)
 
 
 @pytest.fixture
@@ -393,8 +394,7 @@ async def test_a_hundred_thousand_deltas_flat_out_arrive_whole(
     turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Or most of the time it would wait for the database.
-    monkeypatch.setattr("chat_app.saver.CHECKPOINT_CHARS", 50_000)
-    monkeypatch.setattr("chat_app.saver.AHEAD_CHARS", 100_000)
+    monkeypatch.setattr("chat_app.journal.AHEAD_CHARS", 100_000)
     words = [f"tok{n} " for n in range(100_000)]
     reply.enqueue(*words)
     turn = await turns.start("hello")
@@ -573,10 +573,10 @@ async def test_a_source_that_is_called_wrongly_is_a_bug_too(store: Store, caplog
 
 async def test_the_source_is_closed_also_when_the_fault_is_not_its_own(store: Store, reply: ScriptedReply) -> None:
     class FullLog(MemoryLog):
-        async def append(self, turn_id: str, event: Event) -> None:
-            if isinstance(event, Delta):
+        async def append(self, turn_id: str, *events: Event) -> None:
+            if isinstance(events[0], Delta):
                 raise OSError("the log is full")
-            await super().append(turn_id, event)
+            await super().append(turn_id, *events)
 
     turns = Turns(store, FullLog(), reply)
     reply.enqueue("text", HANG)
@@ -674,11 +674,11 @@ async def test_the_text_is_saved_while_it_grows(
     await until(lambda: has("so far and on"))
 
 
-async def test_much_text_is_saved_before_its_time(
+async def test_text_that_must_not_be_shown_yet_is_saved_before_its_time(
     turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chat_app.saver.CHECKPOINT_S", 3_600)
-    much = "x" * CHECKPOINT_CHARS
+    monkeypatch.setattr("chat_app.journal.BEAT_S", 3_600)
+    much = "x" * (AHEAD_CHARS + 1)
     reply.enqueue(much, HANG)
     turn = await turns.start("hello")
 
@@ -688,17 +688,17 @@ async def test_much_text_is_saved_before_its_time(
     await until(has)
 
 
-async def test_a_checkpoint_that_fails_is_made_again(
+async def test_rows_that_could_not_be_written_are_written_again(
     turns: Turns, store: Store, reply: ScriptedReply, often_saved: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failures, write = [OSError("disk"), OSError("disk")], store.checkpoint
+    failures, write = [OSError("disk"), OSError("disk")], turns._journal._write
 
-    async def flaky(*args: Any, **values: Any) -> None:
+    async def flaky(rows: Any) -> None:
         if failures:
             raise failures.pop()
-        await write(*args, **values)
+        await write(rows)
 
-    monkeypatch.setattr(store, "checkpoint", flaky)
+    monkeypatch.setattr(turns._journal, "_write", flaky)
     reply.enqueue("so far", HANG)
     turn = await turns.start("hello")
 
@@ -721,30 +721,33 @@ async def test_nothing_more_is_shown_while_readers_are_ahead_of_what_is_saved(
     much: float,
     kind: str,
 ) -> None:
-    monkeypatch.setattr(f"chat_app.saver.{limit}", much)
-    order, checkpoint = [], store.checkpoint
+    monkeypatch.setattr(f"chat_app.journal.{limit}", much)
+    order, write = [], turns._journal._write
 
-    async def slow_checkpoint(*args: Any, **values: Any) -> None:
+    async def slow(rows: Any) -> None:
         await asyncio.sleep(0.05)
-        await checkpoint(*args, **values)
-        order.append(f"saved {values['content'] or values['reasoning']}")
+        await write(rows)
+        order.append(f"saved {''.join(row['text'] for row in rows)}")
 
-    monkeypatch.setattr(store, "checkpoint", slow_checkpoint)
+    monkeypatch.setattr(turns._journal, "_write", slow)
     turns.on_delta(lambda _, delta: order.append(delta.text))
     reply.enqueue(Piece(**{kind: "shown."}), Piece(**{kind: "held"}))
     assert (await end(await turns.start("hello"))).status is Status.complete
-    assert order[:3] == ["shown.", "saved shown.", "held"]
+    # What may not be shown yet goes to the journal with what it waits for.
+    assert order[0] == "shown."
+    assert order[1] in ("saved shown.", "saved shown.held")
+    assert order[2] == "held"
 
 
 @pytest.mark.parametrize("hangs", [True, False], ids=["hangs", "fails"])
 async def test_a_database_that_is_away_does_not_hold_an_answer_back(
     turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
-    monkeypatch.setattr("chat_app.saver.AHEAD_CHARS", 6)
-    monkeypatch.setattr("chat_app.saver.HOLD_S", 0.05 if hangs else 3_600)
+    monkeypatch.setattr("chat_app.journal.AHEAD_CHARS", 6)
+    monkeypatch.setattr("chat_app.journal.HOLD_S", 0.05 if hangs else 3_600)
     back, order = asyncio.Event(), []
 
-    async def no_checkpoint(*_args: Any, **_values: Any) -> None:
+    async def away(_rows: Any) -> None:
         if hangs:
             await back.wait()
         raise OSError("disk")
@@ -754,7 +757,7 @@ async def test_a_database_that_is_away_does_not_hold_an_answer_back(
         if len(order) == 3:
             back.set()
 
-    monkeypatch.setattr(store, "checkpoint", no_checkpoint)
+    monkeypatch.setattr(turns._journal, "_write", away)
     turns.on_delta(seen)
     reply.enqueue("shown.", "and ", "this", back)
     turn = await turns.start("hello")
@@ -762,23 +765,23 @@ async def test_a_database_that_is_away_does_not_hold_an_answer_back(
     assert (await saved(store, turn)).content == "shown.and this"
 
 
-async def test_the_final_write_waits_for_a_checkpoint_under_way_and_never_cuts_it_off(
+async def test_the_final_write_waits_for_what_the_journal_is_writing_and_never_cuts_it_off(
     turns: Turns, store: Store, reply: ScriptedReply, often_saved: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saving, go_on, order = asyncio.Event(), asyncio.Event(), []
-    checkpoint, end_turn = store.checkpoint, store.end_turn
+    write, end_turn = turns._journal._write, store.end_turn
 
-    async def slow_checkpoint(*args: Any, **values: Any) -> None:
+    async def slow(rows: Any) -> None:
         saving.set()
         await go_on.wait()
-        await checkpoint(*args, **values)
-        order.append("checkpoint")
+        await write(rows)
+        order.append("rows")
 
     async def noted_end(*args: Any) -> None:
         await end_turn(*args)
         order.append("end")
 
-    monkeypatch.setattr(store, "checkpoint", slow_checkpoint)
+    monkeypatch.setattr(turns._journal, "_write", slow)
     monkeypatch.setattr(store, "end_turn", noted_end)
     reply.enqueue("text", saving)
     turn = await turns.start("hello")
@@ -787,13 +790,13 @@ async def test_the_final_write_waits_for_a_checkpoint_under_way_and_never_cuts_i
     await asyncio.sleep(0.05)
     go_on.set()
     assert (await ending).status is Status.complete
-    assert order == ["checkpoint", "end"]
+    assert order == ["rows", "end"]
 
 
 async def test_nothing_is_left_running_after_a_turn(turns: Turns, reply: ScriptedReply) -> None:
     """The end comes in the very moment in which much text is to be saved."""
     before = asyncio.all_tasks()
-    reply.enqueue("x" * CHECKPOINT_CHARS)
+    reply.enqueue("x" * (AHEAD_CHARS + 1))
     await end(await turns.start("hello"))
 
     async def none_left() -> bool:
@@ -808,7 +811,7 @@ async def test_a_database_that_is_locked_for_a_while_loses_nothing(
 ) -> None:
     monkeypatch.setattr("chat_app.database.SQLITE_BUSY_TIMEOUT_MS", busy_timeout_ms)
     # So little text is held back only if it comes late, and then for long: on a busy machine, not here.
-    monkeypatch.setattr("chat_app.saver.AHEAD_S", 3_600)
+    monkeypatch.setattr("chat_app.journal.AHEAD_S", 3_600)
     store = Store(f"sqlite:///{file}")
     await store.open()
     turns = Turns(store, MemoryLog(), reply)
@@ -1079,7 +1082,7 @@ async def test_what_a_dead_server_left_is_interrupted_with_its_text(
     file: Path, reply: ScriptedReply, store: Store
 ) -> None:
     _, orphan, _ = await store.begin_turn("hello")
-    await store.checkpoint(orphan.id, "so far", "")
+    await journal.write(store, orphan.id, ("text", "so far"))
     turns = Turns(store, MemoryLog(), reply)
     assert await turns.recover() == 1
     turn = await turns.find(orphan.id)
@@ -1091,7 +1094,7 @@ async def test_what_a_dead_server_left_is_interrupted_with_its_text(
 
 async def test_a_reader_that_has_text_which_was_never_saved_is_told_the_end_once(store: Store, turns: Turns) -> None:
     _, orphan, _ = await store.begin_turn("hello")
-    await store.checkpoint(orphan.id, "so far", "")
+    await journal.write(store, orphan.id, ("text", "so far"))
     await turns.recover()
     turn = await turns.find(orphan.id)
     # 7 would be the number of the end of "so far", and is that of its seventh character, which was lost.
@@ -1104,7 +1107,7 @@ async def test_a_reader_that_has_text_which_was_never_saved_is_told_the_end_once
 
 async def test_a_row_that_nobody_runs_never_reads_as_still_streaming(store: Store, turns: Turns) -> None:
     _, orphan, _ = await store.begin_turn("hello")
-    await store.checkpoint(orphan.id, "so far", "")
+    await journal.write(store, orphan.id, ("text", "so far"))
     ended = (await read(await turns.find(orphan.id)))[-1]
     assert isinstance(ended, Ended)
     assert (ended.status, ended.finish_reason) == (Status.interrupted, "interrupted")

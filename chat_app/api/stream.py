@@ -40,7 +40,8 @@ Include = Annotated[
     str,
     Query(
         description="`reasoning` adds the thoughts of models that think aloud, as `event: reasoning`; `recast` says "
-        "where text turns out to have been thoughts, as `event: recast`. Comma-separated."
+        "where text turns out to have been thoughts, as `event: recast`; `tools`, `files`, … add other parts, each "
+        "under its own name. Comma-separated."
     ),
 ]
 router = APIRouter(prefix="/stream", tags=["stream"])
@@ -107,23 +108,20 @@ def turn_headers(turn: Turn) -> dict[str, str]:
 def _event_stream(turn: Turn, *, after: int, ids: bool, include: str) -> EventStream:
     # Before the first send, which may take its time.
     batches = turn.batches(max(after, 0), idle=PING_S)
-    body = _blocks(turn, batches, from_start=after < 0, ids=ids, include=set(include.split(",")))
+    body = _blocks(turn, batches, from_start=after < 0, ids=ids, kinds=sse.included(include))
     return StreamingResponse(body, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS | turn_headers(turn))
 
 
 async def _blocks(
-    turn: Turn, batches: AsyncIterator[list[Event]], *, from_start: bool, ids: bool, include: set[str]
+    turn: Turn, batches: AsyncIterator[list[Event]], *, from_start: bool, ids: bool, kinds: frozenset[str]
 ) -> AsyncIterator[bytes]:
     turn_id = turn.id if ids else None
-    reasoning, recasts = "reasoning" in include, "recast" in include
     if from_start:
         yield sse.user_block(turn.user.content, turn_id)
     sent = time.monotonic()
     async for batch in batches:
         for start in range(0, max(len(batch), 1), EVENTS_AT_ONCE):
-            encoded = sse.blocks(
-                batch[start : start + EVENTS_AT_ONCE], turn_id=turn_id, reasoning=reasoning, recasts=recasts
-            )
+            encoded = sse.blocks(batch[start : start + EVENTS_AT_ONCE], turn_id=turn_id, kinds=kinds)
             # Thoughts that are left out are silence too: a model may think for minutes.
             if not encoded and (not batch or time.monotonic() - sent >= PING_S):
                 encoded = sse.PING

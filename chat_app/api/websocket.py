@@ -1,7 +1,7 @@
 """`WS /stream/ws`: the same objects as the event stream, each with its turn and its number.
 
 A client sends `{"content": …, "chat_id": …}`, `{"resume": {"turn_id": …, "after": …}}` or `{"stop": "<turn_id>"}`, as
-often as it likes; turns may run side by side.
+often as it likes; turns may run side by side. `?include=` in the address asks for more than text, as at the stream.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from chat_app.api import sse
 from chat_app.api.deadline import Undelivered
 from chat_app.api.problems import invalid
 from chat_app.errors import ChatError, InternalError, InvalidRequest, StreamingOff
-from chat_app.log import Delta
+from chat_app.log import Delta, Event
+from chat_app.parts import TEXT
 from chat_app.service import get_service
 from chat_app.turn import Turn
 
@@ -55,7 +56,7 @@ async def websocket(socket: WebSocket) -> None:
     try:
         # Who leaves, or does not read, ends the socket with all its followers; the turns go on.
         async with asyncio.TaskGroup() as followers:
-            await _serve(socket, followers)
+            await _serve(socket, followers, sse.included(socket.query_params.get("include", "")))
     except* WebSocketDisconnect:
         pass
     except* Undelivered:
@@ -73,7 +74,7 @@ async def _hang_up(socket: WebSocket) -> None:
             await socket.close(1008)
 
 
-async def _serve(socket: WebSocket, followers: asyncio.TaskGroup) -> None:
+async def _serve(socket: WebSocket, followers: asyncio.TaskGroup, kinds: frozenset[str]) -> None:
     """Do what the client asks until it leaves. Raises WebSocketDisconnect."""
     while True:
         text = await _receive(socket)
@@ -88,7 +89,7 @@ async def _serve(socket: WebSocket, followers: asyncio.TaskGroup) -> None:
             await socket.send_text(sse.dumps({"error": InternalError().as_dict()}))
             continue
         if turn:
-            followers.create_task(_give(socket, turn, after))
+            followers.create_task(_give(socket, turn, after, kinds))
 
 
 async def _receive(socket: WebSocket) -> str | bytes:
@@ -116,10 +117,10 @@ async def _obey(text: str | bytes) -> tuple[Turn | None, int]:
     return None, 0
 
 
-async def _give(socket: WebSocket, turn: Turn, after: int) -> None:
+async def _give(socket: WebSocket, turn: Turn, after: int, kinds: frozenset[str]) -> None:
     try:
         with get_service().reading():
-            await _follow(socket, turn, after)
+            await _follow(socket, turn, after, kinds)
     except Undelivered:
         raise
     except Exception:
@@ -129,7 +130,7 @@ async def _give(socket: WebSocket, turn: Turn, after: int) -> None:
         await _send(socket, {"error": InternalError().as_dict()} | names)
 
 
-async def _follow(socket: WebSocket, turn: Turn, after: int) -> None:
+async def _follow(socket: WebSocket, turn: Turn, after: int, kinds: frozenset[str] = sse.TEXT_ONLY) -> None:
     names = {"turn_id": turn.id, "chat_id": turn.chat_id}
     # Before the first send, which may take its time.
     events = turn.events(max(after, 0))
@@ -137,12 +138,19 @@ async def _follow(socket: WebSocket, turn: Turn, after: int) -> None:
         await _send(socket, sse.user_object(turn.user.content) | {"seq": 0} | names)
     sent = 0
     async for event in events:
-        if isinstance(event, Delta) and event.kind == "reasoning":
+        if not sse.wanted(event, kinds):
             continue
-        await _send(socket, sse.event_object(event) | {"seq": event.seq} | names)
+        await _send(socket, _object(event) | {"seq": event.seq} | names)
         sent += 1
         if sent % EVENTS_AT_ONCE == 0:
             await asyncio.sleep(0)
+
+
+def _object(event: Event) -> dict[str, Any]:
+    """Without the name that a block has, thoughts come under a key of their own."""
+    if isinstance(event, Delta) and event.kind != TEXT:
+        return {"role": "assistant", "delta": "", event.kind: event.text}
+    return sse.event_object(event)
 
 
 async def _send(socket: WebSocket, value: dict[str, Any]) -> None:

@@ -1,0 +1,200 @@
+"""What a turn reads and writes, as plain statements: no session, no objects of the ORM's, nothing read that is in hand.
+
+Each function takes a connection within a transaction, see `Database.write` and `Database.read`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from chat_app import tree
+from chat_app.chatfile import title_from
+from chat_app.errors import NotFound, TurnRunning, no_answer, no_chat
+from chat_app.models import Chat, JournalRow, Message, Role, Status, now
+from chat_app.parts import columns, folded, parts_of
+
+INTERRUPTED = {"status": Status.interrupted, "finish_reason": Status.interrupted.value}
+
+_chat, _message, _journal = (SQLModel.metadata.tables[name] for name in ("chat", "message", "journal"))
+# Made once: to put a statement together takes longer than to run it.
+ADD_CHAT, ADD_MESSAGES, ADD_ROWS = insert(_chat), insert(_message), insert(_journal)
+DROP_ROWS = delete(_journal).where(_journal.c.turn_id == bindparam("turn"))
+HAS_CHAT = (_chat.c.id == bindparam("chat"), _chat.c.deleted_at.is_(None))
+USE_CHAT = update(_chat).where(*HAS_CHAT).values(updated_at=bindparam("time"))
+SHOW = update(_chat).where(_chat.c.id == bindparam("chat")).values(leaf_id=bindparam("leaf"))
+NAME = update(_chat).where(_chat.c.id == bindparam("chat")).values(title=bindparam("title_"))
+SHOWN = (
+    select(_chat.c.leaf_id, _chat.c.named, _message.c.id)
+    .outerjoin(_message, (_message.c.id == _chat.c.leaf_id) & (_message.c.chat_id == _chat.c.id))
+    .where(_chat.c.id == bindparam("chat"))
+)
+PARENTS = select(_message.c.id, _message.c.parent_id).where(_message.c.chat_id == bindparam("chat"))
+RUNNING = select(_message.c.id).where(_message.c.chat_id == bindparam("chat"), _message.c.status == Status.streaming)
+BY_KEY = select(_message.c.id).where(_message.c.idempotency_key == bindparam("key"))
+ONE = select(_message).join(_chat).where(_message.c.id == bindparam("message"), _chat.c.deleted_at.is_(None))
+OPTIONS = select(_chat.c.model, _chat.c.temperature, _chat.c.system_prompt).where(*HAS_CHAT)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a turn begins with; without a `chat_id` in a new chat, with `settings` of its own."""
+
+    content: str
+    chat_id: str | None
+    key: str | None
+    edit_of: str | None
+    settings: dict[str, Any]
+
+
+def begin_turn(connection: Connection, question: Question) -> tuple[Message, Message]:
+    """The user's message and the empty reply. Raises NotFound, TurnRunning."""
+    if question.edit_of is None and question.chat_id is None:
+        return _begin_chat(connection, question)
+    chat_id, parent_id = _place(connection, question)
+    user, reply = _exchange(question, chat_id, parent_id)
+    _add(connection, user, reply)
+    connection.execute(SHOW, {"chat": chat_id, "leaf": reply.id})
+    return user, reply
+
+
+def begin_reply(connection: Connection, reply_id: str, content: str, key: str | None = None) -> tuple[Message, Message]:
+    """The user's message and another reply to it. Raises NotFound, TurnRunning: also of a turn that the key began."""
+    old = _one(connection, reply_id)
+    user = _one(connection, old.parent_id) if old and old.parent_id else None
+    if old is None or user is None or old.role != Role.assistant:
+        raise no_answer()
+    _use(connection, old.chat_id)
+    if key is not None and (known := connection.execute(BY_KEY, {"key": key}).scalar()):
+        raise TurnRunning(known)
+    reply = _reply(old.chat_id, user.id, content=content, idempotency_key=key)
+    _add(connection, reply)
+    connection.execute(SHOW, {"chat": old.chat_id, "leaf": reply.id})
+    return user, reply
+
+
+def add_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    connection.execute(ADD_ROWS, rows)
+
+
+def end_turn(connection: Connection, turn_id: str, values: Mapping[str, Any]) -> None:
+    """The rows go first: the text then takes their place in the file."""
+    connection.execute(DROP_ROWS, {"turn": turn_id})
+    connection.execute(update(_message).where(_message.c.id == turn_id).values(**values))
+
+
+def interrupt(connection: Connection, turn_id: str | None = None) -> int:
+    """End what nobody runs any more, one turn or all, with what the journal has of it; returns how many."""
+    orphans = select(_message).where(_message.c.status == Status.streaming)
+    if turn_id is not None:
+        orphans = orphans.where(_message.c.id == turn_id)
+    messages = [Message(**row) for row in connection.execute(orphans).mappings()]
+    join_journal(connection, messages)
+    for message in messages:
+        kept = {"content": message.content, "reasoning": message.reasoning, "parts": message.parts}
+        end_turn(connection, message.id, kept | INTERRUPTED)
+    if turn_id is None:
+        connection.execute(delete(_journal))
+    return len(messages)
+
+
+def join_journal(connection: Connection, messages: Sequence[Message]) -> None:
+    """Give the running ones among them the text that is only in the journal."""
+    running = {message.id: message for message in messages if message.status == Status.streaming}
+    if not running:
+        return
+    query = select(_journal).where(_journal.c.turn_id.in_(running)).order_by(_journal.c.turn_id, _journal.c.seq)
+    rows = [JournalRow(**row) for row in connection.execute(query).mappings()]
+    for turn_id, of_turn in groupby(rows, key=lambda row: row.turn_id):
+        message = running[turn_id]
+        for name, value in columns(folded(list(of_turn), parts_of(message))).items():
+            # No change of the row's, where a session has it.
+            set_committed_value(message, name, value)
+
+
+async def joined(session: AsyncSession, messages: Sequence[Message]) -> Sequence[Message]:
+    """The same for those of a session."""
+    if any(message.status == Status.streaming for message in messages):
+        await (await session.connection()).run_sync(join_journal, messages)
+    return messages
+
+
+def options(connection: Connection, chat_id: str) -> dict[str, Any]:
+    """The chat's own `model`, `temperature` and `system_prompt`. Raises NotFound."""
+    found = connection.execute(OPTIONS, {"chat": chat_id}).mappings().first()
+    if found is None:
+        raise no_chat()
+    return dict(found)
+
+
+def _begin_chat(connection: Connection, question: Question) -> tuple[Message, Message]:
+    chat = Chat(**{"title": title_from(question.content)} | question.settings)
+    user, reply = _exchange(question, chat.id, None)
+    chat.leaf_id = reply.id
+    connection.execute(ADD_CHAT, chat.model_dump())
+    _add(connection, user, reply)
+    return user, reply
+
+
+def _place(connection: Connection, question: Question) -> tuple[str, str | None]:
+    """The chat of a new message of the user's, and what it follows."""
+    if question.edit_of is None:
+        chat_id = question.chat_id or ""
+        _use(connection, chat_id)
+        return chat_id, _leaf(connection, chat_id, question.content)
+    edited = _one(connection, question.edit_of)
+    if edited is None or edited.role != Role.user or question.chat_id not in (None, edited.chat_id):
+        raise NotFound("There is no such question in this chat. It may have been deleted.")
+    _use(connection, edited.chat_id)
+    return edited.chat_id, edited.parent_id
+
+
+def _use(connection: Connection, chat_id: str) -> None:
+    """Written before anything is read: that locks the chat, so that nobody deletes it or begins a turn in it meanwhile.
+
+    Raises:
+        NotFound: there is no such chat.
+        TurnRunning: it has a running turn.
+    """
+    # PostgreSQL takes no NUL, not even in a question.
+    if "\0" in chat_id or not connection.execute(USE_CHAT, {"chat": chat_id, "time": now()}).rowcount:
+        raise no_chat()
+    if running := connection.execute(RUNNING, {"chat": chat_id}).scalar():
+        raise TurnRunning(running)
+
+
+def _leaf(connection: Connection, chat_id: str, content: str) -> str | None:
+    """What the shown path ends with. A chat that is still empty gets its title from its first message."""
+    leaf_id, named, found = connection.execute(SHOWN, {"chat": chat_id}).one()
+    if found:
+        return str(leaf_id)
+    parents = {row.id: row.parent_id for row in connection.execute(PARENTS, {"chat": chat_id})}
+    if not parents and not named:
+        connection.execute(NAME, {"chat": chat_id, "title_": title_from(content)})
+    return tree.newest_leaf(parents)
+
+
+def _one(connection: Connection, message_id: str) -> Message | None:
+    if "\0" in message_id:
+        return None
+    row = connection.execute(ONE, {"message": message_id}).mappings().first()
+    return Message(**row) if row else None
+
+
+def _exchange(question: Question, chat_id: str, parent_id: str | None) -> tuple[Message, Message]:
+    user = Message(chat_id=chat_id, parent_id=parent_id, role=Role.user, content=question.content)
+    return user, _reply(chat_id, user.id, idempotency_key=question.key)
+
+
+def _reply(chat_id: str, parent_id: str, **values: Any) -> Message:
+    return Message(chat_id=chat_id, parent_id=parent_id, role=Role.assistant, status=Status.streaming, **values)
+
+
+def _add(connection: Connection, *messages: Message) -> None:
+    # In order, since a message names its parent.
+    connection.execute(ADD_MESSAGES, [message.model_dump() for message in messages])
