@@ -42,7 +42,7 @@ def checked(given: Any) -> Piece | Part | None:
     if isinstance(given, Part):
         return _part(given)
     if not isinstance(given, Piece):
-        raise BadReply(f"REPLIES yielded {_kind(given)}; yield str, Piece or Part.")
+        raise BadReply(f"REPLIES yielded {_kind(given)}; yield str or Piece.")
     if _is_sane(given):
         return given
     return Piece(
