@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chat_app.errors import BadReply
+from chat_app.finish import finish_reason
 from chat_app.parts import REASONING, TEXT, Part, whole
 from chat_app.usage import clean_usage
 
@@ -48,7 +49,7 @@ def checked(given: Any) -> Piece | Part | None:
     return Piece(
         _text(given.text, "text"),
         _text(given.reasoning, "reasoning"),
-        _name(given.finish_reason),
+        _reason(given.finish_reason),
         clean_usage(given.usage),
         _name(given.model),
         given.recast is True,
@@ -80,7 +81,7 @@ def _is_sane(piece: Piece) -> bool:
         and type(piece.reasoning) is str
         and piece.usage is None
         and type(piece.recast) is bool
-        and (piece.finish_reason is None or _name(piece.finish_reason) is piece.finish_reason)
+        and (piece.finish_reason is None or _reason(piece.finish_reason) == piece.finish_reason)
         and (piece.model is None or _name(piece.model) is piece.model)
     )
 
@@ -100,6 +101,11 @@ def _name(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
     return "".join(char for char in value[:MAX_NAME_CHARS] if char.isprintable()).strip() or None
+
+
+def _reason(value: Any) -> str | None:
+    name = _name(value)
+    return finish_reason(name) if name else None
 
 
 def _kind(value: Any) -> str:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from chat_app.errors import ContentFiltered, NoAnswer, ProviderError, ToolCalled
-from chat_app.replies.ending import Ending, finish_reason
+from chat_app.finish import finish_reason
+from chat_app.replies.ending import Ending
 from chat_app.reply import Piece
 
 

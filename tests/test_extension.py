@@ -43,7 +43,7 @@ async def only_temperature(messages: Any, temperature: float = 0) -> AsyncIterat
 async def thinks(messages: Any) -> AsyncIterator[str | Piece]:
     yield Piece(reasoning="Hm. ")
     yield "Yes."
-    yield Piece(finish_reason="length", usage={"completion_tokens": 2}, model="thinker-1")
+    yield Piece(finish_reason="MAX_TOKENS", usage={"completion_tokens": 2}, model="thinker-1")
 
 
 async def fails(messages: Any) -> AsyncIterator[str]:

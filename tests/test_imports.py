@@ -10,7 +10,7 @@ import pytest
 from chat_app.config import ROOT
 
 LAYERS = [
-    ["address", "backoff", "errors", "origins", "shutdown", "usage", "client"],
+    ["address", "backoff", "errors", "finish", "origins", "shutdown", "usage", "client"],
     ["claim", "models", "proxy", "schema"],
     ["database"],
     ["chatfile", "config", "log", "parts", "search", "tree", "server"],
@@ -110,6 +110,7 @@ def test_the_core_does_not_know_where_text_comes_from() -> None:
     assert parts_imported_by("turns") == {"errors", "log", "models", "store"} | core
     assert {other for name in core for other in parts_imported_by(name)} <= {
         "errors",
+        "finish",
         "log",
         "models",
         "parts",

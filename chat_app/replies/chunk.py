@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chat_app.replies import ending
+from chat_app import finish
 from chat_app.reply import Piece
 from chat_app.usage import clean_usage
 
@@ -91,7 +91,7 @@ def first_choice(chunk: dict[str, Any]) -> dict[str, Any]:
 def finish_reason(choice: dict[str, Any]) -> str | None:
     """In OpenAI's words; None where the answer goes on, which some servers write as an empty text."""
     reason = choice.get("finish_reason")
-    return ending.finish_reason(reason) if isinstance(reason, str) and reason.strip() not in NO_REASON else None
+    return finish.finish_reason(reason) if isinstance(reason, str) and reason.strip() not in NO_REASON else None
 
 
 def _usage_elsewhere(chunk: dict[str, Any], choice: dict[str, Any]) -> Any:
