@@ -366,6 +366,19 @@ async def test_a_provider_that_does_not_end_its_response_after_done_holds_nothin
         assert text(await answer(service, [user("hello")])) == "a"
 
 
+async def test_a_provider_that_does_not_end_its_response_after_the_finish_reason_does_not_fail_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chat_app.replies.completion.LATE_S", 0.05)
+    chunk = 'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}'
+    async with (
+        raw_provider(chunk, ends=False) as raw,
+        service_of(raw.base_url, model="m") as service,
+        asyncio.timeout(10),
+    ):
+        assert text(await answer(service, [user("hello")])) == "a"
+
+
 # Failing: which error, and the text before it
 
 

@@ -216,9 +216,7 @@ async def test_odd_pieces_cost_an_answer_nothing(store: Store, odd: Any) -> None
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    "odd", [{"delta": "a"}, 5, b"a", Piece(text=5), ["a"], object()], ids=lambda odd: type(odd).__name__
-)
+@pytest.mark.parametrize("odd", [{"delta": "a"}, 5, b"a", Piece(text=5), object()], ids=lambda odd: type(odd).__name__)
 async def test_a_wrong_yield_is_named_and_the_text_so_far_is_kept(store: Store, odd: Any) -> None:
     ended, message = await turn_of(store, "Hel", odd, "lo")
     assert (ended.status, message.status, message.content) == (Status.failed, Status.failed, "Hel")
@@ -253,4 +251,4 @@ async def test_a_final_write_that_is_refused_is_tried_again_with_text_and_state(
     monkeypatch.setattr(store, "end_turn", strict)
     ended, message = await turn_of(store, "Hello", Piece(finish_reason="stop", model="m"))
     assert (ended.status, message.status, message.content) == (Status.complete, Status.complete, "Hello")
-    assert [len(values) > 3 for values in tried] == [True, False]
+    assert ["model" in values for values in tried] == [True, False]

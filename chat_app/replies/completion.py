@@ -22,6 +22,8 @@ from chat_app.replies.problem import (
 MAX_WHOLE_BYTES = 32_000_000
 # How long a response may stay open after its `[DONE]` before its connection is given up.
 RESPONSE_END_S = 0.1
+# How long a response may say nothing after its finish reason.
+LATE_S = 5.0
 HEARTBEATS = ("ping", "heartbeat", "keepalive", "keep-alive")
 ANSWERS = ("", "message")
 SHAPES = (b"{", b"[", b"<", b'"')
@@ -48,7 +50,7 @@ async def completion_chunks(body: AsyncIterator[bytes]) -> AsyncGenerator[dict[s
     finished = begun = answered = False
     events = _events(head, body)
     try:
-        async for event in events:
+        while event := await (_late(events) if finished else anext(events, None)):
             if _is_done(event.data):
                 await _to_end(events)
                 finished = True
@@ -100,6 +102,14 @@ async def _events(head: bytes, body: AsyncIterator[bytes]) -> AsyncGenerator[Ser
             yield event
     except EventTooLong:
         raise _too_long() from None
+
+
+async def _late(events: AsyncIterator[ServerEvent]) -> ServerEvent | None:
+    """What comes after the finish reason, such as the usage; None where nothing comes, not even the end."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LATE_S):
+            return await anext(events, None)
+    return None
 
 
 async def _to_end(events: AsyncIterator[ServerEvent]) -> None:
