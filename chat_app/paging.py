@@ -52,6 +52,7 @@ TEXTS_ABOVE = (
     .order_by(ABOVE.c.depth)
 )
 IDS_ABOVE = select(ABOVE.c.id).order_by(ABOVE.c.depth.desc()).limit(bindparam("nearest"))
+COUNT_ABOVE = select(func.count()).select_from(ABOVE)
 ANSWER = aliased(Message)
 ANSWERED = select(ANSWER.id).where(ANSWER.parent_id == Message.id).exists()
 LEAF_BELOW = select(func.max(Message.id)).where(col(Message.id).in_(select(BELOW.c.id)), ~ANSWERED)
@@ -89,6 +90,11 @@ async def upwards(session: AsyncSession, start: str | None, limit: int) -> Seque
 async def texts_upwards(session: AsyncSession, start: str, limit: int) -> Sequence[Any]:
     """The same as rows of `parent_id`, `role` and `content` alone, newest first."""
     return (await session.exec(TEXTS_ABOVE, params={"start": start, "limit": limit, "top": ""})).all()
+
+
+async def count_upwards(session: AsyncSession, start: str) -> int:
+    """How many messages the path to `start` has, with itself."""
+    return (await session.exec(COUNT_ABOVE, params={"start": start, "limit": UNLIMITED, "top": ""})).one()
 
 
 async def page(session: AsyncSession, chat_id: str, last_id: str | None, limit: int, later: bool) -> Page:

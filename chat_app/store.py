@@ -181,14 +181,50 @@ class Store:
                 raise NotFound("Another version of this message is shown. Choose the one that you want to see.")
             return await paging.page(session, message.chat_id, ids[-1], older + len(ids), later=ids[-1] != leaf)
 
+    async def path_before(self, chat_id: str, message_id: str, count: int) -> list[PathItem]:
+        """The `count` messages of the path that come before one, or fewer if there are no more. Raises NotFound."""
+        items: list[PathItem] = []
+        while count > len(items):
+            page = await self.path_page(chat_id, message_id, min(count - len(items), PAGE))
+            items = [*page.items, *items]
+            if not page.earlier:
+                break
+            message_id = items[0].message.id
+        return items
+
+    async def path_end(self, chat_id: str, count: int, hidden: int | None = None) -> tuple[int, list[PathItem]]:
+        """The newest `count` messages of the shown path, or all but the oldest `hidden`, if that is more.
+
+        Returns:
+            How many come before them, and they.
+
+        Raises:
+            NotFound: there is no such chat.
+        """
+        items = (await self.path_page(chat_id, limit=count)).items
+        before = await self.position(items[0].message.id) if items else 0
+        if hidden is not None and hidden < before:
+            items = [*await self.path_before(chat_id, items[0].message.id, before - hidden), *items]
+            before = hidden
+        return before, items
+
+    async def position(self, message_id: str) -> int:
+        """How many messages come before this one, whichever version of them it follows."""
+        async with self._session() as session:
+            return await paging.count_upwards(session, message_id) - 1
+
+    async def is_shown(self, message_id: str) -> bool:
+        """Whether the shown path of its chat goes through a message."""
+        async with self._session() as session:
+            if (message := await _message(session, message_id)) is None:
+                return False
+            leaf = await paging.leaf(session, await _chat(session, message.chat_id))
+            return bool(await paging.following(session, leaf, message_id, 0))
+
     async def path(self, chat_id: str) -> list[PathItem]:
         """The whole shown path, oldest message first. Raises NotFound."""
-        page = await self.path_page(chat_id, limit=PAGE)
-        pages = [page.items]
-        while page.earlier:
-            page = await self.path_page(chat_id, page.items[0].message.id, PAGE)
-            pages.append(page.items)
-        return [item for items in reversed(pages) for item in items]
+        _, items = await self.path_end(chat_id, PAGE, hidden=0)
+        return items
 
     async def messages(self, chat_id: str) -> list[Message]:
         """The same without the versions. Raises NotFound."""

@@ -112,10 +112,17 @@ async def compare(store: Store, grown: Grown, name: str) -> None:
     expected = places(tree.path_items(messages, leaf))
     assert places(await store.path(name)) == expected
     assert await pages(store, name, grown.limit) == expected
+    for hidden in (None, 0, grown.newer, len(expected)):
+        before, items = await store.path_end(name, grown.limit, hidden)
+        newest = max(len(expected) - grown.limit, 0)
+        assert (before, places(items)) == ((at := newest if hidden is None else min(hidden, newest)), expected[at:])
     parents = {message.id: message.parent_id for message in messages}
     for message in messages[:: max(len(messages) // 4, 1)]:
         await compare_around(store, message.id, expected, grown)
         path = tree.path(messages, message.id)[:-1]
+        assert await store.position(message.id) == len(path)
+        assert await store.is_shown(message.id) == (message.id in [place[0] for place in expected])
+        assert [item.message.id for item in await store.path_before(name, message.id, 5)] == [m.id for m in path][-5:]
         said = [one.content for one in path if one.content]
         assert [one.content for one in await store.context(message.id)] == said
         some = [one.content for one in await store.context(message.id, max_chars=20)]

@@ -83,9 +83,9 @@ class Transcript(rx.State):
     async def show_earlier(self, message_id: str) -> None:
         """Some older messages, or as many as it takes to have this one."""
         if message_id:
-            ids = [item.message.id for item in await get_service().store.path(self.open_chat)]
-            if message_id in ids:
-                await self._show_from(ids.index(message_id) - MORE // 2)
+            store = get_service().store
+            if await store.is_shown(message_id):
+                await self._show_from(await store.position(message_id) - MORE // 2)
         else:
             await self._show_from(self.hidden - MORE)
 
@@ -96,7 +96,7 @@ class Transcript(rx.State):
         message = await store.message(message_id)
         if message is None or message.chat_id != self.open_chat:
             return
-        if message_id not in [item.message.id for item in await store.path(self.open_chat)]:
+        if not await store.is_shown(message_id):
             await self.show(message_id)
         await self.show_earlier(message_id)
 
@@ -158,15 +158,13 @@ class Transcript(rx.State):
         if not chat_id:
             return
         try:
-            path = await get_service().store.path(chat_id)
+            self.hidden, path = await get_service().store.path_end(chat_id, FIRST, hidden)
         except NotFound:
             self.missing = True
             return
         self.title = (await get_service().store.chat(chat_id)).title
-        newest = max(len(path) - FIRST, 0)
-        self.hidden = newest if hidden is None else min(hidden, newest)
         self.opinions = path_opinions(path)
-        rows = path_rows(path[self.hidden :])
+        rows = path_rows(path)
         ended = next((i for i, row in enumerate(rows) if row["status"] == Status.streaming), len(rows))
         self.loaded, self.recent = rows[:ended], rows[ended:]
         if (await self.get_state(Session)).whole_replies:
@@ -197,7 +195,8 @@ class Transcript(rx.State):
     async def end(self) -> None:
         """Show how a followed turn ended; its text is on the page already."""
         self.running = ""
-        new = {row["id"]: row for row in path_rows(await get_service().store.path(self.open_chat))}
+        page = await get_service().store.path_page(self.open_chat, limit=max(len(self.recent), 1))
+        new = {row["id"]: row for row in path_rows(page.items)}
         self.recent = [_with_text(new.get(row["id"], row), row["content"]) for row in self.recent]
 
     async def _show_from(self, start: int) -> None:
@@ -208,15 +207,16 @@ class Transcript(rx.State):
         sent_from = self.hidden - self.earlier_from
         if start < sent_from:
             end = sent_from + len(self.earlier)
-            path = await get_service().store.path(self.open_chat)
-            after = [*self.loaded, *self.recent][:1]
-            if [item.message.id for item in path[end : end + 1]] != [row["id"] for row in after]:
+            store, after = get_service().store, [*self.loaded, *self.recent][0]["id"]
+            if not await store.is_shown(after):
                 # Another tab shows another version by now.
                 await self.load(self.open_chat, start)
                 return
             # The list is sent whole: were it a few rows longer each time, what is sent would grow with the square.
             sent_from = max(min(start, end - 2 * len(self.earlier)), 0)
-            self.earlier = path_rows(path[sent_from:end])
+            path = await store.path_before(self.open_chat, after, end - sent_from)
+            self.earlier = path_rows(path)
+            self.opinions |= path_opinions(path)
         self.earlier_from = start - sent_from
         self.hidden = start
 
