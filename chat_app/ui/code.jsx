@@ -6,13 +6,10 @@ import {
   CodeBlockContainer,
   CodeBlockCopyButton,
   CodeBlockHeader,
-  defaultComponents,
-  useIsCodeFenceIncomplete,
 } from "streamdown";
 import { useColours } from "./colours.js";
-
-// What is shown as something else than code.
-const DRAWN = ["math", "mermaid"];
+import { Diagram } from "./diagram.jsx";
+import { Formula } from "./formula.jsx";
 
 // The colours may be those of a moment ago: what came since then is shown plain.
 function pieces(line, tokens) {
@@ -57,23 +54,23 @@ export const Code = memo(function Code({ code, language, growing }) {
   );
 });
 
-/* The same for code within a list or a quote, as Streamdown's renderer hands it over. */
-export function NestedCode(props) {
-  const growing = useIsCodeFenceIncomplete();
-  const [, language = ""] = /language-(\S+)/.exec(props.className ?? "") ?? [];
-  if (DRAWN.includes(language)) return <defaultComponents.code {...props} />;
-  return <Code code={props.children ?? ""} language={language} growing={growing} />;
+/* What a fence shows: code, or what is drawn of it. */
+export function Fence({ code, language, growing }) {
+  const name = language.toLowerCase();
+  if (name === "math") return <Formula tex={code.trim()} display open={growing} />;
+  if (name === "mermaid" && !growing) return <Diagram chart={code} />;
+  return <Code code={code} language={language} growing={growing} />;
 }
 
-const OPENING = /^(`{3,}|~{3,})[ \t]*([^\s`]*)[^\n`]*(?:\n|$)/;
+const OPENING = /^( {0,3})(`{3,}(?=[^`\n]*(?:\n|$))|~{3,})[ \t]*([^\s]*)[^\n]*(?:\n|$)/;
 
 /* The code of a block of markdown that is a fence and nothing else; null where it is not. */
 export function fenced(block) {
-  const [opening, marks, language] = OPENING.exec(block) ?? [];
-  if (!marks || DRAWN.includes(language)) return null;
+  const [opening, indent, marks, language] = OPENING.exec(block) ?? [];
+  if (!marks) return null;
   const body = block.slice(opening.length);
   const closing = new RegExp(`^ {0,3}${marks[0]}{${marks.length},}[ \\t]*$`, "m").exec(body);
-  if (!closing) return { language, code: body };
-  const after = body.slice(closing.index + closing[0].length);
-  return after.trim() ? null : { language, code: body.slice(0, closing.index) };
+  const code = closing ? body.slice(0, closing.index) : body;
+  if (closing && body.slice(closing.index + closing[0].length).trim()) return null;
+  return { language, code: indent ? code.replace(new RegExp(`^ {1,${indent.length}}`, "gm"), "") : code, closed: closing !== null };
 }

@@ -8,9 +8,22 @@ STREAMDOWN = [
     "streamdown@2.7.1",
     "remend@1.4.0",
     "@streamdown/code@2.0.0",
-    "@streamdown/math@1.0.3",
-    "@streamdown/mermaid@1.0.2",
+    "hast-util-raw@9.2.0",
+    "hast-util-sanitize@5.0.2",
+    "hast-util-to-jsx-runtime@2.3.7",
     "katex@0.16.27",
+    "mdast-util-from-markdown@2.1.0",
+    "mdast-util-gfm@3.1.0",
+    "mdast-util-to-hast@13.2.2",
+    "mermaid@11.17.2",
+    "micromark@4.0.3",
+    "micromark-core-commonmark@2.0.4",
+    "micromark-extension-cjk-friendly@2.0.2",
+    "micromark-extension-cjk-friendly-gfm-strikethrough@2.0.1",
+    "micromark-extension-gfm@3.0.0",
+    "micromark-util-character@2.1.1",
+    "micromark-util-subtokenize@2.1.0",
+    "unified@11.0.5",
 ]
 # Each once: to find its folder, Reflex looks at the whole stack, which takes a while.
 ANSWER = rx.asset("answer.jsx", shared=True).importable_path
@@ -20,7 +33,23 @@ FILES = rx.asset("files.jsx", shared=True).importable_path
 FIELDS = rx.asset("fields.jsx", shared=True).importable_path
 BOUNDARY = rx.asset("boundary.jsx", shared=True).importable_path
 # What these and stream_chat.jsx import.
-_MARKDOWN = ["markdown.jsx", "code.jsx", "colours.js", "highlighter.js"]
+_MARKDOWN = [
+    "markdown.jsx",
+    "answer_blocks.js",
+    "answer_tree.js",
+    "address_syntax.js",
+    "bounded_syntax.js",
+    "formula_syntax.js",
+    "html_syntax.js",
+    "unfinished.js",
+    "code.jsx",
+    "colours.js",
+    "highlighter.js",
+    "diagram.jsx",
+    "formula.jsx",
+    "katex.js",
+    "wide.js",
+]
 _BROWSER = [
     "browser",
     "clipboard",

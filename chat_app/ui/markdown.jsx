@@ -1,56 +1,26 @@
 /* The text of an answer as markdown, the same on every page of ours; three dots until its first character is there. */
-import { memo, useEffect, useReducer, useRef, useState } from "react";
-import remend from "remend";
-import { Block, Streamdown, defaultComponents, detectTextDirection, parseMarkdownIntoBlocks } from "streamdown";
+import { createContext, memo, useContext, useEffect, useId, useMemo, useReducer, useRef } from "react";
+import { Fragment, jsx, jsxs } from "react/jsx-runtime";
+import { toJsxRuntime } from "hast-util-to-jsx-runtime";
+import { StreamdownContext, TableCopyDropdown, defaultComponents, detectTextDirection } from "streamdown";
+import { answerBlocks, sources } from "./answer_blocks.js";
+import { answerTree } from "./answer_tree.js";
 import { Boundary } from "./boundary.jsx";
-import { Code, NestedCode, fenced } from "./code.jsx";
+import { Fence, fenced } from "./code.jsx";
+import { Formula } from "./formula.jsx";
+import { closedTail, isFenceOpen } from "./unfinished.js";
+import { useWide } from "./wide.js";
 
-// Maths and diagrams are large and rare: each is loaded when a text first has one.
-const EXTRAS = {
-  math: {
-    needed: /\$\$|\\\(|\\\[|```math/,
-    load: async () => {
-      const [{ createMathPlugin }] = await Promise.all([import("@streamdown/math"), import("katex/dist/katex.min.css")]);
-      return createMathPlugin({ errorColor: "var(--problem)" });
-    },
-  },
-  mermaid: {
-    needed: /```mermaid/,
-    load: async () => (await import("@streamdown/mermaid")).mermaid,
-  },
-};
-const loaded = {};
-const loading = {};
+// How long all of an answer, and its growing block, may take to be read; what is beyond it is shown as it was written.
+const MESSAGE_MS = 3000;
+const GROWING_MS = 500;
+const LONGEST = 100_000;
 
-function usePlugins(text) {
-  const [, refresh] = useState(0);
-  const missing = Object.keys(EXTRAS).filter((name) => !(name in loaded) && EXTRAS[name].needed.test(text));
-  useEffect(() => {
-    for (const name of missing) {
-      loading[name] ??= EXTRAS[name].load().then((plugin) => (loaded[name] = plugin));
-      loading[name].then(() => refresh((n) => n + 1));
-    }
-  }, [missing.join()]);
-  return pluginSet();
-}
-
-// The same object until something is loaded, or every block would render again.
-let plugins = {};
-function pluginSet() {
-  if (Object.keys(plugins).length !== Object.keys(loaded).length) plugins = { ...loaded };
-  return plugins;
-}
-
-// LaTeX's own brackets, which most models write, as the dollars that the parser knows; in code they are just brackets.
-const TEX = /(`{3,}|~{3,})[\s\S]*?(?:\1|$)|`[^`\n]*`|\\\[([\s\S]*?)\\\]|\\\(([\s\S]*?)\\\)/g;
-const dollars = (text) =>
-  text.replace(TEX, (all, _fence, block, inline) => {
-    const formula = block ?? inline;
-    return formula === undefined ? all : `$$${formula}$$`;
-  });
+const Growing = createContext(false);
 
 // A picture's address can carry what was said to whoever serves it, so none is fetched by itself.
 function Picture({ src, alt }) {
+  if (!/^https?:/i.test(src ?? "")) return <span>{alt || "picture"}</span>;
   return (
     <a href={src} target="_blank" rel="noopener noreferrer nofollow">
       {alt || "picture"} ↗
@@ -58,44 +28,110 @@ function Picture({ src, alt }) {
   );
 }
 
-function SafeLink({ href, children }) {
+// Within an answer: the address, which is the chat's, stays as it is.
+function jump(event) {
+  event.preventDefault();
+  const target = document.getElementById(decodeURIComponent(event.currentTarget.hash.slice(1)));
+  if (!target) return;
+  target.scrollIntoView({ block: "nearest" });
+  if (!target.matches("a")) target.tabIndex = -1;
+  target.focus({ preventScroll: true });
+}
+
+function SafeLink({ node, href, children, ...rest }) {
+  if (!href) return <span {...rest}>{children}</span>;
+  const inside = href.startsWith("#");
+  const how = inside ? { onClick: jump } : { target: "_blank", rel: "noopener noreferrer nofollow" };
   return (
-    <a href={href} target="_blank" rel="noopener noreferrer nofollow">
+    <a {...rest} href={href} {...how}>
       {children}
     </a>
   );
 }
 
-function BrokenDiagram({ chart }) {
+const written = (node) => (node.type === "text" ? node.value : (node.children ?? []).map(written).join(""));
+
+function Pre({ node, children }) {
+  const growing = useContext(Growing);
+  const code = node.children.find(({ tagName }) => tagName === "code");
+  if (!code || node.children.length > 1) return <pre>{children}</pre>;
+  const [language] = [code.properties.className ?? []].flat();
+  return <Fence code={written(code)} language={String(language ?? "").replace(/^language-/, "")} growing={growing} />;
+}
+
+function TexFormula({ node }) {
+  const { dataDisplay, dataOpen } = node.properties;
+  return <Formula tex={written(node)} display={dataDisplay !== undefined} open={dataOpen !== undefined} />;
+}
+
+function Table({ children }) {
   return (
-    <div className="broken">
-      <p>This diagram has a mistake and cannot be drawn.</p>
-      <pre tabIndex={0}>{chart}</pre>
+    <div data-streamdown="table-wrapper">
+      <TableCopyDropdown />
+      <div className="sideways" ref={useWide()}>
+        <table data-streamdown="table">{children}</table>
+      </div>
     </div>
   );
 }
 
-const components = { img: Picture, a: SafeLink, code: NestedCode, inlineCode: defaultComponents.code };
-const diagrams = { errorComponent: BrokenDiagram };
-const controls = {
-  table: { copy: true, download: false, fullscreen: false },
-  mermaid: { download: false, copy: true, fullscreen: false, panZoom: false },
+const components = { ...defaultComponents, img: Picture, a: SafeLink, pre: Pre, table: Table, "tex-formula": TexFormula };
+
+const CONTEXT = {
+  mode: "streaming",
+  controls: { table: { copy: true, download: false, fullscreen: false }, code: true },
+  lineNumbers: false,
+  tableMaxHeight: 0,
+  codeBlockMaxHeight: 0,
+  linkSafety: { enabled: false },
 };
 
 // So much of a block tells which way it runs; a long one need not be read to its end at each update.
 const BEGINNING = 500;
 
-// What Streamdown does with the whole text at every update is done here with the block that grows alone: finding its
-// direction, and closing what is half written. And code needs no parser of markdown, which is slow with long code.
-const Part = memo(function Part(props) {
-  const code = fenced(props.content);
-  if (code) return <Code {...code} growing={props.isIncomplete} />;
-  return <Block {...props} dir={detectTextDirection(props.content.slice(0, BEGINNING))} />;
+/** What took too long, or cannot be read at all, is null. */
+function read(source, growing, prefix, spent) {
+  const most = growing ? GROWING_MS : MESSAGE_MS;
+  const before = growing ? spent.growing : spent.finished;
+  if (source.length > LONGEST || before > most) return null;
+  const began = performance.now();
+  try {
+    const tree = answerTree(growing ? closedTail(source) : source, { growing, prefix });
+    return toJsxRuntime(tree, { Fragment, jsx, jsxs, components, ignoreInvalidStyle: true, passKeys: true, passNode: true });
+  } catch {
+    return null;
+  } finally {
+    const took = performance.now() - began;
+    if (growing) spent.growing = took;
+    else spent.finished += took;
+  }
+}
+
+// Only the block that grows is read again.
+const Part = memo(function Part({ source, growing, prefix, spent }) {
+  const code = fenced(source);
+  if (code) return <Fence code={code.code} language={code.language} growing={growing && !code.closed} />;
+  return <Text source={source} growing={growing} prefix={prefix} spent={spent} />;
 });
 
-function closedBlocks(text) {
-  const blocks = parseMarkdownIntoBlocks(text);
-  return blocks.length ? [...blocks.slice(0, -1), remend(blocks.at(-1).trimEnd())] : blocks;
+function Text({ source, growing, prefix, spent }) {
+  const elements = useMemo(() => read(source, growing, prefix, spent), [source, growing, prefix, spent]);
+  if (elements === null) return <div className="plain" dir="auto">{source}</div>;
+  return (
+    <Growing.Provider value={growing && isFenceOpen(source)}>
+      <div dir={detectTextDirection(source.slice(0, BEGINNING))}>
+        {elements}
+      </div>
+    </Growing.Provider>
+  );
+}
+
+function useSources(text, growing) {
+  const known = useRef(null);
+  return useMemo(() => {
+    known.current = answerBlocks(known.current, text, growing);
+    return sources(known.current);
+  }, [text, growing]);
 }
 
 // A long list or table is parsed anew as it grows, which takes the longer the longer it is. Half of the time is left to the
@@ -128,26 +164,23 @@ export function Markdown({ text, growing }) {
   );
 }
 
+const LAYOUT = "space-y-4 whitespace-normal [&>*:first-child]:mt-0 [&>*:last-child]:mb-0";
+
 function Formatted({ text: whole, growing }) {
   const text = usePaced(whole, growing);
-  const plugins = usePlugins(text);
+  const parts = useSources(text, growing);
+  const spent = useRef({ growing: 0, finished: 0 }).current;
+  const prefix = `answer${useId()}-`;
+  const context = useMemo(() => ({ ...CONTEXT, isAnimating: growing }), [growing]);
   if (growing && text === "") return <Typing />;
   return (
-    <Streamdown
-      className={growing ? "prose growing" : "prose"}
-      mode="streaming"
-      parseMarkdownIntoBlocksFn={growing ? closedBlocks : parseMarkdownIntoBlocks}
-      parseIncompleteMarkdown={false}
-      BlockComponent={Part}
-      isAnimating={growing}
-      plugins={plugins}
-      components={components}
-      mermaid={diagrams}
-      controls={controls}
-      tableMaxHeight={0}
-    >
-      {plugins.math ? dollars(text) : text}
-    </Streamdown>
+    <StreamdownContext.Provider value={context}>
+      <div className={`${LAYOUT} prose${growing ? " growing" : ""}`}>
+        {parts.map((source, i) => (
+          <Part key={i} source={source} growing={growing && i === parts.length - 1} prefix={prefix} spent={spent} />
+        ))}
+      </div>
+    </StreamdownContext.Provider>
   );
 }
 
