@@ -456,6 +456,18 @@ test("an answer that was cut off goes on in its place", async () => {
   assert.ok(states.slice(-5).every(({ partial, messages }) => partial.startsWith("Half ") || messages.length === 2));
 });
 
+test("an answer goes on whole where nothing streams", async () => {
+  const { client, keys } = scripted({
+    "POST /stream/": failure(404, "streaming_off"),
+    "POST /messages/": reply("Half ", { finish_reason: "length" }),
+    [`POST /messages/${TURN}/continue`]: reply("Half an answer", { id: "new" }),
+  });
+  assert.equal((await client.send("Hi")).finishReason, "length");
+  const answer = await client.goOn();
+  assert.deepEqual([answer.content, answer.id, client.getState().messages.length], ["Half an answer", "new", 2]);
+  assert.equal(keys().size, 2);
+});
+
 test("an answer that cannot go on stays as it was", async () => {
   const { client } = scripted({
     "POST /stream/": stream(...blocks(["Half "], { finish: "length" })),
