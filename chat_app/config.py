@@ -67,6 +67,7 @@ class Settings(BaseModel):
     hooks: str | None = None
     pages: str | None = None
     max_message_chars: int = Field(32_000, ge=1)
+    max_answer_chars: int = Field(4_000_000, ge=1)
     first_token_timeout: float = Field(120, gt=0, allow_inf_nan=False)
     shutdown_grace: float = Field(5, ge=0, allow_inf_nan=False)
     next_token_timeout: float = Field(60, gt=0, allow_inf_nan=False)

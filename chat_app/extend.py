@@ -4,6 +4,7 @@ Modules are looked for as Python does, and in the folder of the app too. `python
 says in one sentence what is wrong; the start does so in a process of its own, so that a heavy module is kept only once.
 """
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -33,6 +34,7 @@ def reply_source(path: str) -> tuple[Reply, str]:
     if takes is None:
         return function, str(name)
 
+    @functools.wraps(function)
     def reply(messages: Any, **options: Any) -> Any:
         return function(messages, **{name: value for name, value in options.items() if name in takes})
 

@@ -32,11 +32,15 @@ class Growing:
 
 @dataclass(slots=True)
 class Run:
-    """Times in milliseconds; `deltas` counts what the reply source gave. `page` is the turn's in the journal."""
+    """Times in milliseconds; `deltas` counts what the reply source gave. `page` is the turn's in the journal.
+
+    No text gets a number beyond `limit`. `left` is done where the source goes on after a stop, and nobody waits for it.
+    """
 
     user: Message
     reply: Message
     page: Page
+    limit: int
     began: float = field(default_factory=time.monotonic)
     deltas: int = 0
     first_token_ms: int | None = None
@@ -45,6 +49,8 @@ class Run:
     model: str | None = None
     events: list[Event] | None = None
     """All of them, text joined, once the turn has ended."""
+    stopping: bool = False
+    left: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     generation: asyncio.Task[None] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
     _parts: list[Growing] = field(default_factory=list)
@@ -56,6 +62,10 @@ class Run:
     @property
     def seq(self) -> int:
         return self.page.seq
+
+    @property
+    def full(self) -> bool:
+        return self.page.seq >= self.limit
 
     def elapsed_ms(self) -> int:
         return round((time.monotonic() - self.began) * 1000)
@@ -69,6 +79,8 @@ class Run:
         """What a reply source gave, as events. Raises BadReply."""
         events: list[Event] = []
         for one in given if isinstance(given, list) else (given,):
+            if self.full:
+                break
             piece = one if type(one) is str else checked(one)
             if isinstance(piece, str):
                 if piece:
@@ -125,7 +137,7 @@ class Run:
 
     def _grown(self, kind: str, text: str) -> Delta:
         self._counted()
-        text = storable(text)
+        text = storable(text)[: self.limit - self.page.seq]
         self._part(kind).texts.append(text)
         self.page.add(len(self._parts) - 1, kind, text, len(text))
         return Delta(self.page.seq, text, kind)

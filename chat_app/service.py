@@ -231,6 +231,7 @@ def build(settings: Settings) -> Service:
         MemoryLog(),
         reply,
         max_message_chars=settings.max_message_chars,
+        max_answer_chars=settings.max_answer_chars,
         first_token_timeout=settings.first_token_timeout,
         next_token_timeout=settings.next_token_timeout,
         context_chars=None if settings.replies else openai.context_chars,

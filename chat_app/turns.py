@@ -7,7 +7,7 @@ is handed in), SQL (`store`), and how readers encode what they read (`api`, `ui`
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 LINGER_S = 60.0
 # A provider that is faster than its reader would not let go of the loop: readers are served after so many pieces.
 PIECES_A_STEP = 16
+# So long a source that was stopped may take to clean up.
+STOP_S = 5.0
 GO_ON = "Go on exactly where your answer stopped. Repeat nothing of it and add no introduction."
 
 Begin = Callable[[], Awaitable[tuple[Message, Message, bool]]]
@@ -59,6 +61,7 @@ class Turns:
         first_token_timeout: float = 120,
         next_token_timeout: float = 60,
         context_chars: int | None = None,
+        max_answer_chars: int = 4_000_000,
     ) -> None:
         self._store = store
         self._log = log
@@ -67,6 +70,7 @@ class Turns:
         self._first_token_timeout = first_token_timeout
         self._next_token_timeout = next_token_timeout
         self._context_chars = context_chars
+        self._max_answer_chars = max_answer_chars
         self._journal = Journal(store.add_rows)
         self._runs: dict[str, Run] = {}
         self._beginning: set[asyncio.Task[str]] = set()
@@ -290,10 +294,14 @@ class Turns:
 
     async def _run(self, user: Message, reply: Message) -> None:
         await self._log.create(reply.id)
-        run = self._runs[reply.id] = Run(user, reply, self._journal.page(reply.id, len(reply.content)))
+        run = self._runs[reply.id] = Run(
+            user, reply, self._journal.page(reply.id, len(reply.content)), len(reply.content) + self._max_answer_chars
+        )
         if reply.content:
             await self._log.append(reply.id, run.head(reply.content))
         run.generation = asyncio.create_task(self._generate(run), name=f"generation {reply.id}")
+        # Of a source that was left behind nobody else asks how it ended.
+        run.generation.add_done_callback(lambda task: task.cancelled() or task.exception())
         run.task = asyncio.create_task(self._live(run), name=f"turn {reply.id}")
         self.announce()
         self._tell(run, self._on_start)
@@ -307,12 +315,19 @@ class Turns:
 
     async def _live(self, run: Run) -> None:
         """The whole life of a turn. Nobody cancels this task: `stop` cancels the generation inside it."""
-        status, error = Status.failed, None
+        status: Status = Status.failed
+        error: ChatError | None = None
         try:
-            await run.generation
-            status = Status.complete
+            await asyncio.wait({run.generation, run.left}, return_when=asyncio.FIRST_COMPLETED)
+            if not run.left.done():
+                await run.generation
+            status = Status.stopped if run.left.done() else Status.complete
         except asyncio.CancelledError:
-            status = Status.stopped
+            if run.stopping:
+                status = Status.stopped
+            else:
+                logger.exception("the reply source %s of turn %s cancelled itself", self._source, run.reply.id)
+                error = InternalError()
         except ChatError as problem:
             error = problem
         except Exception:
@@ -334,13 +349,27 @@ class Turns:
         if run.reply.content:
             history += [_chat_message(run.reply), {"role": Role.user.value, "content": GO_ON}]
         try:
-            async with (
-                asyncio.timeout(self._first_token_timeout) as limit,
-                aclosing(self._reply(history, **options)) as pieces,
-            ):
+            await self._read(run, self._reply(history, **options))
+        except (ChatError, asyncio.CancelledError):
+            raise
+        except BaseException as problem:
+            # SystemExit, too, is the source's own: out of a task it would end the event loop.
+            logger.exception("turn %s failed", run.reply.id)
+            raise InternalError from problem
+
+    async def _read(self, run: Run, source: AsyncGenerator[Any, None]) -> None:
+        limit = asyncio.timeout(self._first_token_timeout)
+        try:
+            async with limit, aclosing(source) as pieces:
                 count = 0
                 async for given in pieces:
+                    if run.stopping:
+                        # The source took the cancel for something else.
+                        raise asyncio.CancelledError
                     await self._append(run, given)
+                    if run.full:
+                        run.finish_reason = "length"
+                        return
                     # A piece without text, such as the role alone, is no first token.
                     if run.deltas:
                         limit.reschedule(asyncio.get_running_loop().time() + self._next_token_timeout)
@@ -348,6 +377,8 @@ class Turns:
                     if count % PIECES_A_STEP == 0:
                         await asyncio.sleep(0)
         except TimeoutError:
+            if not limit.expired():
+                raise
             raise ProviderSilent("The model was silent for too long. Try again, or choose a faster model.") from None
 
     async def _append(self, run: Run, given: Given) -> None:
@@ -385,14 +416,25 @@ class Turns:
         for callback in callbacks:
             try:
                 callback(self._turn(run), *event)
-            except Exception:
+            except BaseException:
+                # SystemExit would end the event loop.
                 logger.exception("a callback of turn %s failed", run.reply.id)
 
     async def _stop(self, run: Run) -> None:
         if run.task.done():
             return
+        run.stopping = True
         run.generation.cancel()
+        await asyncio.wait({run.generation, run.task}, timeout=STOP_S, return_when=asyncio.FIRST_COMPLETED)
+        if not run.generation.done() and not run.left.done():
+            logger.error("the reply source %s does not end when it is stopped; it is left behind", self._source)
+            run.left.set_result(None)
         await asyncio.wait({run.task})
+
+    @property
+    def _source(self) -> str:
+        name = getattr(self._reply, "__qualname__", type(self._reply).__qualname__)
+        return f"{self._reply.__module__}.{name}"
 
 
 def _chat_message(message: Message | Said) -> ChatMessage:

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from chat_app.errors import InternalError, InvalidRequest, KeyReused, NotFound, 
 from chat_app.journal import AHEAD_CHARS
 from chat_app.log import Delta, Ended, Event, MemoryLog
 from chat_app.models import Message, Status
+from chat_app.parts import Part
 from chat_app.reply import ChatMessage, Piece
 from chat_app.store import Store
 from chat_app.turn import END_OF_INTERRUPTED, Turn
@@ -43,7 +44,7 @@ class ScriptedReply:
         self.histories.append(list(messages))
         try:
             for step in self._scripts.popleft():
-                if isinstance(step, str | Piece):
+                if isinstance(step, str | Piece | Part | list):
                     yield step
                 elif isinstance(step, Exception):
                     raise step
@@ -652,6 +653,114 @@ async def test_characters_that_cannot_be_stored_do_not_lose_the_rest(
         == text(events, kind)
         == f"before {broken} after 👋".translate(dict.fromkeys([0, 0xD83D, 0xDE00], "\ufffd"))
     )
+
+
+# Sources that misbehave
+
+
+async def status_and_code(turn: Turn) -> tuple[Status, str | None]:
+    ended = await end(turn)
+    return ended.status, ended.error["code"] if ended.error else None
+
+
+@pytest.mark.parametrize(
+    "problem", [TimeoutError("its own"), asyncio.CancelledError(), SystemExit(3), KeyboardInterrupt(), GeneratorExit()]
+)
+async def test_what_a_source_raises_is_its_own_fault_and_ends_only_its_turn(
+    store: Store, problem: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(messages: Sequence[ChatMessage]) -> AsyncGenerator[str, None]:
+        yield "so far"
+        raise problem
+
+    turns = Turns(store, MemoryLog(), broken)
+    turn = await turns.start("hello")
+    assert await status_and_code(turn) == (Status.failed, InternalError.code)
+    assert (await saved(store, turn)).content == "so far"
+    assert turn.id in caplog.text
+    await turns.close()
+
+
+@pytest.mark.parametrize("problem", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+async def test_what_a_callback_raises_harms_nothing(turns: Turns, reply: ScriptedReply, problem: BaseException) -> None:
+    def fails(*_: object) -> None:
+        raise problem
+
+    for register in (turns.on_start, turns.on_delta, turns.on_end):
+        register(fails)
+    reply.enqueue("text")
+    assert (await end(await turns.start("hello"))).status is Status.complete
+
+
+async def test_a_source_that_takes_no_cancel_is_left_behind(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("chat_app.turns.STOP_S", 0.05)
+    go_on, gone = asyncio.Event(), asyncio.Event()
+
+    async def deaf(messages: Sequence[ChatMessage]) -> AsyncGenerator[str, None]:
+        yield "so far"
+        try:
+            while not go_on.is_set():
+                with suppress(asyncio.CancelledError):
+                    await go_on.wait()
+            yield "too late"
+        finally:
+            gone.set()
+
+    turns = Turns(store, MemoryLog(), deaf)
+    turn = await turns.start("hello")
+    await first(turn)
+    async with asyncio.timeout(5):
+        await turns.stop(turn.id)
+        await turns.close()
+    assert (await end(turn)).status is Status.stopped
+    assert "deaf" in caplog.text
+    go_on.set()
+    async with asyncio.timeout(5):
+        await gone.wait()
+    assert (await saved(store, turn)).content == "so far"
+
+
+async def test_a_source_that_takes_the_cancel_for_something_else_ends_with_its_next_piece(
+    turns: Turns, store: Store
+) -> None:
+    ended = asyncio.Event()
+
+    async def stubborn(messages: Sequence[ChatMessage]) -> AsyncGenerator[str, None]:
+        try:
+            while True:
+                yield "x"
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(3_600)
+        finally:
+            ended.set()
+
+    turns._reply = stubborn
+    turn = await turns.start("hello")
+    await first(turn)
+    await turns.stop(turn.id)
+    assert ended.is_set()
+    assert (await saved(store, turn)).content == "x"
+
+
+@pytest.mark.parametrize("pieces", [["x" * 25], ["x"] * 25, [["x" * 5] * 5], [Piece(reasoning="x" * 9), "x" * 16]])
+async def test_an_answer_that_is_too_long_ends_as_one_that_the_model_cut_off(
+    store: Store, reply: ScriptedReply, pieces: list[Any]
+) -> None:
+    turns = Turns(store, MemoryLog(), reply, max_answer_chars=20)
+    reply.enqueue(*pieces, HANG)
+    turn = await turns.start("hello")
+    ended = await end(turn)
+    assert (ended.status, ended.finish_reason, ended.seq) == (Status.complete, "length", 21)
+    answer = await saved(store, turn)
+    assert len(answer.reasoning) + len(answer.content) == 20
+    # It can be continued by as much again.
+    reply.enqueue("y" * 30, HANG)
+    longer = await turns.again(turn.id, go_on=True)
+    assert (await end(longer)).finish_reason == "length"
+    assert (await saved(store, longer)).content == answer.content + "y" * 20
+    await turns.close()
 
 
 # The database while a turn runs
