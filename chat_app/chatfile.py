@@ -24,6 +24,7 @@ from pydantic import (
 
 from chat_app.errors import InvalidRequest
 from chat_app.models import Chat, Message, Role, Status, new_id, now
+from chat_app.parts import checked_layout
 
 VERSION = 1
 MAX_FILE_CHARS = 64_000_000
@@ -31,6 +32,7 @@ MAX_FILE_CHARS = 64_000_000
 MAX_MESSAGES = 100_000
 MAX_MESSAGE_CHARS = MAX_FILE_CHARS
 MAX_NAME_CHARS = 200
+MAX_PARTS = 20_000
 MAX_DETAIL_BYTES = 20_000
 MAX_REMARK_CHARS = 2_000
 MAX_SYSTEM_PROMPT_CHARS = 32_000
@@ -111,6 +113,7 @@ Usage = Annotated[
     AfterValidator(_counts),
     Field(json_schema_extra={"patternProperties": {"_tokens$": {"type": "integer"}}}),
 ]
+Parts = Annotated[list[dict[str, Any]], Field(max_length=MAX_PARTS), AfterValidator(checked_layout)]
 Milliseconds = Annotated[int, Field(ge=0, lt=2**31), BeforeValidator(_whole)]
 
 
@@ -149,6 +152,7 @@ class FileMessage(BaseModel):
     role: Literal["user", "assistant"]
     content: Annotated[Text, StringConstraints(max_length=MAX_MESSAGE_CHARS)]
     reasoning: Annotated[Text, StringConstraints(max_length=MAX_MESSAGE_CHARS)] = ""
+    parts: Parts | None = None
     status: Status = Status.complete
     finish_reason: Annotated[Text, StringConstraints(max_length=100)] | None = None
     model: Annotated[Text, StringConstraints(max_length=200)] | None = None

@@ -69,6 +69,34 @@ def whole(kind: str, data: Any) -> Part:
     return Part(kind, data=json.loads(text))
 
 
+def checked_layout(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The order of parts as a file has it. Raises ValueError."""
+    for entry in parts:
+        kind = entry.get("type")
+        if kind not in GROWING:
+            _whole_of(kind, entry)
+        elif (
+            set(entry) - {"type", "chars", "ms"}
+            or not _is_count(entry.get("chars"))
+            or not _is_count(entry.get("ms", 0))
+        ):
+            raise ValueError(f"a part of {kind} has a whole number of chars, and perhaps of ms")
+    return parts
+
+
+def _whole_of(kind: Any, entry: dict[str, Any]) -> None:
+    try:
+        whole(kind, entry.get(kind))
+    except TypeError as problem:
+        raise ValueError(str(problem)) from None
+    if set(entry) != {"type", kind}:
+        raise ValueError(f"a part of the kind {kind} has its type and its data, nothing else")
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**31
+
+
 def columns(parts: Iterable[Part]) -> dict[str, Any]:
     """The values of `content`, `reasoning` and `parts`."""
     parts = list(parts)

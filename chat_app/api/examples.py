@@ -72,7 +72,7 @@ EXPORTED = {
     "version": 1,
     "chat": {name: CHAT[name] for name in FileChat.model_fields},
     "messages": [
-        {name: (message | {"reasoning": ""})[name] for name in FileMessage.model_fields}
+        {name: (message | {"reasoning": "", "parts": None})[name] for name in FileMessage.model_fields}
         for message in (QUESTION, MESSAGE)
     ],
 }
