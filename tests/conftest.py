@@ -108,6 +108,17 @@ def migrated_on_postgres(postgres: Postgres) -> str:
     return name
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """Of an empty database, of either kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'chat.db'}"
+    else:
+        postgres: Postgres = request.getfixturevalue("postgres")
+        async with postgres.database() as name:
+            yield postgres.url(name)
+
+
 async def migrate(url: str) -> None:
     store = Store(url)
     await store.open()

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import httpx
 
 from tests import process
 from tests.forked import Api
+from tests.postgres import Postgres
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, value
 from tests.ws_client import Closed, Socket
@@ -156,14 +157,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--postgresql", action="store_true", help="on PostgreSQL, not on SQLite")
     given = parser.parse_args()
     if not process.AVAILABLE:
         sys.exit("The soak test reads memory from /proc, which this system does not have. Run it on Linux.")
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Provider() as provider,
-        Api(Path(folder), openai_base_url=provider.base_url, openai_model="bench") as api,
-    ):
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        settings = {"openai_base_url": stack.enter_context(Provider()).base_url, "openai_model": "bench"}
+        if given.postgresql:
+            settings["database_url"] = stack.enter_context(Postgres()).url("postgres")
+        api = stack.enter_context(Api(folder, **settings))
         good = asyncio.run(soak(api, given.seed, given.minutes * 60))
     sys.exit(0 if good else 1)
 

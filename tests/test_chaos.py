@@ -119,8 +119,8 @@ class Reader:
 
 
 @pytest.fixture
-def api(provider: Provider, tmp_path: Path) -> Iterator[Api]:
-    with Api(tmp_path, openai_base_url=provider.base_url, openai_model="bench") as api:
+def api(provider: Provider, tmp_path: Path, database_url: str) -> Iterator[Api]:
+    with Api(tmp_path, database_url=database_url, openai_base_url=provider.base_url, openai_model="bench") as api:
         yield api
 
 

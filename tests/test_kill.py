@@ -7,7 +7,6 @@ Each round runs several turns side by side, kills the server, starts it on the s
 import asyncio
 import os
 import random
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +17,13 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlmodel import select
 
 from chat_app.journal import AHEAD_CHARS, BEAT_S
-from chat_app.models import Status
+from chat_app.models import Message, Status
+from chat_app.store import Store
 from tests.forked import Api
+from tests.postgres import Postgres
 from tests.provider import Script, answer_tokens
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, text_of, value
@@ -30,6 +32,8 @@ from tests.ws_client import Socket
 pytestmark = pytest.mark.anyio
 
 ROUNDS = 30
+ROUNDS_ON_POSTGRESQL = 10
+SIDES = ("left", "right")
 LATEST_KILL_S = 2.0
 AHEAD_S = 1.0
 WRITES_S = 1.5
@@ -91,6 +95,7 @@ def some_turns(chance: random.Random) -> list[Asked]:
 class Seen:
     """What all rounds saw."""
 
+    rounds: int
     ends: list[str] = field(default_factory=list)
     ahead: list[tuple[float, int]] = field(default_factory=list)
     """How many seconds' worth of text, and how many characters, a reader had that were not saved."""
@@ -100,8 +105,8 @@ class Seen:
         seconds = max(seconds for seconds, _ in self.ahead)
         chars = max(chars for _, chars in self.ahead)
         return (
-            f"{ROUNDS} kills, {len(self.ends)} turns, {running} of them running; readers were ahead of what was saved "
-            f"by at most {seconds:.2f} s and {chars:,} characters"
+            f"{self.rounds} kills, {len(self.ends)} turns, {running} of them running; readers were ahead of what was "
+            f"saved by at most {seconds:.2f} s and {chars:,} characters"
         )
 
 
@@ -118,23 +123,43 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 async def test_killed_at_any_moment_nothing_that_was_saved_is_lost(
     folder: Path, figure: Callable[[object], None]
 ) -> None:
+    urls = {side: f"sqlite:///{folder / side / 'chat.db'}" for side in SIDES}
+    await kill_again_and_again(folder, urls, ROUNDS, figure)
+
+
+@pytest.mark.slow
+async def test_nor_is_it_on_postgresql(folder: Path, postgres: Postgres, figure: Callable[[object], None]) -> None:
+    async with postgres.database() as left, postgres.database() as right:
+        urls = dict(zip(SIDES, map(postgres.url, (left, right)), strict=True))
+        await kill_again_and_again(folder, urls, ROUNDS_ON_POSTGRESQL, figure)
+
+
+async def kill_again_and_again(
+    folder: Path, urls: dict[str, str], count: int, figure: Callable[[object], None]
+) -> None:
     seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1_000_000))
     figure(f"KILL_SEED={seed}")
-    seen = Seen()
+    seen = Seen(count)
     # Two servers, since most of the time is spent waiting for them.
     async with asyncio.TaskGroup() as sides:
-        for side in ("left", "right"):
-            sides.create_task(rounds(folder / side, random.Random(f"{seed} {side}"), seen))
+        for side, url in urls.items():
+            sides.create_task(rounds(folder / side, url, random.Random(f"{seed} {side}"), seen))
     figure(seen)
-    assert seen.ends.count(Status.interrupted) >= 2 * ROUNDS
+    assert seen.ends.count(Status.interrupted) >= 2 * count
 
 
-async def rounds(folder: Path, chance: random.Random, seen: Seen) -> None:
+async def rounds(folder: Path, url: str, chance: random.Random, seen: Seen) -> None:
     folder.mkdir()
-    with Provider() as provider, Api(folder, openai_base_url=provider.base_url, openai_model="bench") as api:
-        async with api.client() as client:
-            for _ in range(ROUNDS // 2):
-                await one_round(api, client, provider, chance, seen)
+    with Provider() as provider:
+        settings = {"database_url": url, "openai_base_url": provider.base_url, "openai_model": "bench"}
+        with Api(folder, **settings) as api:
+            await some_rounds(api, provider, chance, seen)
+
+
+async def some_rounds(api: Api, provider: Provider, chance: random.Random, seen: Seen) -> None:
+    async with api.client() as client:
+        for _ in range(seen.rounds // 2):
+            await one_round(api, client, provider, chance, seen)
 
 
 async def one_round(api: Api, client: httpx.AsyncClient, provider: Provider, chance: random.Random, seen: Seen) -> None:
@@ -143,7 +168,7 @@ async def one_round(api: Api, client: httpx.AsyncClient, provider: Provider, cha
     killed = await run_and_kill(api, client, turns, chance.uniform(0, LATEST_KILL_S))
     produced = {one["body"]["messages"][-1]["content"]: one["tokens_sent"] for one in provider.requests()}
     await asyncio.to_thread(api.start)
-    assert statuses(api.folder / "chat.db").isdisjoint({Status.streaming})
+    assert (await statuses(api.settings["database_url"])).isdisjoint({Status.streaming})
     for turn in turns:
         stored = await stored_of(client, turn)
         assert text_produced(turn, produced.get(turn.content, 0)).startswith(stored["content"])
@@ -166,12 +191,12 @@ async def run_and_kill(api: Api, client: httpx.AsyncClient, turns: list[Asked], 
     return killed
 
 
-def statuses(database: Path) -> set[str]:
-    connection = sqlite3.connect(database)
-    try:
-        return {status for (status,) in connection.execute("SELECT status FROM message")}
-    finally:
-        connection.close()
+async def statuses(url: str) -> set[str]:
+    store = Store(url)
+    async with store.database.reading() as session:
+        found = set((await session.exec(select(Message.status))).all())
+    await store.close()
+    return found
 
 
 def text_produced(turn: Asked, tokens: int) -> str:

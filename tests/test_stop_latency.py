@@ -25,8 +25,8 @@ IN_MID_ANSWER = [{"tokens": -1, "interval_ms": 5}, {"tokens": 40, "stall_after":
 
 
 @pytest.fixture
-def api(provider: Provider, tmp_path: Path) -> Iterator[Api]:
-    with Api(tmp_path, openai_base_url=provider.base_url, openai_model="bench") as api:
+def api(provider: Provider, tmp_path: Path, database_url: str) -> Iterator[Api]:
+    with Api(tmp_path, database_url=database_url, openai_base_url=provider.base_url, openai_model="bench") as api:
         yield api
 
 
