@@ -54,6 +54,8 @@ CONTEXT_FULL = [
     "The estimated number of input and maximum output tokens (9000) exceeded this model context window limit (8000).",
     "Requested tokens (5000) exceed context window of 4096",
     "tokens in request more than max tokens allowed",
+    "n_ctx 4096 exceeded",
+    "Requested 9000 tokens but the model only supports 4096",
     "输入长度超过模型的上下文长度",
 ]
 OTHER_ERRORS = [
@@ -164,6 +166,8 @@ REFUSED = [
     ("temperature", "invalid temperature: only 1 is allowed for this model"),
     ("temperature", "`temperature` is deprecated for this model."),
     ("temperature", "temperature: Extra inputs are not permitted"),
+    ("temperature", "Temperature must be 1 when thinking is enabled"),
+    ("temperature", "The model does not accept a temperature"),
     ("max_tokens", "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
                    "'max_completion_tokens' instead."),
     ("stream", "Your organization must be verified to stream this model."),
@@ -216,6 +220,7 @@ def invalid(sentence: str, *place: Any) -> Any:
         (invalid("Extra inputs are not permitted", "stream_options"), "stream_options"),
         (invalid("Field required", "prompt"), None),
         (invalid("Input should be 'user' or 'assistant'", "messages", 0, "role"), "system"),
+        (invalid("unexpected value; permitted: 'user', 'assistant'", "messages", 0, "role"), "system"),
     ],
 )
 def test_a_refused_part_is_recognised_by_its_place(body: Any, part: str | None) -> None:

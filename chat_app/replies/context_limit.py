@@ -19,6 +19,7 @@ SENTENCES = re.compile(
             r"(the |this |its |our |your )?([\w.:'’-]+ ){0,4}context",
             r"reached (the )?context (length|limit|size)",
             r"context the overflows|context shift is disabled|n_keep: ?\d+ ?>= ?n_ctx",
+            r"n_ctx[^.]{0,20} exceeded|exceeds? n_ctx|you requested \d+ tokens|requested \d+ tokens,? but",
             r"(prompt|inputs?|messages?|conversation|request|text) (is|are|was|were) too (long|large)",
             r"(prompt|input) (\([^)]{0,40}\) )?(is |are )?(too long|longer than)",
             r"prompt contains \d+ tokens.{0,60}too large",

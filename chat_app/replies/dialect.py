@@ -21,7 +21,8 @@ REFUSAL = re.compile(
     r"support|unknown|unrecogni[sz]ed|unexpected|extra|invalid|deprecat|forbidden|disallow|reject|no such|remove|omit"
     r"|isn't|not (permitted|allowed|accepted|valid|known|implemented|enabled|available|be set)|cannot|can't"
     r"|additional propert"
-    r"|only .{0,40}(allowed|default|defined|be (used|set))|must be (unset|verified)|不支持|无效|未知|错误",
+    r"|only .{0,40}(allowed|default|defined|be (used|set))|must be (unset|verified)|accept"
+    r"|(must|should) be (set to )?1\b|不支持|无效|未知|错误",
     re.IGNORECASE,
 )
 # A value out of its range: the person who set it must hear of it.
@@ -34,7 +35,7 @@ NOT_TAKEN = re.compile(
 )
 SYSTEM_WORDS = re.compile(
     r"(system|developer)['\"` ]*(role|message|prompt|instruction)|roles?['\"` :=]*(of )?['\"`]?(system|developer)\b"
-    r"|['\"`]system['\"`]|system_instruction",
+    r"|['\"`]system['\"`]|system_instruction|messages\.\d+\.role",
     re.IGNORECASE,
 )
 ONLY_TWO_ROLES = re.compile(
