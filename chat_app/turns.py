@@ -391,7 +391,8 @@ class Turns:
         await self._log.append(run.reply.id, *events)
         if self._on_delta:
             for event in events:
-                self._tell(run, self._on_delta, event)
+                if isinstance(event, Delta):
+                    self._tell(run, self._on_delta, event)
 
     async def _end(self, run: Run, status: Status, error: ChatError | None) -> None:
         ended = run.ended(status, error)

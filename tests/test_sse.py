@@ -11,7 +11,7 @@ import pytest
 from openai._streaming import SSEDecoder
 
 from chat_app.api import sse, stream
-from chat_app.log import Delta, Ended, Event, MemoryLog
+from chat_app.log import Delta, Ended, Event, MemoryLog, Whole
 from chat_app.models import Message, Role, Status
 from chat_app.turn import Turn
 
@@ -198,3 +198,37 @@ async def test_thoughts_that_nobody_asked_for_do_not_silence_the_pings(monkeypat
         assert await asyncio.wait_for(anext(sent), 5) == sse.PING
     finally:
         thinking.cancel()
+
+
+@pytest.mark.parametrize(
+    ("asked", "kinds"),
+    [
+        ("", []),
+        ("nonsense", []),
+        ("tools", ["tool"]),
+        ("tool", ["tool"]),
+        ("reasoning, files", ["reasoning", "file"]),
+        ("reasoning,steps,sources,tools,files", ["reasoning", "tool", "file"]),
+    ],
+)
+def test_other_parts_come_only_where_they_are_asked_for(asked: str, kinds: list[str]) -> None:
+    events: list[Event] = [
+        Delta(2, "hm", "reasoning"),
+        Whole(3, "tool", {"id": "1", "state": "\u2028"}),
+        Delta(5, "Hi"),
+        Whole(6, "file", {"url": "/f"}),
+        Ended(7, Status.complete, "stop", USAGE),
+    ]
+    blocks = {
+        "reasoning": b'id:t:2\nevent: reasoning\ndata:{"role":"assistant","delta":"hm"}\n\n',
+        "tool": b'id:t:3\nevent: tool\ndata:{"role":"assistant","delta":"","tool":{"id":"1","state":"\\u2028"}}\n\n',
+        "text": b'id:t:5\ndata:{"role":"assistant","delta":"Hi"}\n\n',
+        "file": b'id:t:6\nevent: file\ndata:{"role":"assistant","delta":"","file":{"url":"/f"}}\n\n',
+    }
+    got = sse.blocks(events[:-1], turn_id="t", kinds=sse.included(asked))
+    assert got == b"".join(block for kind, block in blocks.items() if kind == "text" or kind in kinds)
+
+
+def test_the_quick_way_to_encode_a_delta_is_the_same_as_the_other() -> None:
+    for text in ("", 'a"\\/\n\t\b', "\u2028\u2029\u0085", "\U0001f44b é", "\x00\x1f\x7f"):
+        assert sse.blocks([Delta(1, text)]) == sse.block(sse.dumps({"role": "assistant", "delta": text}))

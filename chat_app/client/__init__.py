@@ -4,6 +4,6 @@ It needs only httpx and httpx-sse, and nothing of the server: the folder can be 
 """
 
 from chat_app.client.chat_client import ChatClient
-from chat_app.client.events import ClientError, Event, Finished, Message, Reasoning, Started, Text
+from chat_app.client.events import ClientError, Event, Finished, Message, Part, Reasoning, Started, Text
 
-__all__ = ["ChatClient", "ClientError", "Event", "Finished", "Message", "Reasoning", "Started", "Text"]
+__all__ = ["ChatClient", "ClientError", "Event", "Finished", "Message", "Part", "Reasoning", "Started", "Text"]

@@ -273,7 +273,7 @@ def _get(reading: Reading, reasoning: bool) -> dict[str, Any]:
 
 
 def _params(reasoning: bool) -> dict[str, str]:
-    return {"include": "reasoning"} if reasoning else {}
+    return {"include": "reasoning,tools,files,steps,sources"} if reasoning else {}
 
 
 def _whole(content: str | None, reply: Message, after: int) -> list[Event]:

@@ -40,6 +40,15 @@ class Reasoning:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A whole part of the answer, such as a `tool` or a `file`, as the server gives it; only where it was asked for."""
+
+    seq: int
+    kind: str
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The last event. `finish_reason` is the model's ("stop", "length", …), or "stopped" after a stop.
 
@@ -50,7 +59,7 @@ class Finished:
     usage: dict[str, Any] | None = None
 
 
-Event = Started | Text | Reasoning | Finished
+Event = Started | Text | Reasoning | Part | Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +198,12 @@ class Reading:
 
     def event(self, headers: Mapping[str, str], name: str, data: str, id: str) -> Event | None:
         """The event in a block of a stream, if it is a new one. Raises ClientError where it tells of a failure."""
-        if name not in ("message", "reasoning", "error") or data in ("", "[DONE]"):
+        if data in ("", "[DONE]"):
             return None
         try:
             value = json.loads(data)
+            if name not in ("message", "reasoning", "error"):
+                return self._part(name, value, id)
             if "error" in value:
                 raise error_of(value["error"], 200, self.turn_id, self.text)
             if value["role"] == "user":
@@ -207,6 +218,13 @@ class Reading:
         self.after = max(self.after, 0)
         self.started = Started(self.turn_id, headers["X-Chat-Id"], headers["X-Message-Id"], content)
         return self.started
+
+    def _part(self, kind: str, value: dict[str, Any], id: str) -> Part | None:
+        seq = int(id.rpartition(":")[2] or 0)
+        if kind not in value or seq <= self.after:
+            return None
+        self.after = seq
+        return Part(seq, kind, value[kind])
 
     def _piece(self, name: str, text: str, seq: int) -> Text | Reasoning | None:
         # A replay from the start may reach back, also in the middle of a piece.
