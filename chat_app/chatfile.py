@@ -27,10 +27,9 @@ from chat_app.models import Chat, Message, Role, Status, new_id, now
 from chat_app.parts import checked_layout
 
 VERSION = 1
-MAX_FILE_CHARS = 64_000_000
-"""Of one chat."""
-MAX_MESSAGES = 100_000
-MAX_MESSAGE_CHARS = MAX_FILE_CHARS
+MAX_FILE_CHARS = 256_000_000
+MAX_MESSAGES = 1_000_000
+"""Both of one chat: more than anyone has said in one, and no more than a machine has memory for."""
 MAX_NAME_CHARS = 200
 MAX_PARTS = 20_000
 MAX_DETAIL_BYTES = 20_000
@@ -150,8 +149,8 @@ class FileMessage(BaseModel):
     id: Id
     parent_id: Id | None = None
     role: Literal["user", "assistant"]
-    content: Annotated[Text, StringConstraints(max_length=MAX_MESSAGE_CHARS)]
-    reasoning: Annotated[Text, StringConstraints(max_length=MAX_MESSAGE_CHARS)] = ""
+    content: Text
+    reasoning: Text = ""
     parts: Parts | None = None
     status: Status = Status.complete
     finish_reason: Annotated[Text, StringConstraints(max_length=100)] | None = None
@@ -172,7 +171,7 @@ class ChatFile(BaseModel):
 
     version: Literal[1]
     chat: FileChat
-    messages: Annotated[list[FileMessage], Field(max_length=MAX_MESSAGES)]
+    messages: list[FileMessage]
 
 
 class ChatsFile(BaseModel):
@@ -290,6 +289,8 @@ def _parsed(data: str | bytes) -> ChatFile:
         raise InvalidRequest(f"This is no exported chat; {where}: {reason}.") from None
     if sum(len(message.content) + len(message.reasoning) for message in file.messages) > MAX_FILE_CHARS:
         raise InvalidRequest(f"The chat is too large; at most {MAX_FILE_CHARS:,} characters are read.")
+    if len(file.messages) > MAX_MESSAGES:
+        raise InvalidRequest(f"The chat has too many messages; at most {MAX_MESSAGES:,} are read.")
     return file
 
 

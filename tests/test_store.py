@@ -592,6 +592,15 @@ async def test_too_much_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch
     assert len(await store.chats()) == 1
 
 
+async def test_too_many_messages_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = await exchange(store, "hello", "1")
+    data = await store.export_chat(reply.chat_id)
+    monkeypatch.setattr("chat_app.chatfile.MAX_MESSAGES", 1)
+    with pytest.raises(InvalidRequest, match="too many messages"):
+        await store.import_chat(json.dumps(data))
+    assert len(await store.chats()) == 1
+
+
 @pytest.mark.parametrize("data", ["", "null", "5", "x", b"\xff", "[]", "{}", '{"version": 1}', "NaN", "\ud800"])
 async def test_what_is_no_chat_is_refused_with_a_sentence(store: Store, data: str | bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"\.$"):
