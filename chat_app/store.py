@@ -1,6 +1,7 @@
 """Every SQL statement but those of `search` and `archive`. One short async session per call; rows come out detached,
 never to be written through. A chat in the trash is not found by anything but `restore_chat` and `empty_trash`."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -275,7 +276,9 @@ class Store:
     async def export_chat(self, chat_id: str) -> dict[str, Any]:
         """The chat with all its versions, as `import_chat` takes it: plain JSON values. Raises NotFound."""
         async with self._session() as session:
-            return chatfile.exported(await _chat(session, chat_id), await _messages(session, chat_id))
+            chat, messages = await _chat(session, chat_id), await _messages(session, chat_id)
+        # Each message is looked at: whether it could be read again.
+        return await asyncio.to_thread(chatfile.exported, chat, messages)
 
     async def chat_markdown(self, chat_id: str) -> str:
         """The title and the shown path. Raises NotFound."""

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import TypeAdapter, ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from chat_app.api.bodies import ChatChange, ChatList, ChatOut, NewChat, chat_out, documented, json_body
 from chat_app.api.schemas import reference
@@ -90,7 +91,8 @@ async def export_chat(chat_id: str, format: Literal["json", "markdown"] = "json"
     if format == "markdown":
         return _file(await store.chat_markdown(chat_id), "text/markdown", f"{chat.title}.md")
     data = await store.export_chat(chat_id)
-    return _file(json.dumps(data, ensure_ascii=False, indent=2) + "\n", "application/json", f"{chat.title}.json")
+    text = await run_in_threadpool(json.dumps, data, ensure_ascii=False, indent=2)
+    return _file(text + "\n", "application/json", f"{chat.title}.json")
 
 
 def _file(text: str, media_type: str, name: str) -> Response:

@@ -1,6 +1,8 @@
 /* Sends a file of chats to the server and says how far it is. What goes wrong is an Error with a sentence for people. */
 
 const NOTHING = "Nothing was imported.";
+// What the server reads at most; it would have to cut the connection of one that sends more.
+const MAX_BYTES = 1_000_000_000;
 const PROXY = {
   413: "A proxy before the server takes no file of this size. Raise its limit (nginx: client_max_body_size), or split the file.",
   502: "The server cannot be reached behind its proxy. Try again in a moment.",
@@ -13,6 +15,7 @@ export class Cancelled extends Error {}
 /* `onStep` gets `{ sent, size }` while the file is sent, then `{ read, size, messages }`. The server's result comes back. */
 export async function upload(file, { signal, onStep }) {
   await readable(file);
+  if (file.size > MAX_BYTES) throw new Error(`The file is larger than 1 GB. Split it. ${NOTHING}`);
   const answer = await send(file, signal, onStep);
   if (answer.lines) {
     const last = answer.lines.at(-1);
