@@ -317,17 +317,17 @@ async def test_the_loop_is_not_held_and_the_memory_stays_flat(
 
 
 @pytest.mark.anyio
-async def test_an_answer_is_saved_while_chats_come_in(store: Store, tmp_path: Path) -> None:
+async def test_others_write_while_chats_come_in(store: Store, tmp_path: Path) -> None:
     """Each step is a short transaction of its own."""
     file = tmp_path / "long.json"
     write_long_chat(file, 2_000)
-    _, reply, _ = await store.begin_turn("hello")
-    saved = 0
+    chat = await store.create_chat("0")
+    written = 0
     async with store.archive.importing() as put, aclosing(process.read(file)) as batches:
         async for batch in batches:
             await put(batch.chats, batch.messages)
-            await store.checkpoint(reply.id, "x" * saved, "")
-            found = await store.message(reply.id)
-            assert found and len(found.content) == saved
-            saved += 1
-    assert saved > 3
+            written += 1
+            await store.rename_chat(chat.id, str(written))
+            assert [one.title for one in await store.chats()] == [str(written)]
+    assert written > 3
+    assert len(await store.chats()) == 2
