@@ -865,6 +865,7 @@ def test_the_client_needs_nothing_of_the_server() -> None:
         "chat_client.py",
         "events.py",
         "patience.py",
+        "prompt.py",
         "screen.py",
     }
 
