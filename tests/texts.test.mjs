@@ -64,6 +64,7 @@ test("what is no known element is shown as it was written", async (t) => {
     }
     assert.equal(text(closedTail("some <su"), { growing: true }), "some");
     assert.equal(text("List<b> grows", { growing: true }), "List<b> grows");
+    assert.equal(read(closedTail("H<sub>2</su"), { growing: true }), "p[Hsub[2]]");
     assert.equal(read("<b>bold grows", { growing: true }), "p[b[bold grows]]");
   });
 });

@@ -92,7 +92,9 @@ function tags(pieces, growing) {
       else if (!match[3].endsWith("/") && open.length < DEEPEST) open.push(tag);
     }
   }
-  for (const tag of open) tag.kept = CLOSED_BY_OTHERS.has(tag.name) || (growing && !tag.behind);
+  // `H<sub>` will be closed, `List<b>` is a type.
+  const awaited = ({ name, behind }) => growing && (!behind || name === "sub" || name === "sup");
+  for (const tag of open) tag.kept = CLOSED_BY_OTHERS.has(tag.name) || awaited(tag);
   return found;
 }
 

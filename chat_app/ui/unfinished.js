@@ -6,7 +6,7 @@ import { ELEMENTS } from "./html_syntax.js";
 const OPTIONS = { katex: false, singleTilde: false, comparisonOperators: false, htmlTags: false, linkMode: "text-only" };
 const LONGEST = 10_000;
 
-const HALF_TAG = /(?<![\w.])<\/?([a-z][a-z0-9]*)?(\s[^<>]*)?$/;
+const HALF_TAG = /(?:<\/|(?<![\w.])<)([a-z][a-z0-9]*)?(\s[^<>]*)?$/;
 
 /** A tag of which the end is to come; one of no known element is text. */
 function withoutHalfTag(text) {

@@ -179,6 +179,47 @@ async def test_a_footnote_is_that_of_its_own_message_in_this_tab(page: Page, app
     assert opened_tabs == []
 
 
+COPIED = """() => {
+  getSelection().selectAllChildren(document.querySelector(".prose"));
+  const data = new DataTransfer();
+  document.querySelector(".prose").dispatchEvent(new ClipboardEvent("copy", { clipboardData: data, bubbles: true }));
+  return data.getData("text/plain");
+}"""
+
+
+@pytest.mark.parametrize("opened", [the_page, the_embed])
+async def test_a_formula_that_is_copied_by_hand_gives_its_tex_once(page: Page, app: App, opened: Open) -> None:
+    chat = await opened(page, app)
+    await chat.ask(text=r"The area \(\pi r^2\) is:" + "\n\n" + r"\[ E = mc^2 \]")
+    await expect((await chat.ended()).locator(".katex")).to_have_count(2)
+    copied = await page.evaluate(COPIED)
+    assert copied.count(r"\pi r^2") == 1
+    assert copied.count("E = mc^2") == 1
+    assert "π" not in copied
+
+
+GROWING = [
+    ("Write <your-na", "Write <your-na"),
+    ("Promise<vo", "Promise<vo"),
+    ("A **bold and", "A bold and"),
+    ("See [a link](https://exam", "See a link"),
+    ("Costs $5 and `code", "Costs $5 and code"),
+    ("H<sub>2</su", "H2"),
+    ("- [ ] to do\n- [x] don", "to do don"),
+    ("```\n\\[x\\]", "\\[x\\]"),
+]
+
+
+@pytest.mark.parametrize("opened", [the_page, the_embed])
+async def test_a_growing_text_shows_no_half_marks_and_loses_nothing(page: Page, app: App, opened: Open) -> None:
+    chat = await opened(page, app)
+    for text, shown in GROWING:
+        await chat.ask(pieces=[text], stall_after=1)
+        await expect(chat.answers.last.locator(".prose.growing")).to_have_text(shown, use_inner_text=True)
+        await chat.stop.click()
+        await chat.ended()
+
+
 HEAVY = [
     "> " * 3000,
     "- " * 2000,
