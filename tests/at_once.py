@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from chat_app.turns import Piece
+from chat_app.reply import Piece
 
 
 async def reply(messages: list[dict[str, str]], **options: object) -> AsyncIterator[Piece]:
