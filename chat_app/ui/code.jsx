@@ -42,7 +42,7 @@ export const Code = memo(function Code({ code, language, growing }) {
       </div>
       {/* It scrolls sideways, also for those who have no mouse. */}
       <div data-streamdown="code-block-body" data-language={language} tabIndex={0}>
-        <pre>
+        <pre translate="no">
           <code>
             {text.split("\n").map((line, i) => (
               <Line key={i} text={line} tokens={rows[i] ?? NONE} />

@@ -9,10 +9,13 @@ const KEYS = { Control: "Ctrl", Escape: "Esc" };
 let timer;
 let shownFor = null;
 let tip;
+// Looks for the end of the button, as long as its tip is there.
+let gone;
 
 function hide() {
   clearTimeout(timer);
   shownFor = null;
+  gone.disconnect();
   if (tip.isConnected && tip.matches(":popover-open")) tip.hidePopover();
 }
 
@@ -34,6 +37,7 @@ function show(target) {
   hide();
   if (!target.isConnected || !target.checkVisibility()) return;
   shownFor = target;
+  gone.observe(document, { subtree: true, childList: true });
   fill(target);
   // Within a landmark, and within a dialog, beside which nothing can be read.
   (target.closest("dialog, main, aside") ?? document.body).append(tip);
@@ -66,5 +70,5 @@ export function showTooltips() {
   });
   for (const name of ["focusout", "pointerdown", "scroll"]) document.addEventListener(name, hide, { capture: true, passive: true });
   document.addEventListener("keydown", (event) => event.key === "Escape" && hide(), { capture: true });
-  new MutationObserver(() => shownFor && !shownFor.isConnected && hide()).observe(document, { subtree: true, childList: true });
+  gone = new MutationObserver(() => shownFor?.isConnected || hide());
 }
