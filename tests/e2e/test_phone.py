@@ -118,6 +118,8 @@ async def test_the_drawer_closes_whichever_way_one_leaves_it(phone: Page, app: A
 async def test_esc_closes_the_drawer_and_stops_no_answer(phone: Page, app: App) -> None:
     await phone.set_viewport_size(PHONE)
     chat = await ChatPage(phone, app).open(f"/c/{import_chat(app, 1)[0]}")
+    # The tab may show what it showed last until the chat is loaded.
+    await expect(chat.answers).to_have_count(1)
     await chat.box.fill(script(tokens=-1, interval_ms=20))
     await chat.send.tap()
     await expect(chat.stop).to_be_visible()
@@ -132,6 +134,8 @@ async def test_esc_closes_the_drawer_and_stops_no_answer(phone: Page, app: App) 
 async def test_fields_are_large_enough_not_to_be_zoomed_to(phone: Page, app: App) -> None:
     await phone.set_viewport_size(PHONE)
     chat = await ChatPage(phone, app).open(f"/c/{import_chat(app, 1)[0]}")
+    # The tab may show what it showed last until the chat is loaded.
+    await expect(chat.answers).to_have_count(1)
     await phone.get_by_role("button", name="Bad answer").tap()
     await phone.get_by_role("textbox", name="Remark").wait_for()
     await phone.get_by_role("button", name="Edit message").tap()
