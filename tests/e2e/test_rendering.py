@@ -73,7 +73,7 @@ async def test_a_chat_that_comes_on_top_draws_no_other_again(page: Page, app: Ap
     app.http.post("/chats/", json={"title": "On top"}).raise_for_status()
     await expect(chat.chats.get_by_text("On top")).to_be_visible()
     # Itself and the one whose heading it takes; a chat of another test may move just now.
-    assert 2 <= await calls.of_function_with("chat-row") <= 4
+    assert 2 <= await calls.of_function_with("`chat-row`") <= 4
 
 
 async def test_a_mark_that_was_never_closed_leaves_no_marks_behind(page: Page, app: App) -> None:
