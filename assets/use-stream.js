@@ -17,6 +17,8 @@ const DEFAULTS = {
   // What is to come beside the text: "recast" takes back what a model wrote as text and then called its thoughts.
   include: "",
   fetch: (...request) => globalThis.fetch(...request),
+  // Keeps a question until the server has it, also while the page is loaded anew: {get, set} of a JSON value or null.
+  unsent: { get: () => null, set() {} },
   // The times are milliseconds. The server sends the first frame at once: one that is not here by then is held back.
   patience: 5000,
   // The server pings every 15 s: a connection with less than that is dead.
@@ -94,8 +96,8 @@ class ChatStream {
     const { chatId, messages } = this.#state;
     const again = this.#unanswered?.text === text && this.#unanswered.chatId === chatId;
     const turn = newTurn({ text, chatId, key: again ? this.#unanswered.key : newKey() });
-    const question = { id: turn.key, role: "user", content: text, status: "complete", error: null };
-    this.#begin({ messages: [...messages, question], partial: "" });
+    this.#options.unsent.set({ text, chatId, key: turn.key });
+    this.#begin({ messages: [...messages, asked(turn)], partial: "" });
     return this.#settle(turn, messages);
   };
 
@@ -119,17 +121,21 @@ class ChatStream {
     if (turn.id || this.#state.mode === "whole") await this.#end(turn);
   };
 
-  /** Show a stored chat, and follow its answer if one grows; null begins a new chat. */
+  /** Show a stored chat, and follow its answer if one grows; null begins a new chat. A question that was on its way to it
+      when the page was left goes there now. */
   open = async (chatId) => {
     this.close();
     this.#set({ ...EMPTY, chatId, status: chatId ? "loading" : "idle" });
-    if (!chatId) return;
+    const kept = this.#options.unsent.get();
+    const unsent = kept && kept.chatId === chatId && !kept.refused ? kept : null;
+    if (!chatId) return unsent ? this.#resend(unsent, []) : undefined;
     const turn = (this.#turn = newTurn({ chatId }));
     try {
       const messages = await this.#persist(turn, () => this.#history(turn));
       if (this.#turn !== turn) return;
       const growing = messages.at(-1)?.status === "streaming" ? messages.pop() : null;
       this.#turn = null;
+      if (unsent) return await this.#resend(unsent, messages);
       this.#set({ messages, status: growing ? "waiting" : "idle" });
       if (growing) await this.#settle(newTurn({ chatId, id: growing.id }), messages);
     } catch (problem) {
@@ -155,6 +161,15 @@ class ChatStream {
     if (this.#streamsAgain) this.#set({ mode: "stream", reason: null });
     this.#streamsAgain = false;
     this.#set({ ...patch, status: "waiting", error: null });
+  }
+
+  async #resend(unsent, messages) {
+    // Where the server has it already, its key brings the same answer.
+    const last = messages.findLastIndex(({ role }) => role === "user");
+    const before = messages[last]?.content === unsent.text ? messages.slice(0, last) : messages;
+    const turn = newTurn(unsent);
+    this.#begin({ messages: [...before, asked(turn)], partial: "" });
+    await this.#settle(turn, before);
   }
 
   #set(patch) {
@@ -193,6 +208,7 @@ class ChatStream {
     if (this.#turn !== turn) return undefined;
     this.#turn = null;
     const taken = turn.id || turn.content || turn.gone;
+    if (turn.text !== null) this.#keep(turn, taken);
     this.#unanswered = !taken && refusal?.code === "unreachable" ? turn : null;
     if (!taken && refusal) {
       this.#set({ messages: before, status: "failed", error: refusal });
@@ -203,6 +219,11 @@ class ChatStream {
     const messages = [...this.#state.messages, reply];
     this.#set({ messages, partial: "", status, error, turnId: null, chatId: turn.chatId });
     return reply;
+  }
+
+  /** What was refused is the person's, to be sent by hand. */
+  #keep({ text, chatId, key }, taken) {
+    this.#options.unsent.set(taken ? null : { text, chatId, key, refused: true });
   }
 
   async #answer(turn) {
@@ -335,6 +356,7 @@ class ChatStream {
     turn.chatId ??= chatId ?? null;
     if (turn.id || !id) return;
     turn.id = id;
+    if (turn.text !== null) this.#options.unsent.set(null);
     if (turn.stopping) this.#end(turn);
   }
 
@@ -466,6 +488,10 @@ function onWake(callback) {
   };
 }
 
+function asked({ key, text }) {
+  return { id: key, role: "user", content: text, status: "complete", error: null };
+}
+
 function question({ text, chatId, key, goesOn }) {
   const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
   const body = goesOn ? undefined : JSON.stringify({ content: text, chat_id: chatId });
@@ -529,7 +555,8 @@ function now() {
 export function useStream({ chatId = null, baseUrl = "", ...options } = {}) {
   const client = useMemo(() => createStream({ baseUrl, ...options }), [baseUrl]);
   useEffect(() => {
-    if (chatId !== client.getState().chatId) client.open(chatId);
+    // A new chat may have a question that is not sent yet.
+    if (chatId !== client.getState().chatId || client.getState().status === "idle") client.open(chatId);
   }, [client, chatId]);
   useEffect(() => client.close, [client]);
   const state = useSyncExternalStore(client.subscribe, client.getState, client.getState);

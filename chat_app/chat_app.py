@@ -18,6 +18,8 @@ from chat_app.shutdown import on_shutdown
 from chat_app.ui.connection import connection_watch
 from chat_app.ui.loading import place_script
 from chat_app.ui.pages import add_pages
+from chat_app.ui.problems import complaint
+from chat_app.ui.storage import storage_script
 from chat_app.ui.theme import favicon
 
 settings = load_settings()
@@ -43,7 +45,8 @@ async def lifespan() -> AsyncIterator[None]:
 app = rx.App(
     api_transformer=[create_api(), guarded],
     stylesheets=["/chat.css"],
-    head_components=[favicon(), place_script(), connection_watch()],
+    backend_exception_handler=complaint,
+    head_components=[storage_script(), favicon(), place_script(), connection_watch()],
     toaster=rx.toast.provider(position="top-center", rich_colors=False, close_button=True),
 )
 # The page says itself, and more quietly, that the connection is lost.

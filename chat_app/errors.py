@@ -23,6 +23,11 @@ class ChatError(Exception):
         self.message = message
         self.retry_after = retry_after
 
+    @property
+    def told(self) -> str:
+        """The sentence for a person at the page, where it is another than the one for programs."""
+        return self.message
+
     def as_dict(self) -> dict[str, Any]:
         """`{"code": str, "message": str, "retryable": bool}`, and `retry_after` (seconds) where it is known."""
         known = {"code": self.code, "message": self._sentence(), "retryable": self.retryable}
@@ -80,8 +85,22 @@ class NotFound(ChatError):
     status = 404
 
 
+class NoChat(NotFound):
+    """A chat that was deleted, or never was."""
+
+    told = "This chat is not here any more: it was deleted. Begin a new one."
+
+    def __init__(self) -> None:
+        super().__init__("There is no such chat. It may have been deleted; leave out chat_id to begin a new one.")
+
+
 def no_chat() -> NotFound:
-    return NotFound("There is no such chat. It may have been deleted; leave out chat_id to begin a new one.")
+    return NoChat()
+
+
+def too_long(length: str, limit: int) -> InvalidRequest:
+    """`length` as it is to be shown: the page writes its own into the sentence."""
+    return InvalidRequest(f"The message has {length} characters; at most {limit:,} are allowed. Shorten it.")
 
 
 def no_message() -> NotFound:

@@ -22,6 +22,7 @@ from chat_app.errors import (
     ShuttingDown,
     TurnRunning,
     no_turn,
+    too_long,
 )
 from chat_app.final_write import save_end
 from chat_app.journal import Journal
@@ -169,6 +170,10 @@ class Turns:
         of_chat = (run for run in self._runs.values() if run.reply.chat_id == chat_id)
         return next((self._turn(run) for run in of_chat if not run.over), None)
 
+    def answering(self) -> set[str]:
+        """The ids of the chats in which a turn runs."""
+        return {run.reply.chat_id for run in self._runs.values() if not run.over}
+
     def next(self, chat_id: str, after: str) -> Turn | None:
         """The first turn of the chat that is newer than the message `after` and in memory: running, or just ended."""
         newer_ones = (run for run in self._runs.values() if run.reply.chat_id == chat_id and run.reply.id > after)
@@ -236,10 +241,7 @@ class Turns:
         if not content.strip():
             raise InvalidRequest("The message is empty. Write something first.")
         if len(content) > self._max_message_chars:
-            raise InvalidRequest(
-                f"The message has {len(content):,} characters; at most {self._max_message_chars:,} are allowed. "
-                "Shorten it."
-            )
+            raise too_long(f"{len(content):,}", self._max_message_chars)
         if "\0" in content or any("\ud800" <= char <= "\udfff" for char in content):
             raise InvalidRequest("The message holds characters that are no text (NUL or half a surrogate pair).")
 

@@ -1,18 +1,20 @@
 """The side bar: the list of chats, and what can be done with one."""
 
+from collections.abc import Collection
+from functools import partial
 from typing import Any, TypedDict
 
 import reflex as rx
 from reflex.event import EventSpec
 
-from chat_app.backoff import Backoff
 from chat_app.errors import NotFound
 from chat_app.models import Chat
 from chat_app.service import get_service
-from chat_app.ui.dialogs import open_dialog
-from chat_app.ui.elements import Day, ImportChats, Link, TabTitle
+from chat_app.ui.dialogs import open_dialog, saved
+from chat_app.ui.elements import Day, Disclosed, ImportChats, Link, TabTitle, TitleField
 from chat_app.ui.icons import icon
 from chat_app.ui.menu import menu, menu_item
+from chat_app.ui.problems import complaint, until_read
 from chat_app.ui.theme import NAME, theme_menu
 from chat_app.ui.transcript import Transcript
 
@@ -25,7 +27,8 @@ PINNED = "pinned"
 
 
 class ChatRow(TypedDict):
-    """A chat in the list. `moment` is when it was used last (ISO 8601), or `PINNED`; `before` that of the one above.
+    """A chat in the list. `moment` is when it was used last (ISO 8601), or `PINNED`; `before` that of the one above;
+    `answering`: an answer grows in it.
 
     Which day that is only the browser knows, by the reader's clock.
     """
@@ -35,12 +38,17 @@ class ChatRow(TypedDict):
     moment: str
     before: str
     pinned: bool
+    answering: bool
 
 
 class Chats(rx.State):
     chats: list[ChatRow] = []
     older: bool = False
+    # The list cannot be read just now.
+    unread: bool = False
     renaming: str = ""
+    # The chat that the reader was in when it was deleted.
+    _left: str = ""
     _listed: int = LISTED
 
     @rx.event(background=True, supersedes=True)
@@ -50,20 +58,19 @@ class Chats(rx.State):
         async with self:
             listed = self._listed
         shown: list[ChatRow] | None = None
-        backoff = Backoff("the list of chats could not be read")
         while True:
             version = service.turns.version
-            try:
-                rows = chat_rows(list(await service.store.chats(listed + 1)))
-            except Exception:
-                await backoff.failed()
-                continue
-            backoff.over()
-            if rows != shown:
+            chats = await until_read(partial(service.store.chats, listed + 1), self._say_unread, "the list of chats")
+            rows = chat_rows(list(chats), service.turns.answering())
+            if rows != shown or self.unread:
                 async with self:
-                    self.chats, self.older = rows[:listed], len(rows) > listed
+                    self.chats, self.older, self.unread = rows[:listed], len(rows) > listed, False
                 shown = rows
             await service.turns.changed(version)
+
+    async def _say_unread(self) -> None:
+        async with self:
+            self.unread = True
 
     @rx.event
     def more(self) -> Any:
@@ -77,11 +84,12 @@ class Chats(rx.State):
         try:
             await get_service().trash_chat(chat_id)
         except NotFound as error:
-            return rx.toast.error(error.message)
+            return complaint(error)
         undo = {"label": "Undo", "on_click": Chats.restore(chat_id)}
         events = [rx.toast(f"Deleted “{title}”.", action=undo, duration=UNDO_MS)]
         if transcript.open_chat == chat_id:
             # At once, not when the page at "/" loads: the next message must not go to the chat that is gone.
+            self._left = chat_id
             await transcript.load("")
             events.append(rx.redirect("/"))
         return events
@@ -91,8 +99,10 @@ class Chats(rx.State):
         try:
             await get_service().restore_chat(chat_id)
         except NotFound as error:
-            return rx.toast.error(error.message)
-        return rx.redirect(f"/c/{chat_id}")
+            return complaint(error)
+        # Back to it, but not out of another one.
+        reading = (await self.get_state(Transcript)).open_chat
+        return rx.redirect(f"/c/{chat_id}") if self._left == chat_id and not reading else None
 
     @rx.event
     def begin_rename(self, chat_id: str) -> None:
@@ -103,20 +113,35 @@ class Chats(rx.State):
         self.renaming = ""
 
     @rx.event
-    async def rename(self, chat_id: str, form: dict[str, Any]) -> None:
-        self.renaming = ""
+    async def rename(self, chat_id: str, form: dict[str, Any]) -> Any:
         if title := str(form.get("title", "")).strip()[:200]:
-            await get_service().rename_chat(chat_id, title)
+            try:
+                await get_service().rename_chat(chat_id, title)
+            except Exception as error:
+                return complaint(error)
+        self.renaming = ""
+        return saved("rename:" + chat_id)
 
     @rx.event
-    async def pin(self, chat_id: str, pinned: bool) -> None:
-        await get_service().set_chat(chat_id, pinned=pinned)
+    async def pin(self, chat_id: str, pinned: bool) -> Any:
+        try:
+            await get_service().set_chat(chat_id, pinned=pinned)
+        except NotFound as error:
+            return complaint(error)
+        return None
 
 
-def chat_rows(chats: list[Chat]) -> list[ChatRow]:
+def chat_rows(chats: list[Chat], answering: Collection[str] = ()) -> list[ChatRow]:
     moments = [PINNED if chat.pinned else chat.updated_at.isoformat(timespec="seconds") for chat in chats]
     return [
-        ChatRow(id=chat.id, title=chat.title, moment=moment, before=before, pinned=chat.pinned)
+        ChatRow(
+            id=chat.id,
+            title=chat.title,
+            moment=moment,
+            before=before,
+            pinned=chat.pinned,
+            answering=chat.id in answering,
+        )
         for chat, moment, before in zip(chats, moments, ["", *moments], strict=False)
     ]
 
@@ -134,6 +159,10 @@ def sidebar() -> rx.Component:
         ),
         side_button("search", "Search", "search", open_dialog("search", focus="input"), aria_keyshortcuts="Control+K"),
         rx.el.nav(
+            rx.cond(
+                Chats.unread,
+                rx.el.p("The chats cannot be loaded just now. It is tried again.", role="alert", class_name="hint"),
+            ),
             rx.el.ul(rx.foreach(Chats.chats, listed)),
             rx.cond(
                 Chats.older,
@@ -184,6 +213,7 @@ def listed(chat: rx.Var[ChatRow]) -> rx.Component:
         moment=chat["moment"],
         before=chat["before"],
         pinned=chat["pinned"],
+        answering=chat["answering"],
         current=chat["id"] == Transcript.open_chat,
         renamed=chat["id"] == Chats.renaming,
         key=chat["id"],
@@ -197,6 +227,7 @@ def chat_item(
     moment: rx.Var[str],
     before: rx.Var[str],
     pinned: rx.Var[bool],
+    answering: rx.Var[bool],
     current: rx.Var[bool],
     renamed: rx.Var[bool],
     rest: rx.RestProp,
@@ -205,11 +236,22 @@ def chat_item(
     return rx.el.li(
         rest,
         Day.create(moment=moment, before=before),
-        rx.cond(renamed, rename_form(chat_id, title), chat_row(chat_id, title, pinned, current)),
+        Disclosed.create(
+            chat_row(chat_id, title, pinned, answering, current),
+            rename_form(chat_id, title),
+            form="rename:" + chat_id,
+            open=renamed,
+        ),
     )
 
 
-def chat_row(chat_id: rx.Var[str], title: rx.Var[str], pinned: rx.Var[bool], current: rx.Var[bool]) -> rx.Component:
+def chat_row(
+    chat_id: rx.Var[str],
+    title: rx.Var[str],
+    pinned: rx.Var[bool],
+    answering: rx.Var[bool],
+    current: rx.Var[bool],
+) -> rx.Component:
     return rx.el.div(
         Link.create(
             rx.el.span(title, dir="auto"),
@@ -217,6 +259,7 @@ def chat_row(chat_id: rx.Var[str], title: rx.Var[str], pinned: rx.Var[bool], cur
             class_name="chat-link",
             custom_attrs={"aria-current": rx.cond(current, "page", "false"), "title": title},
         ),
+        rx.cond(answering, rx.el.span(class_name="answering", role="img", aria_label="Being answered")),
         menu(
             icon("ellipsis"),
             menu_item(icon("pencil"), "Rename", Chats.begin_rename(chat_id)),
@@ -239,24 +282,19 @@ def chat_row(chat_id: rx.Var[str], title: rx.Var[str], pinned: rx.Var[bool], cur
 
 def rename_form(chat_id: rx.Var[str], title: rx.Var[str]) -> rx.Component:
     return rx.el.form(
-        rx.el.input(
+        TitleField.create(
             name="title",
+            form="rename:" + chat_id,
             default_value=title,
             aria_label="Title",
-            auto_focus=True,
             max_length=200,
             dir="auto",
             class_name="field",
-            on_blur=Chats.cancel_rename,
-            on_key_down=cancel_on_escape,
+            on_cancel=Chats.cancel_rename,
         ),
         on_submit=Chats.rename(chat_id),
         class_name="rename",
     )
-
-
-def cancel_on_escape(key: rx.Var[str]) -> Any:
-    return rx.cond(key == "Escape", Chats.cancel_rename(), rx.noop())
 
 
 def export(chat_id: rx.Var[str], format: str) -> EventSpec:

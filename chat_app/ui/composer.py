@@ -1,42 +1,71 @@
 """The message box at the foot of the page: send, and stop in the same place while an answer grows."""
 
+import asyncio
 import json
 from typing import Any
 
 import reflex as rx
 from reflex.event import EventSpec
+from reflex_components_core.core.banner import has_connection_errors
 
-from chat_app.errors import ChatError
+from chat_app.errors import too_long
 from chat_app.service import get_service
+from chat_app.turn import Turn
 from chat_app.ui.connection import connection_chip
-from chat_app.ui.elements import MessageBox
+from chat_app.ui.elements import MessageBox, Outbox
 from chat_app.ui.icons import icon
 from chat_app.ui.live import Live
+from chat_app.ui.problems import complaint, known
 from chat_app.ui.settings import ChatSettings
-from chat_app.ui.transcript import Transcript
+from chat_app.ui.transcript import Transcript, shown_chat
+
+# How long until a provider that could not be asked for its model is asked again.
+UNNAMED_S = 10.0
 
 
 class Composer(rx.State):
     model: str = ""
     embedded: bool = False
+    # The longest message, in characters, and the server's sentence for a longer one, with {} for its length.
+    limit: int = 0
+    too_long: str = ""
 
-    @rx.event(background=True)
-    async def load(self) -> None:
+    @rx.event(background=True, supersedes=True)
+    async def load(self) -> Any:
         service = get_service()
+        limit = service.settings.max_message_chars
+        async with self:
+            self.limit, self.too_long = limit, too_long("{}", limit).message
+            self.embedded = service.local_model is not None
         # Outside the state's lock: a provider that does not answer must not hold the page up.
         model = await service.model_name()
         async with self:
             self.model = model
-            self.embedded = service.local_model is not None
+        if not model:
+            await asyncio.sleep(UNNAMED_S)
+            return Composer.load
+        return None
 
     @rx.event
     async def send(self, form: dict[str, Any]) -> Any:
-        """Start a turn; `Live.watch` shows it. A refused message goes back into the box."""
-        return await self._send(str(form.get("message", "")))
+        """Start a turn; `Live.watch` shows it. The page's outbox hears whether its message was taken.
 
-    @rx.event
-    async def suggest(self, content: str) -> Any:
-        return await self._send(content)
+        `form` has the `message`, and from the outbox its `key`, the `chat_id` that it was sent from ("" for a
+        new one), and the question that it is a new version of, `edit_of`.
+        """
+        key, transcript = form.get("key"), await self.get_state(Transcript)
+        chat_id = form.get("chat_id", transcript.open_chat)
+        try:
+            turn = await self._start(str(form.get("message", "")), chat_id or None, key, form.get("edit_of") or None)
+        except Exception as error:
+            return refused(key, error) if key else complaint(error)
+        # Unless the reader went on to another chat meanwhile.
+        opens = not chat_id and not shown_chat(self.router.url.path)
+        if opens:
+            await self._open(turn)
+        if key:
+            return answered(key, chat_id=turn.chat_id)
+        return rx.redirect(f"/c/{turn.chat_id}") if opens else None
 
     @rx.event
     async def stop(self) -> None:
@@ -44,26 +73,44 @@ class Composer(rx.State):
         if transcript.running:
             await get_service().turns.stop(transcript.running)
 
-    async def _send(self, content: str) -> Any:
+    async def _start(self, content: str, chat_id: str | None, key: str | None, edit_of: str | None) -> Turn:
+        settings = (await self.get_state(ChatSettings)).of_new_chat()
+        return await get_service().turns.start(content, chat_id, key=key, edit_of=edit_of, settings=settings)
+
+    async def _open(self, turn: Turn) -> None:
+        """The new chat takes the place of the empty page, and its first message that of the one in the outbox."""
         transcript = await self.get_state(Transcript)
-        settings = await self.get_state(ChatSettings)
-        try:
-            turn = await get_service().turns.start(
-                content, transcript.open_chat or None, settings=settings.of_new_chat()
-            )
-        except ChatError as error:
-            return [_restore(content), rx.toast.error(error.message)]
-        if not transcript.open_chat:
-            transcript.open_chat = turn.chat_id
-            settings.began()
-            (await self.get_state(Live)).follow_from(turn.chat_id)
-            return rx.redirect(f"/c/{turn.chat_id}")
-        return None
+        transcript.open_chat = turn.chat_id
+        await transcript.begin(turn)
+        (await self.get_state(ChatSettings)).began()
+        (await self.get_state(Live)).follow_from(turn.chat_id)
 
 
-def _restore(content: str) -> EventSpec:
-    event = f'new CustomEvent("chat:restore-draft", {{detail: {json.dumps(content)}}})'
-    return rx.call_script(f"window.dispatchEvent({event})")
+def answered(key: str, **answer: Any) -> EventSpec:
+    """Tell the outbox what became of its message: `chat_id` where it was taken, else the `problem`."""
+    detail = json.dumps({"key": key, **answer})
+    return rx.call_script(f'window.dispatchEvent(new CustomEvent("chat:answered", {{detail: {detail}}}))')
+
+
+def refused(key: str, error: Exception) -> EventSpec:
+    problem = known(error)
+    return answered(key, problem=problem.as_dict() | {"message": problem.told})
+
+
+# Whether a message that is sent now is heard.
+CONNECTED = rx.State.is_hydrated & ~has_connection_errors
+
+
+def outbox() -> rx.Component:
+    """What was sent from this chat and is not with the server yet; it is shown after the chat's messages."""
+    return Outbox.create(
+        chat_id=Transcript.open_chat,
+        rows=Transcript.loaded[-2:] + Transcript.recent,
+        connected=CONNECTED,
+        limit=Composer.limit,
+        too_long=Composer.too_long,
+        on_send=Composer.send,
+    )
 
 
 def composer() -> rx.Component:
@@ -73,14 +120,14 @@ def composer() -> rx.Component:
             aria_label="Message",
             placeholder="Ask anything",
             busy=Transcript.running != "",
+            limit=Composer.limit,
+            too_long=Composer.too_long,
         ),
         rx.el.div(
             model_button(),
             rx.cond(Transcript.running != "", stop_button(), send_button()),
             class_name="box-foot",
         ),
-        on_submit=Composer.send,
-        reset_on_submit=True,
         class_name="box",
     )
 

@@ -1,12 +1,13 @@
-"""The connection: a chip that says live, reconnecting, or whole replies, and what notices that a connection is dead.
+"""The connection: the sign that tells how it is (connection.jsx), and what notices that a connection is dead.
 
 Reflex reconnects when the websocket closes, and loads the page's state anew; engine.io closes it when the browser goes
 offline. But a socket whose machine slept closes only minutes later by itself.
 """
 
 import reflex as rx
-from reflex_components_core.core.banner import has_connection_errors
+from reflex_components_core.core.banner import connect_errors
 
+from chat_app.ui.elements import Connection
 from chat_app.ui.session import Session
 
 # In the head, before Reflex opens its socket, which it keeps to itself.
@@ -52,12 +53,4 @@ def connection_watch() -> rx.Component:
 
 
 def connection_chip() -> rx.Component:
-    return rx.cond(
-        has_connection_errors,
-        chip("reconnecting", "Connection lost. Reconnecting …"),
-        rx.cond(Session.whole_replies, chip("whole", "Whole replies"), chip("live", "Live")),
-    )
-
-
-def chip(state: str, text: str) -> rx.Component:
-    return rx.el.span(text, class_name="chip", custom_attrs={"data-connection": state})
+    return Connection.create(errors=connect_errors, hydrated=rx.State.is_hydrated, whole=Session.whole_replies)

@@ -1,10 +1,12 @@
 """Dialogs: the browser's own `<dialog>`, opened by its id without a round trip, so focus and Esc are the browser's."""
 
+import json
 from typing import Any
 
 import reflex as rx
 from reflex.event import EventSpec
 
+from chat_app.ui.elements import Boundary
 from chat_app.ui.icons import icon
 
 
@@ -17,7 +19,7 @@ def dialog(id: str, title: str, *children: rx.Component, **props: Any) -> rx.Com
                 custom_attrs={"method": "dialog"},
             ),
         ),
-        *children,
+        Boundary.create(*children, sentence="This dialog could not be shown. Close it, or try again."),
         id=id,
         aria_labelledby=f"{id}-title",
         class_name="dialog",
@@ -38,3 +40,8 @@ def open_dialog(id: str, focus: str = "button") -> EventSpec:
 
 def close_dialog(id: str) -> EventSpec:
     return rx.call_script(f"document.getElementById('{id}').close()")
+
+
+def saved(form: str) -> EventSpec:
+    """What was typed into the form of this name need not be kept any more (kept.js)."""
+    return rx.call_script(f"window.dispatchEvent(new CustomEvent('chat:saved', {{detail: {json.dumps(form)}}}))")

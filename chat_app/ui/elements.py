@@ -4,6 +4,8 @@ from typing import Any
 
 import reflex as rx
 
+from chat_app.ui.rows import Row
+
 STREAMDOWN = [
     "streamdown@2.7.1",
     "remend@1.4.0",
@@ -32,6 +34,10 @@ SCROLLER = rx.asset("scroller.jsx", shared=True).importable_path
 FILES = rx.asset("files.jsx", shared=True).importable_path
 FIELDS = rx.asset("fields.jsx", shared=True).importable_path
 BOUNDARY = rx.asset("boundary.jsx", shared=True).importable_path
+FORMS = rx.asset("forms.jsx", shared=True).importable_path
+OUTBOX = rx.asset("outbox.jsx", shared=True).importable_path
+CONNECTION = rx.asset("connection.jsx", shared=True).importable_path
+TOASTS = ["sonner@2.0.8"]
 # What these and stream_chat.jsx import.
 _MARKDOWN = [
     "markdown.jsx",
@@ -56,6 +62,8 @@ _BROWSER = [
     "drawer",
     "focus",
     "keyboard",
+    "kept",
+    "outbox",
     "say",
     "tooltips",
     "touch",
@@ -191,17 +199,129 @@ class MessageBox(rx.el.Textarea):
     tag = "MessageBox"
 
     busy: rx.Var[bool]
+    limit: rx.Var[int]
+    too_long: rx.Var[str]
+
+
+class Outbox(rx.Component):
+    """Keeps and delivers what was sent, and shows what the server does not have yet; see outbox.jsx."""
+
+    library = OUTBOX
+    tag = "Outbox"
+    lib_dependencies: list[str] = TOASTS
+
+    chat_id: rx.Var[str]
+    rows: rx.Var[list[Row]]
+    connected: rx.Var[bool]
+    limit: rx.Var[int]
+    too_long: rx.Var[str]
+    on_send: rx.EventHandler[rx.event.passthrough_event_spec(dict[str, Any])]
+
+
+class Connection(rx.Component):
+    """The sign of the connection; `errors` are Reflex's since it was there last."""
+
+    library = CONNECTION
+    tag = "Connection"
+
+    errors: rx.Var[list[Any]]
+    hydrated: rx.Var[bool]
+    whole: rx.Var[bool]
+
+
+class Main(rx.el.Main):
+    """The main part of the page, with `data-empty` where it is that of a new chat, and `data-loading`."""
+
+    library = OUTBOX
+    tag = "Main"
+
+    chat_id: rx.Var[str]
+    loading: rx.Var[bool]
+
+
+class Views(rx.Component):
+    """Its first child on the page of a new chat, its second once a message was sent."""
+
+    library = OUTBOX
+    tag = "Views"
+
+    chat_id: rx.Var[str]
+
+
+class TakeAlong(rx.Component):
+    """A link to a new chat that takes along what was typed for this one, or sent and not taken."""
+
+    library = OUTBOX
+    tag = "TakeAlong"
+
+
+class Suggestion(rx.Component):
+    """A button that sends its text."""
+
+    library = OUTBOX
+    tag = "Suggestion"
+
+    text: rx.Var[str]
+
+
+class Disclosed(rx.Component):
+    """Its second child, a form, while that is `open` or has an unsaved text, kept under its name; else its first."""
+
+    library = FORMS
+    tag = "Disclosed"
+
+    form: rx.Var[str]
+    open: rx.Var[bool]
+
+
+class OpenForm(rx.el.Button):
+    """A button that opens the form of this name with a text in it."""
+
+    library = FORMS
+    tag = "OpenForm"
+
+    form: rx.Var[str]
+    text: rx.Var[str]
 
 
 class InlineField(rx.el.Textarea):
     """The text of a small form within the page: Enter submits it, Esc is `on_cancel`; the focus then goes to
-    the element with the id `back_to`."""
+    the element with the id `back_to`. It keeps what is typed under the form's name."""
 
-    library = FIELDS
+    library = FORMS
     tag = "InlineField"
 
+    form: rx.Var[str]
     back_to: rx.Var[str]
     on_cancel: rx.EventHandler[rx.event.no_args_event_spec]
+
+
+class EditForm(rx.Component):
+    """The form around the new version of a question, which it puts into the outbox."""
+
+    library = FORMS
+    tag = "EditForm"
+
+    message_id: rx.Var[str]
+
+
+class TitleField(rx.el.Input):
+    """The field of a chat's title: it is saved by Enter and when the field is left, Esc is `on_cancel`."""
+
+    library = FORMS
+    tag = "TitleField"
+
+    form: rx.Var[str]
+    on_cancel: rx.EventHandler[rx.event.no_args_event_spec]
+
+
+class KeptForm(rx.el.Form):
+    """A form in a dialog that keeps what is typed under its name until it is saved."""
+
+    library = FORMS
+    tag = "KeptForm"
+
+    form: rx.Var[str]
 
 
 class Fonts(rx.Fragment):

@@ -18,6 +18,7 @@ from typing import Any
 from reflex.plugins import Plugin
 
 from chat_app.ui.build import rewrite_scripts
+from chat_app.ui.storage import STORAGE
 
 EVENTSOURCE_PARSER = "eventsource-parser@4.1.3"
 _HERE = Path(__file__).parent
@@ -27,14 +28,17 @@ _WORKER = re.compile(r"/assets/colour_worker\.js")
 _STYLESHEET = re.compile(r'<link [^>]*rel="stylesheet"[^>]*>')
 _IMPORTED = re.compile(r'from"\./(part-[^"]+)"')
 
-# Before anything is painted: a dark page must not flash white.
-_THEME = """\
+# Before any other script, and before anything is painted: a dark page must not flash white.
+_HEAD = (
+    STORAGE
+    + """\
 {
   const theme = new URLSearchParams(location.search).get("theme");
   const dark = theme === "dark" || (theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
   document.documentElement.className = dark ? "dark" : "light";
 }
 """
+)
 _PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -43,7 +47,7 @@ _PAGE = """\
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Chat</title>
-<script>{theme}</script>
+<script>{head}</script>
 <link rel="icon" href="/favicon.svg" type="image/svg+xml">
 {links}
 <link rel="stylesheet" href="/assets/{style}">
@@ -76,7 +80,7 @@ class EmbedPlugin(Plugin):
 
 
 def page(script: str, style: str, links: list[str]) -> str:
-    digest = b64encode(hashlib.sha256(_THEME.encode()).digest()).decode()
+    digest = b64encode(hashlib.sha256(_HEAD.encode()).digest()).decode()
     policy = {
         "default-src": "'self'",
         "script-src": f"'self' 'sha256-{digest}'",
@@ -88,7 +92,7 @@ def page(script: str, style: str, links: list[str]) -> str:
     }
     return _PAGE.format(
         policy="; ".join(f"{name} {value}" for name, value in policy.items()),
-        theme=_THEME,
+        head=_HEAD,
         links="\n".join(links),
         style=style,
         script=script,

@@ -68,40 +68,27 @@ function dress() {
   root.style.setProperty("--accent-soft", `rgb(${primary} / 0.12)`.replaceAll(",", " "));
 }
 
-/** Storage that a browser may keep from a frame of another site. */
-function remembered(storage, key, fresh = null) {
-  try {
-    const known = globalThis[storage].getItem(key);
-    if (known === null && fresh) globalThis[storage].setItem(key, fresh);
-    return known ?? fresh;
-  } catch {
-    return fresh;
-  }
-}
-
 function remember(chatId) {
-  try {
-    if (chatId) sessionStorage.setItem(CHAT, chatId);
-    else sessionStorage.removeItem(CHAT);
-  } catch {
-    // Then a reload begins anew.
-  }
+  if (chatId) sessionStorage.setItem(CHAT, chatId);
+  else sessionStorage.removeItem(CHAT);
 }
 
 const system = matchMedia("(prefers-color-scheme: dark)");
 system.addEventListener("change", dress);
 dress();
 
-const session = remembered("localStorage", SESSION, crypto.getRandomValues(new Uint32Array(4)).join(""));
+const session = localStorage.getItem(SESSION) ?? crypto.getRandomValues(new Uint32Array(4)).join("");
+localStorage.setItem(SESSION, session);
 const greeting = given.get("greeting")?.slice(0, MAX_GREETING).trim() || undefined;
 createRoot(document.getElementById("root")).render(
   <main style={{ height: "var(--height, 100dvh)" }}>
     <h1 className="visually-hidden">Chat</h1>
     <StreamChat
-      chatId={remembered("sessionStorage", CHAT)}
+      chatId={sessionStorage.getItem(CHAT)}
       greeting={greeting}
       headers={{ "X-Session-Id": session }}
       onChat={remember}
+      storage={sessionStorage}
     />
   </main>,
 );

@@ -8,13 +8,14 @@ from typing import Any, TypedDict
 import reflex as rx
 
 from chat_app.backoff import Backoff
+from chat_app.errors import NotFound
 from chat_app.log import Delta, Ended, Event
 from chat_app.models import Status
 from chat_app.service import get_service
 from chat_app.turn import Turn
 from chat_app.ui.elements import LiveWindow
 from chat_app.ui.session import Session
-from chat_app.ui.transcript import Transcript
+from chat_app.ui.transcript import Transcript, shown_chat
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Live(rx.State):
     @rx.event
     async def open(self) -> Any:
         """Show the chat that the address names, and follow it."""
-        chat_id = self.router.url.path.strip("/").removeprefix("c/")
+        chat_id = shown_chat(self.router.url.path)
         if chat_id != self._chat:
             # Before the chat is read: what ends from now on is followed.
             self.follow_from(chat_id, _last_ended(chat_id))
@@ -54,7 +55,7 @@ class Live(rx.State):
             await transcript.load(chat_id)
         except Exception:
             logger.exception("a chat could not be opened; it is tried again")
-            transcript.loading = self._stale = True
+            transcript.loading = transcript.unread = self._stale = True
         # Not a second handler of the page's `on_load`: a background handler does not wait for those before it.
         return Live.watch
 
@@ -71,7 +72,7 @@ class Live(rx.State):
                     yield event
             except Exception:
                 async with self:
-                    self._stale = True
+                    (await self.get_state(Transcript)).unread = self._stale = True
                 await backoff.failed()
 
     async def _watch(self, backoff: Backoff) -> AsyncGenerator[Any, None]:
@@ -86,9 +87,15 @@ class Live(rx.State):
                 if self._stale:
                     await transcript.load(transcript.open_chat, transcript.hidden)
                     self._stale = False
-                turn = turns.next(self._chat, self._followed) if self._chat else None
+                chat_id, missing = self._chat, transcript.missing
+                turn = turns.next(chat_id, self._followed) if chat_id else None
             backoff.over()
             if turn is None:
+                if chat_id and await _gone(chat_id) != missing:
+                    # Another tab deleted it, or took it out of the trash again.
+                    async with self:
+                        if transcript.open_chat == chat_id:
+                            await transcript.load(chat_id)
                 await turns.changed(version)
                 continue
             with get_service().reading():
@@ -150,6 +157,14 @@ class Live(rx.State):
         transcript = await self.get_state(Transcript)
         await transcript.end()
         self.announcement = "Answer complete" if ended.status is Status.complete else "Answer ended"
+
+
+async def _gone(chat_id: str) -> bool:
+    try:
+        await get_service().store.chat(chat_id)
+    except NotFound:
+        return True
+    return False
 
 
 def _last_ended(chat_id: str) -> str:

@@ -6,16 +6,18 @@ import reflex as rx
 
 from chat_app.chatfile import MAX_REMARK_CHARS
 from chat_app.models import Role, Status
-from chat_app.ui.elements import Answer, Boundary, CopyText, InlineField, Moment
+from chat_app.ui.elements import Answer, Boundary, CopyText, Disclosed, EditForm, InlineField, Moment, OpenForm
 from chat_app.ui.icons import icon
 from chat_app.ui.rows import Row
 from chat_app.ui.transcript import Transcript
 
 
-def transcript() -> rx.Component:
+def transcript(unsent: rx.Component) -> rx.Component:
+    """`unsent` shows what is not with the server yet."""
     # No live region: a screen reader is told where an answer begins and ends (`status`), not each token.
     return rx.el.div(
         rx.foreach(Transcript.earlier[Transcript.earlier_from :] + Transcript.loaded + Transcript.recent, shown),
+        unsent,
         role="log",
         aria_label="Conversation",
         aria_live="off",
@@ -27,7 +29,6 @@ def shown(row: rx.Var[Row]) -> rx.Component:
     opinion = Transcript.opinions[row["id"]]
     return message(
         row=row,
-        edited=Transcript.editing == row["id"],
         rating=opinion["rating"],
         remark=opinion["remark"],
         remarked=Transcript.remarking == row["id"],
@@ -38,20 +39,19 @@ def shown(row: rx.Var[Row]) -> rx.Component:
 @rx.memo
 def message(
     row: rx.Var[Row],
-    edited: rx.Var[bool],
     rating: rx.Var[int],
     remark: rx.Var[str],
     remarked: rx.Var[bool],
     rest: rx.RestProp,
 ) -> rx.Component:
-    """`rating` and `remark` are undefined where there is none; `edited` and `remarked`: the form for it is open."""
-    form = rx.cond(remarked, remark_form(row, rating, remark))
+    """`rating` and `remark` are undefined where there is none; `remarked`: the form for it is open."""
+    form = Disclosed.create(rx.fragment(), remark_form(row, rating, remark), form="remark:" + row["id"], open=remarked)
     return rx.el.div(
         rest,
         Boundary.create(
             rx.cond(
                 row["role"] == Role.user,
-                rx.cond(edited, edit_form(row), question(row)),
+                Disclosed.create(question(row), edit_form(row), form="edit:" + row["id"]),
                 answer(row, opinion(row, rating, remark, remarked), form),
             ),
             sentence="This message could not be shown as usual. Here is its text.",
@@ -68,7 +68,14 @@ def question(row: rx.Var[Row]) -> rx.Component:
             Moment.create(iso=row["time"]),
             versions(row),
             CopyText.create(message_id=row["id"], stored=row["content"]),
-            tool("pencil", "Edit message", Transcript.edit(row["id"]), id="edit-" + row["id"]),
+            OpenForm.create(
+                icon("pencil"),
+                form="edit:" + row["id"],
+                text=row["content"],
+                aria_label="Edit message",
+                class_name="tool",
+                id="edit-" + row["id"],
+            ),
             class_name="tools",
         ),
         aria_label="You said",
@@ -78,31 +85,28 @@ def question(row: rx.Var[Row]) -> rx.Component:
 
 
 def edit_form(row: rx.Var[Row]) -> rx.Component:
-    return inline_form(
+    return EditForm.create(
         InlineField.create(
             name="content",
+            form="edit:" + row["id"],
             default_value=row["content"],
             aria_label="Edit your message",
-            auto_focus=True,
-            on_cancel=Transcript.cancel_edit,
             back_to="edit-" + row["id"],
             class_name="field",
         ),
-        "Send",
-        Transcript.cancel_edit,
-        on_submit=Transcript.resend(row["id"]),
+        choices("Send"),
+        message_id=row["id"],
         class_name="edit",
     )
 
 
-def inline_form(field: rx.Component, submit: str, on_cancel: Any, **props: Any) -> rx.Component:
-    """A small form within the page: a field, and below it the choice to give up or to `submit`."""
-    buttons = rx.el.div(
-        text_button("Cancel", on_cancel),
+def choices(submit: str) -> rx.Component:
+    """Below the field of a small form: to give up, or to `submit`."""
+    return rx.el.div(
+        rx.el.button("Cancel", type="button", class_name="text-button", custom_attrs={"data-cancel": ""}),
         rx.el.button(submit, type="submit", class_name="button"),
         class_name="choices",
     )
-    return rx.el.form(field, buttons, **props)
 
 
 def answer(row: rx.Var[Row], opinion: rx.Component, form: rx.Component) -> rx.Component:
@@ -162,9 +166,10 @@ def opinion(row: rx.Var[Row], rating: rx.Var[int], remark: rx.Var[str], remarked
 
 def remark_form(row: rx.Var[Row], rating: rx.Var[int], remark: rx.Var[str]) -> rx.Component:
     question = rx.cond(rating == 1, "What was good about it? (optional)", "What was wrong with it? (optional)")
-    return inline_form(
+    return rx.el.form(
         InlineField.create(
             name="remark",
+            form="remark:" + row["id"],
             default_value=remark,
             aria_label="Remark",
             placeholder=question,
@@ -174,8 +179,7 @@ def remark_form(row: rx.Var[Row], rating: rx.Var[int], remark: rx.Var[str]) -> r
             back_to="remark-" + row["id"],
             class_name="field",
         ),
-        "Save",
-        Transcript.close_remark,
+        choices("Save"),
         on_submit=Transcript.remark(row["id"]),
         class_name="remark",
     )

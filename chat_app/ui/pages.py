@@ -3,8 +3,18 @@
 import reflex as rx
 
 from chat_app.ui.chats import Chats, sidebar
-from chat_app.ui.composer import Composer, composer, notice
-from chat_app.ui.elements import Fonts, Link, PrintedEarlier, Scroller, SkipLink
+from chat_app.ui.composer import Composer, composer, notice, outbox
+from chat_app.ui.elements import (
+    Fonts,
+    Link,
+    Main,
+    PrintedEarlier,
+    Scroller,
+    SkipLink,
+    Suggestion,
+    TakeAlong,
+    Views,
+)
 from chat_app.ui.icons import icon
 from chat_app.ui.live import Live, live
 from chat_app.ui.loading import skeleton
@@ -36,6 +46,21 @@ def add_pages(app: rx.App) -> None:
         image="/favicon.svg",
         on_load=[Session.begin, Composer.load, Chats.watch, Live.open, ChatSettings.show],
     )
+    app.add_page(unknown_address, route="404", title=f"There is no such page · {NAME}", image="/favicon.svg")
+
+
+def unknown_address() -> rx.Component:
+    return rx.el.main(
+        Fonts.create(),
+        rx.el.div(
+            rx.el.h1("There is no such page"),
+            rx.el.p("The address is mistyped, or what was there is gone.", class_name="lead"),
+            rx.el.a("To the chats", href="/", class_name="button"),
+            class_name="welcome missing",
+        ),
+        class_name="main",
+        custom_attrs={"data-empty": "true"},
+    )
 
 
 def page() -> rx.Component:
@@ -44,18 +69,16 @@ def page() -> rx.Component:
         SkipLink.create("Skip to the conversation"),
         sidebar(),
         rx.el.div(class_name="scrim"),
-        rx.el.main(
+        Main.create(
             top_bar(),
             rx.cond(Transcript.loading, skeleton()),
             rx.cond(Transcript.missing, missing(), conversation()),
             live(),
+            chat_id=Transcript.open_chat,
+            loading=Transcript.loading,
             class_name="main",
             id="main",
             tab_index=-1,
-            custom_attrs={
-                "data-empty": rx.cond(Transcript.open_chat == "", "true", "false"),
-                "data-loading": rx.cond(Transcript.loading, "true", "false"),
-            },
         ),
         search_dialog(),
         settings_dialog(),
@@ -85,10 +108,10 @@ def top_bar() -> rx.Component:
 def conversation() -> rx.Component:
     """The box stays the same element from the empty page to the full one; only its place changes."""
     return rx.fragment(
-        rx.cond(Transcript.open_chat == "", welcome(), opened()),
+        Views.create(welcome(), opened(), chat_id=Transcript.open_chat),
         rx.el.div(
             composer(),
-            rx.cond(Transcript.open_chat == "", suggestions()),
+            Views.create(suggestions(), rx.fragment(), chat_id=Transcript.open_chat),
             notice(),
             class_name="dock",
         ),
@@ -99,8 +122,12 @@ def opened() -> rx.Component:
     return rx.fragment(
         rx.el.h1("Conversation", class_name="visually-hidden"),
         PrintedEarlier.create(chat_id=Transcript.open_chat, hidden=Transcript.hidden),
+        rx.cond(
+            Transcript.unread,
+            rx.el.p("The messages cannot be loaded just now. It is tried again.", role="alert", class_name="unread"),
+        ),
         Scroller.create(
-            transcript(),
+            transcript(outbox()),
             chat_id=Transcript.open_chat,
             hidden=Transcript.hidden,
             on_earlier=Transcript.show_earlier,
@@ -122,13 +149,14 @@ def suggestions() -> rx.Component:
 
 
 def suggestion(text: str) -> rx.Component:
-    return rx.el.button(text, type="button", class_name="suggestion", on_click=Composer.suggest(text))
+    return Suggestion.create(text=text, class_name="suggestion")
 
 
 def missing() -> rx.Component:
     return rx.el.div(
         rx.el.h1("This chat is not here"),
         rx.el.p("It may have been deleted, or the address is mistyped.", class_name="lead"),
-        Link.create("Begin a new chat", to="/", class_name="button"),
+        # With what was typed or sent for it.
+        TakeAlong.create("Begin a new chat", class_name="button"),
         class_name="welcome missing",
     )

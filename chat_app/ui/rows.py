@@ -14,7 +14,8 @@ class Row(TypedDict):
     """A message as the page shows it; `figures` is its small print, `time` ISO 8601 in UTC.
 
     `problem` is a sentence where it did not end well, and `cut` whether there is text to go on from. `version` is
-    `2 / 3` where there are several, `previous` and `next` the ids of those beside it.
+    `2 / 3` where there are several, `previous` and `next` the ids of those beside it; `key` the idempotency key with
+    which an answer was asked for.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Row(TypedDict):
     version: str
     previous: str
     next: str
+    key: str
 
 
 class Opinion(TypedDict):
@@ -66,6 +68,7 @@ def message_row(message: Message) -> Row:
         version="",
         previous="",
         next="",
+        key=message.idempotency_key or "",
     )
 
 

@@ -1,13 +1,17 @@
 """The search over all chats: Ctrl+K opens it, a result leads to its message."""
 
 import re
+from collections.abc import Sequence
+from functools import partial
 from typing import TypedDict
 
 import reflex as rx
 
+from chat_app.search import Hit
 from chat_app.service import get_service
 from chat_app.ui.dialogs import close_dialog, dialog
 from chat_app.ui.elements import Link
+from chat_app.ui.problems import until_read
 
 # Of headings, emphasis and code; an asterisk between spaces or letters is none. A part may begin or end with a match.
 MARKS = re.compile(r"(?<!\S)#{1,6}\s|\*\*|`+|(?<!\S)\*(?=\w|$)|(?:(?<=\w)|^)\*(?!\w)")
@@ -29,19 +33,34 @@ class Result(TypedDict):
 class Search(rx.State):
     query: str = ""
     results: list[Result] = []
+    unread: bool = False
 
-    @rx.event
+    @rx.event(background=True, supersedes=True)
     async def find(self, query: str) -> None:
-        self.query = query.strip()
-        hits = await get_service().store.search(self.query) if self.query else []
-        self.results = [
-            Result(
-                to=f"/c/{hit.chat_id}" + (f"#{hit.message_id}" if hit.message_id else ""),
-                title=hit.title if hit.message_id else "",
-                parts=[Part(text=_plain(text) if hit.message_id else text, match=match) for text, match in hit.snippet],
-            )
-            for hit in hits
-        ]
+        query = query.strip()
+        hits = (
+            await until_read(partial(get_service().store.search, query), self._say_unread, "the search")
+            if query
+            else []
+        )
+        async with self:
+            self.query, self.unread = query, False
+            self.results = _results(hits)
+
+    async def _say_unread(self) -> None:
+        async with self:
+            self.results, self.unread = [], True
+
+
+def _results(hits: Sequence[Hit]) -> list[Result]:
+    return [
+        Result(
+            to=f"/c/{hit.chat_id}" + (f"#{hit.message_id}" if hit.message_id else ""),
+            title=hit.title if hit.message_id else "",
+            parts=[Part(text=_plain(text) if hit.message_id else text, match=match) for text, match in hit.snippet],
+        )
+        for hit in hits
+    ]
 
 
 def _plain(markdown: str) -> str:
@@ -62,6 +81,8 @@ def search_dialog() -> rx.Component:
             aria_controls="results",
             auto_complete="off",
             dir="auto",
+            # No more than a socket's frame takes.
+            max_length=1_000,
             class_name="field",
             on_change=Search.find.debounce(150),
         ),
@@ -75,7 +96,12 @@ def search_dialog() -> rx.Component:
         ),
         rx.el.p(
             rx.cond(
-                (Search.query != "") & (Search.results.length() == 0),
+                Search.unread,
+                "The search does not work just now. It is tried again.",
+                "",
+            ),
+            rx.cond(
+                (Search.query != "") & (Search.results.length() == 0) & ~Search.unread,
                 "Nothing found. Try fewer or other words.",
                 "",
             ),

@@ -1,5 +1,6 @@
 """The settings of a chat: model, system prompt, temperature."""
 
+import asyncio
 from typing import Any, TypedDict
 
 import reflex as rx
@@ -8,7 +9,9 @@ from chat_app.chatfile import MAX_SYSTEM_PROMPT_CHARS
 from chat_app.errors import ChatError, NotFound
 from chat_app.models import Chat
 from chat_app.service import get_service
-from chat_app.ui.dialogs import close_dialog, dialog, open_dialog
+from chat_app.ui.dialogs import close_dialog, dialog, open_dialog, saved
+from chat_app.ui.elements import KeptForm
+from chat_app.ui.problems import complaint
 from chat_app.ui.transcript import Transcript
 
 
@@ -20,6 +23,8 @@ class Own(TypedDict):
     temperature: str
 
 
+# After how many seconds each the list of models is asked for again, while the dialog may be open.
+MODELS_S = [2, 5, 10, 20, 30]
 NOTHING = Own(model="", system_prompt="", temperature="")
 
 
@@ -29,7 +34,7 @@ class ChatSettings(rx.State):
     own: Own = NOTHING
     models: list[str] = []
     problem: str = ""
-    # Another form each time the dialog opens: what was typed but not saved is not there again.
+    # Another form each time the dialog opens: it shows what is set by now.
     opened: int = 0
     _new: Own = NOTHING
 
@@ -49,16 +54,20 @@ class ChatSettings(rx.State):
         # Not before: the new form would take away what was typed into the old one.
         return [open_dialog("settings"), ChatSettings.list_models]
 
-    @rx.event(background=True)
+    @rx.event(background=True, supersedes=True)
     async def list_models(self) -> None:
-        models, problem = [], ""
-        # Outside the state's lock: a provider that does not answer must not hold the page up.
-        try:
-            models = await get_service().openai.models()
-        except ChatError as error:
-            problem = error.message
-        async with self:
-            self.models, self.problem = models, problem
+        # Outside the state's lock: a provider that does not answer must not hold the page up. It is asked some times.
+        for pause in MODELS_S:
+            models, problem = [], ""
+            try:
+                models = await get_service().openai.models()
+            except ChatError as error:
+                problem = error.message
+            async with self:
+                self.models, self.problem = models, problem
+            if not problem:
+                return
+            await asyncio.sleep(pause)
 
     @rx.event
     async def save(self, form: dict[str, Any]) -> Any:
@@ -70,12 +79,16 @@ class ChatSettings(rx.State):
         if chat_id:
             try:
                 self.own = _shown(await get_service().set_chat(chat_id, **values))
-            except NotFound as error:
-                return rx.toast.error(error.message)
+            except Exception as error:
+                return complaint(error)
         else:
             self.own = self._new = _shown(Chat(title="", **values))
         count = "next" if chat_id else "first"
-        return [close_dialog("settings"), rx.toast(f"Saved. It counts from the {count} message on.")]
+        return [
+            saved("settings:" + chat_id),
+            close_dialog("settings"),
+            rx.toast(f"Saved. It counts from the {count} message on."),
+        ]
 
     def of_new_chat(self) -> dict[str, Any]:
         """`store.set_chat`'s values."""
@@ -112,7 +125,7 @@ def settings_dialog() -> rx.Component:
 
 def settings_form(key: rx.Var[int]) -> rx.Component:
     own = ChatSettings.own
-    return rx.el.form(
+    return KeptForm.create(
         field("Model", model_choice(own["model"])),
         field(
             "System prompt",
@@ -132,7 +145,7 @@ def settings_form(key: rx.Var[int]) -> rx.Component:
                 type="number",
                 min=0,
                 max=2,
-                step=0.1,
+                step="any",
                 default_value=own["temperature"],
                 placeholder="The model's own",
                 class_name="field",
@@ -140,6 +153,7 @@ def settings_form(key: rx.Var[int]) -> rx.Component:
         ),
         rx.cond(ChatSettings.problem != "", rx.el.p(ChatSettings.problem, class_name="hint")),
         rx.el.button("Save", type="submit", class_name="button"),
+        form="settings:" + Transcript.open_chat,
         on_submit=ChatSettings.save,
         class_name="settings",
         key=key,

@@ -1,5 +1,5 @@
 /* A chat of one column on useStream(), without a websocket: the page at /embed, and a component for any React page. */
-import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import "$/public/external/chat_app/ui/elements/browser.js";
 import { useStream } from "$/public/use-stream.js";
 import "./stream_chat.css";
@@ -39,15 +39,21 @@ export function StreamChat({
   greeting = "What would you like to know?",
   headers,
   onChat,
+  storage = null,
 }) {
   const box = useRef(null);
-  const chat = useStream({ baseUrl, chatId, headers, include: "recast" });
+  const unsent = useMemo(() => keptIn(storage, "embed:unsent"), [storage]);
+  const draft = useMemo(() => keptIn(storage, "embed:draft"), [storage]);
+  const chat = useStream({ baseUrl, chatId, headers, include: "recast", unsent });
   const { messages, partial, turnId, busy, status } = chat;
   const empty = messages.length === 0 && !busy;
   const [error, dismiss] = useError(chat);
   useEffect(() => {
     onChat?.(chat.chatId ?? "");
   }, [chat.chatId]);
+  const returned = !busy && unsent.get()?.refused ? unsent.get().text : "";
+  const sending = status === "reconnecting" ? "Not sent yet. It goes out when the connection is back." : "Sending …";
+  const note = busy && !turnId && status !== "loading" ? sending : "";
   const last = messages.at(-1);
   const question = messages.findLast(({ role }) => role === "user")?.content;
   const again = useCallback(() => chat.send(question), [chat.send, question]);
@@ -68,7 +74,7 @@ export function StreamChat({
         <Transcript>
           {messages.map((message) => (
             <Boundary key={message.id} sentence={UNSHOWN} text={message.content}>
-              <Message message={message} {...(message === last && !busy ? next : null)} />
+              <Message message={message} note={message === last ? note : ""} {...(message === last && !busy ? next : null)} />
             </Boundary>
           ))}
           {growing && (
@@ -81,13 +87,21 @@ export function StreamChat({
       <div className="dock">
         {error && (
           <div className="error-line" role="alert">
-            <span>{error.message}</span>
+            <span>
+              {returned && "Not sent. "}
+              {error.message}
+            </span>
+            {returned && error.retryable && (
+              <button type="button" className="text-button" onClick={() => box.current.form.requestSubmit()}>
+                Try again
+              </button>
+            )}
             <IconButton label="Dismiss" className="quiet" path="M6 6l12 12M18 6L6 18" onClick={dismiss} />
           </div>
         )}
-        <Box area={box} busy={busy} send={chat.send} stop={chat.stop} />
+        <Box area={box} busy={busy} send={chat.send} stop={chat.stop} draft={draft} returned={returned} />
         <div className="notice">
-          <Connection status={status} mode={chat.mode} reason={chat.reason} />
+          <Connection status={status} mode={chat.mode} reason={chat.reason} error={chat.error} />
           {empty || (
             <button type="button" className="text-button" onClick={begin}>
               New chat
@@ -100,6 +114,17 @@ export function StreamChat({
       </div>
     </section>
   );
+}
+
+/** What is kept under a name, as JSON; without a storage for as long as the page is there. */
+function keptIn(storage, name) {
+  let value = JSON.parse(storage?.getItem(name) ?? "null");
+  const set = (next) => {
+    value = next;
+    if (next === null) storage?.removeItem(name);
+    else storage?.setItem(name, JSON.stringify(next));
+  };
+  return { get: () => value, set };
 }
 
 /** The error to show, and what takes it away; it goes by itself where it is said under the answer too. */
@@ -155,7 +180,7 @@ function Transcript({ children }) {
   );
 }
 
-const Message = memo(function Message({ message, growing = false, onAgain, onContinue }) {
+const Message = memo(function Message({ message, note, growing = false, onAgain, onContinue }) {
   const { role, content, status, error } = message;
   if (role === "user") {
     return (
@@ -163,6 +188,7 @@ const Message = memo(function Message({ message, growing = false, onAgain, onCon
         <div className="bubble" dir="auto">
           {content}
         </div>
+        {note && <p className="note">{note}</p>}
       </article>
     );
   }
@@ -206,13 +232,18 @@ function Choice({ onClick, children }) {
 
 function sameMessage(before, after) {
   const [old, next] = [before.message, after.message];
-  const same = before.growing === after.growing && before.onAgain === after.onAgain;
+  const same = before.growing === after.growing && before.note === after.note && before.onAgain === after.onAgain;
   return same && old.content === next.content && old.status === next.status;
 }
 
 /** The message box: Enter sends unless an input method is composing; a refused message comes back. */
-function Box({ area, busy, send, stop }) {
-  const [text, setText] = useState("");
+function Box({ area, busy, send, stop, draft, returned }) {
+  const [text, setText] = useState(draft.get() ?? "");
+  useEffect(() => draft.set(text || null), [text]);
+  // What was on its way when the page was left, and was not taken.
+  useEffect(() => {
+    if (returned) setText((typed) => typed || returned);
+  }, [returned]);
   useLayoutEffect(() => {
     area.current.style.height = "auto";
     area.current.style.height = `${area.current.scrollHeight}px`;
@@ -268,7 +299,9 @@ function IconButton({ label, path, type = "button", ...rest }) {
   );
 }
 
-function Connection({ status, mode, reason }) {
+function Connection({ status, mode, reason, error }) {
+  const online = useSyncExternalStore(onNetwork, () => navigator.onLine, () => true);
+  if (!online || error?.code === "unreachable") return <Chip state="lost">No connection</Chip>;
   if (status === "reconnecting") return <Chip state="reconnecting">Connection lost. Reconnecting …</Chip>;
   if (mode === "whole")
     return (
@@ -277,6 +310,15 @@ function Connection({ status, mode, reason }) {
       </Chip>
     );
   return <Chip state="live">Live</Chip>;
+}
+
+function onNetwork(listener) {
+  addEventListener("online", listener);
+  addEventListener("offline", listener);
+  return () => {
+    removeEventListener("online", listener);
+    removeEventListener("offline", listener);
+  };
 }
 
 function Chip({ state, why, children }) {

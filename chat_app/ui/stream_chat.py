@@ -1,5 +1,7 @@
 """The chat on `useStream()` as a Reflex component: for a page that talks to an app of ours on another address."""
 
+from typing import Any
+
 import reflex as rx
 
 from chat_app.ui.elements import STREAMDOWN
@@ -12,7 +14,8 @@ class StreamChat(rx.Component):
     """A chat of one column over the event stream, with its own connection and no state of ours; it fills its parent.
 
     `base_url` is the address of the app ("" is the page's own), `headers` go along with every request, and `on_chat`
-    gets the id of the open chat, "" for a new one.
+    gets the id of the open chat, "" for a new one. `storage`, such as `rx.Var("sessionStorage")`, keeps what is
+    typed and what is not sent yet.
     """
 
     library = rx.asset("stream_chat.jsx", shared=True).importable_path
@@ -23,4 +26,5 @@ class StreamChat(rx.Component):
     chat_id: rx.Var[str]
     greeting: rx.Var[str]
     headers: rx.Var[dict[str, str]]
+    storage: rx.Var[Any]
     on_chat: rx.EventHandler[rx.event.passthrough_event_spec(str)]

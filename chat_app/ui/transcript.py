@@ -9,16 +9,14 @@ from typing import Any
 
 import reflex as rx
 
-from chat_app.errors import ChatError, NotFound
+from chat_app.errors import NotFound
 from chat_app.models import Status
 from chat_app.service import get_service
 from chat_app.turn import Turn
+from chat_app.ui.dialogs import saved
+from chat_app.ui.problems import complaint
 from chat_app.ui.rows import Opinion, Row, message_row, path_opinions, path_rows
 from chat_app.ui.session import Session
-
-# As after any message that is sent; not on a phone, where the keyboard would come unasked.
-FOCUS_BOX = "matchMedia('(hover: hover)').matches && document.querySelector('textarea[name=message]').focus()"
-
 
 # How many messages a chat shows at first, and how many more at a time: all come in one step of the browser's, which
 # must not take long while somebody scrolls.
@@ -40,8 +38,9 @@ class Transcript(rx.State):
     opinions: dict[str, Opinion] = {}
     running: str = ""
     missing: bool = False
+    # Its messages cannot be read just now.
+    unread: bool = False
     loading: bool = True
-    editing: str = ""
     remarking: str = ""
     # In which connection of the tab a chat was loaded last.
     _connection: str = ""
@@ -55,28 +54,10 @@ class Transcript(rx.State):
         return await self._again(reply_id, go_on=True)
 
     @rx.event
-    def edit(self, message_id: str) -> None:
-        self.editing = message_id
-
-    @rx.event
-    def cancel_edit(self) -> None:
-        self.editing = ""
-
-    @rx.event
-    async def resend(self, message_id: str, form: dict[str, Any]) -> Any:
-        """Ask an edited question: a new version of it, beside the old one."""
-        try:
-            await get_service().turns.start(str(form.get("content", "")), self.open_chat, edit_of=message_id)
-        except ChatError as error:
-            return rx.toast.error(error.message)
-        self.editing = ""
-        return rx.call_script(FOCUS_BOX)
-
-    @rx.event
     async def show(self, message_id: str) -> None:
         """Another version, with what follows from it."""
         await get_service().choose(message_id)
-        self.editing = self.remarking = ""
+        self.remarking = ""
         await self.load(self.open_chat, self.hidden)
 
     @rx.event
@@ -116,7 +97,7 @@ class Transcript(rx.State):
         if problem := await self._rate(message_id, self.opinions[message_id]["rating"], str(form.get("remark", ""))):
             return problem
         self.remarking = ""
-        return rx.toast("Your remark is saved.")
+        return [saved("remark:" + message_id), rx.toast("Your remark is saved.")]
 
     @rx.event
     def open_remark(self, message_id: str) -> None:
@@ -129,8 +110,8 @@ class Transcript(rx.State):
     async def _rate(self, message_id: str, rating: int, remark: str) -> Any:
         try:
             await get_service().rate(message_id, rating, remark)
-        except ChatError as error:
-            return rx.toast.error(error.message)
+        except Exception as error:
+            return complaint(error)
         self.opinions.pop(message_id, None)
         if rating:
             self.opinions[message_id] = Opinion(rating=rating, remark=remark.strip())
@@ -139,8 +120,8 @@ class Transcript(rx.State):
     async def _again(self, reply_id: str, go_on: bool) -> Any:
         try:
             await get_service().turns.again(reply_id, go_on=go_on)
-        except ChatError as error:
-            return rx.toast.error(error.message)
+        except Exception as error:
+            return complaint(error)
         return None
 
     async def load(self, chat_id: str, hidden: int | None = None) -> None:
@@ -148,11 +129,11 @@ class Transcript(rx.State):
         connection = self.router.session.session_id
         if (chat_id, connection) != (self.open_chat, self._connection):
             # Not where a new chat only gets its address: a form may be open by then.
-            self.editing = self.remarking = ""
+            self.remarking = ""
         self._connection = connection
         self.open_chat, self.title, self.opinions = chat_id, "", {}
         self._show_nothing()
-        self.missing = self.loading = False
+        self.missing = self.loading = self.unread = False
         running = get_service().turns.running(chat_id)
         self.running = running.id if running else ""
         if not chat_id:
@@ -236,6 +217,11 @@ class Transcript(rx.State):
             self.earlier = self.earlier[: self.earlier_from + end]
             self.loaded, self.recent = [], []
         return end is not None
+
+
+def shown_chat(path: str) -> str:
+    """The id of the chat that an address of the page names, "" for a new one."""
+    return path.strip("/").removeprefix("c/")
 
 
 def _with_text(row: Row, content: str) -> Row:
