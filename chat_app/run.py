@@ -91,6 +91,11 @@ class Run:
                 events += self._noted(piece)
         return events
 
+    @property
+    def answered(self) -> bool:
+        """Whether anything has come but white space."""
+        return any(part.data is not None or "".join(part.texts).strip() for part in self._parts)
+
     def parts(self) -> list[Part]:
         return [growing.part() for growing in self._parts]
 

@@ -108,7 +108,7 @@ def join_journal(connection: Connection, messages: Sequence[Message]) -> None:
     running = {message.id: message for message in messages if message.status == Status.streaming}
     if not running:
         return
-    query = select(_journal).where(_journal.c.turn_id.in_(running)).order_by(_journal.c.turn_id, _journal.c.seq)
+    query = select(_journal).where(_journal.c.turn_id.in_(running)).order_by(_journal.c.turn_id, _journal.c.id)
     rows = [JournalRow(**row) for row in connection.execute(query).mappings()]
     for turn_id, of_turn in groupby(rows, key=lambda row: row.turn_id):
         message = running[turn_id]

@@ -17,6 +17,7 @@ from chat_app.errors import (
     InternalError,
     InvalidRequest,
     KeyReused,
+    NoAnswer,
     NotFound,
     ProviderSilent,
     ShuttingDown,
@@ -378,6 +379,8 @@ class Turns:
                     count += 1
                     if count % PIECES_A_STEP == 0:
                         await asyncio.sleep(0)
+                if not run.answered:
+                    raise NoAnswer("The answer came out empty. Try again.")
         except TimeoutError:
             if not limit.expired():
                 raise

@@ -390,6 +390,7 @@ ODDITIES: list[Recording] = [
     ],
     *[odd(f"the event {value!r}", value) for value in ("null", "", "5", '"x"', "true", "[]", "{}", '[{"a":1}]')],
     odd("a choice of index 1", {"choices": [{"index": 1, "delta": {"content": "no"}}]}),
+    hello("one choice, without a list", *events(*text("Hel"), {"choices": {"delta": {"content": "lo"}}}, STOP)),
     odd(
         "a second choice",
         {"choices": [{"index": 1, "delta": {"content": "no"}}, {"index": 0, "delta": {"content": ""}}]},

@@ -232,9 +232,17 @@ async def test_pieces_without_text_are_no_events(turns: Turns, reply: ScriptedRe
     assert await read(await turns.start("hello")) == [Delta(1, "a"), ended]
 
 
-async def test_an_empty_answer_is_complete(turns: Turns, reply: ScriptedReply) -> None:
-    reply.enqueue()
-    assert await read(await turns.start("hello")) == [Ended(1, Status.complete, "stop")]
+@pytest.mark.parametrize(
+    "pieces",
+    [[], [""], ["  \n"], [Piece(finish_reason="stop")]],
+    ids=["nothing", "no text", "blank", "an end alone"],
+)
+async def test_a_blank_answer_is_not_complete(turns: Turns, reply: ScriptedReply, pieces: list[str | Piece]) -> None:
+    reply.enqueue(*pieces)
+    *_, ended = await read(await turns.start("hello"))
+    assert isinstance(ended, Ended)
+    assert ended.status is Status.failed
+    assert ended.error == {"code": "no_answer", "message": "The answer came out empty. Try again.", "retryable": True}
 
 
 async def test_times_are_measured_from_the_start(turns: Turns, store: Store, reply: ScriptedReply) -> None:

@@ -80,7 +80,7 @@ def first_choice(chunk: dict[str, Any]) -> dict[str, Any]:
     if type(choices) is list and len(choices) == 1 and type(choices[0]) is dict and choices[0].get("index") == 0:
         only: dict[str, Any] = choices[0]
         return only
-    for choice in choices if isinstance(choices, list) else ():
+    for choice in choices if isinstance(choices, list) else (choices,):
         if isinstance(choice, dict):
             index = choice.get("index")
             if not isinstance(index, int) or index == 0:
