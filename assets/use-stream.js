@@ -141,6 +141,7 @@ class ChatStream {
     } catch (problem) {
       if (this.#turn !== turn) return;
       this.#turn = null;
+      if (unsent) this.#keep(unsent, false);
       this.#set({ ...EMPTY, status: "failed", error: problem.error });
     }
   };

@@ -28,6 +28,7 @@ const REASONS = {
   "not-a-stream": "Something between this page and the server does not let streams through.",
   buffered: "Something between this page and the server holds streams back.",
 };
+const GONE = "This chat is not here any more: it was deleted. Begin a new one.";
 const UNSHOWN = "This message could not be shown as usual. Here is its text.";
 // As near to the end as rounding may leave it, in CSS pixels.
 const NEAR = 24;
@@ -89,7 +90,7 @@ export function StreamChat({
           <div className="error-line" role="alert">
             <span>
               {returned && "Not sent. "}
-              {error.message}
+              {told(error)}
             </span>
             {returned && error.retryable && (
               <button type="button" className="text-button" onClick={() => box.current.form.requestSubmit()}>
@@ -115,6 +116,9 @@ export function StreamChat({
     </section>
   );
 }
+
+/** The sentence for a person: the server's own is for programs where a chat is gone. */
+const told = ({ code, message }) => (code === "not_found" ? GONE : message);
 
 /** What is kept under a name, as JSON; without a storage for as long as the page is there. */
 function keptIn(storage, name) {

@@ -57,3 +57,15 @@ async def test_a_page_that_is_opened_while_the_database_fails_shows_its_chat_whe
     chat = ChatPage(page, own_app)
     await expect(chat.answers).to_contain_text("Kept.")
     await expect(chat.chats).to_have_count(1)
+
+
+async def test_a_list_of_chats_that_cannot_be_loaded_says_so_and_comes_by_itself(page: Page, own_app: App) -> None:
+    own_app.http.post("/messages/", json={"content": script(text="Listed.")}).raise_for_status()
+    chat = ChatPage(page, own_app)
+    sentence = page.get_by_role("navigation", name="Chats").get_by_role("alert")
+    with outage(own_app.folder):
+        await page.goto(own_app.url)
+        await expect(sentence).to_have_text("The chats cannot be loaded just now. It is tried again.")
+        await expect(chat.chats).to_have_count(0)
+    await expect(chat.chats).to_have_count(1)
+    await expect(sentence).to_have_count(0)

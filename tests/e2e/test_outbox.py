@@ -11,9 +11,11 @@ import pytest
 from playwright.async_api import BrowserContext, Locator, Page, WebSocketRoute, expect
 
 from tests.app import App
-from tests.e2e.chat import ChatPage
+from tests.e2e.chat import ChatPage, import_turns
+from tests.e2e.embed import EmbedPage
 from tests.forked import ForkedApp
 from tests.provider_client import Provider, script
+from tests.proxy import Proxy
 
 pytestmark = pytest.mark.anyio
 
@@ -212,4 +214,121 @@ async def test_a_suggestion_is_sent_like_any_message(page: Page, own_app: App) -
         await suggestion.click()
         await expect(chat.questions.locator(".bubble")).to_have_text(text)
     await expect(chat.answers.locator(".prose")).to_contain_text(text)
+    assert await asked(own_app, text) == 1
+
+
+async def editing(page: Page, app: App, text: str) -> tuple[ChatPage, Locator]:
+    """A chat with a question whose form has this text."""
+    chat = await ChatPage(page, app).open(f"/c/{import_turns(app, [('The old question', 'The old answer')], text)}")
+    await chat.questions.hover()
+    await page.get_by_role("button", name="Edit message").click()
+    field = page.get_by_role("textbox", name="Edit your message")
+    await field.fill(text)
+    return chat, field
+
+
+@pytest.mark.new_profile
+async def test_an_edit_that_is_sent_offline_survives_and_is_asked_once(
+    context: BrowserContext, page: Page, app: App
+) -> None:
+    text = "Edited without a network"
+    chat, field = await editing(page, app, text)
+    await context.set_offline(True)
+    await field.press("Enter")
+    await field.press("Enter")
+    await expect(page.locator(".edit")).to_contain_text("Sending")
+    await expect(field).to_have_value(text)
+    await context.set_offline(False)
+    await page.reload()
+    await expect(chat.answers.locator(".prose")).to_contain_text(text)
+    await expect(field).to_have_count(0)
+    await expect(chat.questions).to_have_count(1)
+    assert await asked(app, text) == 1
+
+
+async def test_an_edit_that_is_refused_stays_in_its_form(page: Page, app: App) -> None:
+    chat, field = await editing(page, app, "Edited while another answer grows")
+    request = {"content": script(tokens=-1, interval_ms=20), "chat_id": await chat.chat_id()}
+    async with app.client() as other, other.stream("POST", "/stream/", json=request):
+        await expect(chat.stop).to_be_visible()
+        await field.press("Enter")
+        await expect(page.locator(".edit")).to_contain_text("Not sent. An answer is still being written in this chat.")
+        await expect(field).to_have_value("Edited while another answer grows")
+    await chat.stop.click()
+    await expect(chat.send).to_be_visible()
+    await field.fill("x" * 20_001)
+    await field.press("Enter")
+    await expect(chat.toasts.filter(has_text="at most 20,000")).to_be_visible()
+    await expect(field).to_have_value("x" * 20_001)
+    await field.fill("Edited in the end")
+    await field.press("Enter")
+    await expect(chat.answers.first.locator(".prose")).to_contain_text("Edited in the end")
+    await expect(field).to_have_count(0)
+    assert await asked(app, "Edited while another answer grows") == 0
+
+
+# At the page that needs no websocket
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["a new chat", "an old one"])
+async def test_the_embedded_page_keeps_what_the_server_does_not_have(page: Page, own_app: App, new: bool) -> None:
+    text = f"Embedded, without a network, new={new}"
+    async with Proxy(own_app.port) as proxy:
+        chat = await EmbedPage(page).open(proxy.url)
+        if not new:
+            await chat.ask("Before")
+            await chat.ended()
+        before = proxy.keys()
+        # The page and its history come, questions find nobody.
+        await page.route("**/stream/*ids=1*", lambda route: route.abort("connectionfailed"))
+        await chat.ask(text)
+        await expect(page.locator(".note")).to_contain_text("Not sent yet.")
+        await expect(chat.connection).not_to_have_text("Live")
+        await page.reload()
+        await expect(chat.questions.last).to_contain_text(text)
+        await expect(page.locator(".note")).to_contain_text("Not sent yet.")
+        await page.unroute_all()
+        await page.reload()
+        await expect(chat.answers.last.locator(".prose")).to_contain_text(text)
+        await expect(chat.status).to_have_text("Answer complete")
+        await expect(page.locator(".note")).to_have_count(0)
+        await expect(chat.questions.filter(has_text=text)).to_have_count(1)
+        await expect(chat.box).to_have_value("")
+        assert len(proxy.keys() - before) == 1
+    assert await asked(own_app, text) == 1
+
+
+async def test_the_embedded_page_gets_its_answer_from_a_frozen_server_after_a_reload(page: Page, own_app: App) -> None:
+    chat = await EmbedPage(page).open(own_app.url)
+    async with frozen(own_app):
+        await chat.ask("Embedded and frozen")
+        await expect(page.locator(".note")).to_contain_text("Sending")
+        reload = asyncio.create_task(page.reload())
+        await page.wait_for_event("request")
+    await reload
+    await expect(chat.answers.locator(".prose")).to_contain_text("Embedded and frozen")
+    await expect(chat.questions).to_have_count(1)
+    assert await asked(own_app, "Embedded and frozen") == 1
+
+
+# For the clock is the whole profile's.
+@pytest.mark.new_profile
+async def test_the_embedded_page_says_not_sent_and_tries_again_with_the_same_key(page: Page, own_app: App) -> None:
+    text = "Embedded and tried again"
+    keys: set[str] = set()
+    page.on("request", lambda request: keys.add(request.headers.get("idempotency-key", "")))
+    chat = await EmbedPage(page).open(own_app.url)
+    await page.clock.install()
+    await page.route("**/stream/*ids=1*", lambda route: route.abort("connectionfailed"))
+    await chat.ask(text)
+    while not await chat.error.count():
+        await page.clock.run_for(1000)
+    await expect(chat.error).to_contain_text("Not sent.")
+    await expect(chat.connection).not_to_have_text("Live")
+    await expect(chat.box).to_have_value(text)
+    await page.unroute_all()
+    await chat.error.get_by_role("button", name="Try again").click()
+    await expect(chat.answers.locator(".prose")).to_contain_text(text)
+    await expect(chat.box).to_have_value("")
+    assert len(keys - {""}) == 1
     assert await asked(own_app, text) == 1
