@@ -110,14 +110,14 @@ function Choices({ message: { key, refusal } }) {
     navigate("/");
   };
   return (
-    <>
+    <span className="choices">
       {refusal?.code === "not_found" ? (
         <Choice text="Take it to a new chat" onClick={anew} />
       ) : (
         <Choice text="Try again" onClick={again} />
       )}
       <Choice text="Edit" onClick={edit} />
-    </>
+    </span>
   );
 }
 

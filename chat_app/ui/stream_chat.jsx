@@ -64,7 +64,9 @@ export function StreamChat({
     chat.open(null);
     box.current.focus();
   };
-  const growing = busy && status !== "loading" && { id: turnId ?? "growing", role: "assistant", content: partial };
+  // Of what has not been sent nobody writes an answer.
+  const unsentYet = status === "reconnecting" && !turnId && partial === "";
+  const growing = busy && status !== "loading" && !unsentYet && { id: turnId ?? "growing", role: "assistant", content: partial };
   return (
     <section className="embed" aria-label="Chat">
       {empty ? (

@@ -283,6 +283,7 @@ async def test_the_embedded_page_keeps_what_the_server_does_not_have(page: Page,
         await page.route("**/stream/*ids=1*", lambda route: route.abort("connectionfailed"))
         await chat.ask(text)
         await expect(page.locator(".note")).to_contain_text("Not sent yet.")
+        await expect(page.get_by_text("Assistant is typing")).to_have_count(0)
         await expect(chat.connection).not_to_have_text("Live")
         await page.reload()
         await expect(chat.questions.last).to_contain_text(text)
