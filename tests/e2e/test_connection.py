@@ -1,4 +1,4 @@
-"""The connection's sign tells the truth: before the first socket, without scripts, behind a proxy without websockets."""
+"""The connection's sign tells the truth: before the first socket, without scripts, behind a proxy with no websocket."""
 
 import re
 
