@@ -140,3 +140,22 @@ async def test_a_remark_survives_another_chat(page: Page, app: App) -> None:
     await remark.press("Enter")
     await expect(remark).to_have_count(0)
     assert (await chat.stored())[-1]["remark"] == "A whole remark"
+
+
+async def test_a_dialog_that_cannot_be_drawn_is_not_the_end_of_the_page(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    problem = page.get_by_role("group", name="Display problem")
+    # What is kept of the form is not what the form has written.
+    await page.evaluate("sessionStorage.setItem('settings:', '{half of it')")
+    await page.reload()
+    await chat.ask("With a broken dialog")
+    await expect(await chat.ended()).to_contain_text("With a broken dialog")
+    await page.get_by_role("link", name="New chat").first.click()
+    await open_settings(page)
+    await expect(problem).to_contain_text("This dialog could not be shown.")
+    await page.evaluate("sessionStorage.removeItem('settings:')")
+    await problem.get_by_role("button", name="Show again").click()
+    await expect(settings(page).get_by_role("textbox", name="System prompt")).to_be_visible()
+    await expect(problem).to_have_count(0)
+    await settings(page).get_by_role("button", name="Close").click()
+    await expect(chat.box).to_be_visible()
