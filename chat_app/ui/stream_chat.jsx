@@ -33,6 +33,8 @@ const UNSHOWN = "This message could not be shown as usual. Here is its text.";
 // As near to the end as rounding may leave it, in CSS pixels.
 const NEAR = 24;
 const SHOWN_MS = 8000;
+// How long the server may be silent before the sign says so, less than until a stream counts as held back.
+const SILENT_MS = 3000;
 
 export function StreamChat({
   baseUrl = "",
@@ -104,7 +106,7 @@ export function StreamChat({
         )}
         <Box area={box} busy={busy} send={chat.send} stop={chat.stop} draft={draft} returned={returned} />
         <div className="notice">
-          <Connection status={status} mode={chat.mode} reason={chat.reason} error={chat.error} />
+          <Connection status={status} mode={chat.mode} reason={chat.reason} error={chat.error} asks={busy && !turnId} />
           {empty || (
             <button type="button" className="text-button" onClick={begin}>
               New chat
@@ -305,10 +307,13 @@ function IconButton({ label, path, type = "button", ...rest }) {
   );
 }
 
-function Connection({ status, mode, reason, error }) {
+function Connection({ status, mode, reason, error, asks }) {
+  // A whole reply comes when it is ready: until then nothing is heard in any case.
+  const silent = useSilent(asks && mode === "stream");
   const online = useSyncExternalStore(onNetwork, () => navigator.onLine, () => true);
   if (!online || error?.code === "unreachable") return <Chip state="lost">No connection</Chip>;
   if (status === "reconnecting") return <Chip state="reconnecting">Connection lost. Reconnecting …</Chip>;
+  if (silent) return <Chip state="waiting">The server does not answer. Waiting …</Chip>;
   if (mode === "whole")
     return (
       <Chip state="whole" why={REASONS[reason]}>
@@ -316,6 +321,18 @@ function Connection({ status, mode, reason, error }) {
       </Chip>
     );
   return <Chip state="live">Live</Chip>;
+}
+
+/** Whether something `asks` the server for a while already. */
+function useSilent(asks) {
+  const [late, setLate] = useState(false);
+  useEffect(() => {
+    setLate(false);
+    if (!asks) return undefined;
+    const timer = setTimeout(() => setLate(true), SILENT_MS);
+    return () => clearTimeout(timer);
+  }, [asks]);
+  return asks && late;
 }
 
 function onNetwork(listener) {

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 
 import pytest
 from playwright.async_api import BrowserContext, Locator, Page, WebSocketRoute, expect
@@ -299,11 +300,18 @@ async def test_the_embedded_page_keeps_what_the_server_does_not_have(page: Page,
     assert await asked(own_app, text) == 1
 
 
+# For the clock is the whole profile's.
+@pytest.mark.new_profile
 async def test_the_embedded_page_gets_its_answer_from_a_frozen_server_after_a_reload(page: Page, own_app: App) -> None:
     chat = await EmbedPage(page).open(own_app.url)
+    await page.clock.install()
+    await page.clock.pause_at(datetime.now() + timedelta(hours=1))
     async with frozen(own_app):
         await chat.ask("Embedded and frozen")
         await expect(page.locator(".note")).to_contain_text("Sending")
+        await page.clock.fast_forward(4_000)
+        await expect(chat.connection).to_have_text("The server does not answer. Waiting …")
+        await page.clock.resume()
         reload = asyncio.create_task(page.reload())
         await page.wait_for_event("request")
     await reload
