@@ -31,6 +31,7 @@ STREAMDOWN = [
 ANSWER = rx.asset("answer.jsx", shared=True).importable_path
 PAGE = rx.asset("page.jsx", shared=True).importable_path
 SCROLLER = rx.asset("scroller.jsx", shared=True).importable_path
+UNLOADED = rx.asset("unloaded.jsx", shared=True).importable_path
 FILES = rx.asset("files.jsx", shared=True).importable_path
 FIELDS = rx.asset("fields.jsx", shared=True).importable_path
 BOUNDARY = rx.asset("boundary.jsx", shared=True).importable_path
@@ -152,7 +153,8 @@ class TabTitle(rx.Component):
 
 
 class PrintedEarlier(rx.Component):
-    """Where the page is printed, the messages of the chat that come before those it shows: `hidden` is how many."""
+    """Where the page is printed, the `hidden` messages of the chat that come before the one with the id `before`, or
+    before all that it shows."""
 
     library = rx.asset("printing.jsx", shared=True).importable_path
     tag = "PrintedEarlier"
@@ -160,6 +162,7 @@ class PrintedEarlier(rx.Component):
 
     chat_id: rx.Var[str]
     hidden: rx.Var[int]
+    before: rx.Var[str]
 
 
 class SkipLink(rx.Component):
@@ -177,10 +180,11 @@ class ImportChats(rx.Component):
 
 
 class Scroller(rx.Component):
-    """Scrolls its children and follows them while they grow; `hidden` messages before them are not on the page.
+    """Scrolls its children and follows them while they grow; `hidden` messages before them are not on the page, and
+    `gap` between them.
 
-    `on_earlier` asks for some of those, with a message's id for as many as it takes to have that one; `on_named` for
-    the message that the address names.
+    `on_earlier` asks for some of those before, with a message's id for that one and its neighbours; `on_later` for some
+    of the gap; `on_named` for the message that the address names.
     """
 
     library = SCROLLER
@@ -188,8 +192,23 @@ class Scroller(rx.Component):
 
     chat_id: rx.Var[str]
     hidden: rx.Var[int]
+    gap: rx.Var[int]
     on_earlier: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+    on_later: rx.EventHandler[rx.event.no_args_event_spec]
     on_named: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+
+
+class Gap(rx.Component):
+    """Stands for `count` messages that are not on the page; near to it, and by its button, some of them come.
+
+    Its children are seen on paper only.
+    """
+
+    library = UNLOADED
+    tag = "Gap"
+
+    count: rx.Var[int]
+    on_later: rx.EventHandler[rx.event.no_args_event_spec]
 
 
 class MessageBox(rx.el.Textarea):

@@ -85,7 +85,7 @@ class Live(rx.State):
                 if transcript.open_chat != self._chat:
                     self.follow_from(transcript.open_chat, _last_ended(transcript.open_chat))
                 if self._stale:
-                    await transcript.load(transcript.open_chat, transcript.hidden)
+                    await transcript.reload()
                     self._stale = False
                 chat_id, missing = self._chat, transcript.missing
                 turn = turns.next(chat_id, self._followed) if chat_id else None

@@ -6,7 +6,18 @@ import reflex as rx
 
 from chat_app.chatfile import MAX_REMARK_CHARS
 from chat_app.models import Role, Status
-from chat_app.ui.elements import Answer, Boundary, CopyText, Disclosed, EditForm, InlineField, Moment, OpenForm
+from chat_app.ui.elements import (
+    Answer,
+    Boundary,
+    CopyText,
+    Disclosed,
+    EditForm,
+    Gap,
+    InlineField,
+    Moment,
+    OpenForm,
+    PrintedEarlier,
+)
 from chat_app.ui.icons import icon
 from chat_app.ui.rows import Row
 from chat_app.ui.transcript import Transcript
@@ -16,7 +27,10 @@ def transcript(unsent: rx.Component) -> rx.Component:
     """`unsent` shows what is not with the server yet."""
     # No live region: a screen reader is told where an answer begins and ends (`status`), not each token.
     return rx.el.div(
-        rx.foreach(Transcript.earlier[Transcript.earlier_from :] + Transcript.loaded + Transcript.recent, shown),
+        rx.foreach(
+            Transcript.earlier[Transcript.earlier_from : Transcript.earlier_to] + Transcript.loaded + Transcript.recent,
+            shown,
+        ),
         unsent,
         role="log",
         aria_label="Conversation",
@@ -27,12 +41,24 @@ def transcript(unsent: rx.Component) -> rx.Component:
 
 def shown(row: rx.Var[Row]) -> rx.Component:
     opinion = Transcript.opinions[row["id"]]
-    return message(
-        row=row,
-        rating=opinion["rating"],
-        remark=opinion["remark"],
-        remarked=Transcript.remarking == row["id"],
+    return rx.fragment(
+        rx.cond((Transcript.gap > 0) & (row["id"] == Transcript.loaded[0]["id"]), gap()),
+        message(
+            row=row,
+            rating=opinion["rating"],
+            remark=opinion["remark"],
+            remarked=Transcript.remarking == row["id"],
+        ),
         key=row["id"],
+    )
+
+
+def gap() -> rx.Component:
+    """In the place of the messages between those around an older one and the newest."""
+    return Gap.create(
+        PrintedEarlier.create(chat_id=Transcript.open_chat, hidden=Transcript.gap, before=Transcript.loaded[0]["id"]),
+        count=Transcript.gap,
+        on_later=Transcript.show_later,
     )
 
 
@@ -125,7 +151,7 @@ def answer_tools(row: rx.Var[Row], opinion: rx.Component) -> rx.Component:
     return rx.el.footer(
         versions(row),
         CopyText.create(message_id=row["id"], stored=row["content"]),
-        tool("rotate-ccw", "Regenerate", Transcript.regenerate(row["id"])),
+        tool("rotate-ccw", "Regenerate", Transcript.regenerate(row["id"], row["version"])),
         opinion,
         rx.el.span(row["figures"], class_name="figures"),
         Moment.create(iso=row["time"]),
@@ -206,8 +232,8 @@ def problem(row: rx.Var[Row]) -> rx.Component:
     return rx.el.div(
         rx.el.p(row["problem"], class_name="problem", custom_attrs={"data-status": row["status"]}),
         rx.el.span(
-            rx.cond(row["cut"], text_button("Continue", Transcript.go_on(row["id"]))),
-            text_button("Try again", Transcript.regenerate(row["id"])),
+            rx.cond(row["cut"], text_button("Continue", Transcript.go_on(row["id"], row["version"]))),
+            text_button("Try again", Transcript.regenerate(row["id"], row["version"])),
             class_name="choices",
         ),
         class_name="after",

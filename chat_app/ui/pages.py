@@ -130,7 +130,9 @@ def opened() -> rx.Component:
             transcript(outbox()),
             chat_id=Transcript.open_chat,
             hidden=Transcript.hidden,
+            gap=Transcript.gap,
             on_earlier=Transcript.show_earlier,
+            on_later=Transcript.show_later,
             on_named=Transcript.show_named,
         ),
     )

@@ -14,10 +14,11 @@ function get(address) {
   return JSON.parse(request.responseText);
 }
 
-function messagesBefore(chatId, before) {
+function messagesBefore(chatId, before, count) {
   const pages = [];
-  for (let next = before; next !== null; ) {
-    const page = get(`/messages/?${new URLSearchParams({ chat_id: chatId, before: next, limit: PAGE })}`);
+  for (let next = before, left = count; next !== null && left > 0; left -= PAGE) {
+    const limit = Math.min(left, PAGE);
+    const page = get(`/messages/?${new URLSearchParams({ chat_id: chatId, before: next, limit })}`);
     pages.unshift(page.messages);
     next = page.next;
   }
@@ -35,14 +36,14 @@ function Printed({ role, content }) {
   );
 }
 
-export function PrintedEarlier({ chatId, hidden }) {
+export function PrintedEarlier({ chatId, hidden, before }) {
   const [messages, setMessages] = useState([]);
   const [problem, setProblem] = useState("");
   useEffect(() => {
     const begin = () => {
-      const first = document.querySelector("[role=log] article");
+      const next = before ?? document.querySelector("[role=log] article")?.id;
       try {
-        const earlier = hidden > 0 && first ? messagesBefore(chatId, first.id) : [];
+        const earlier = hidden > 0 && next ? messagesBefore(chatId, next, hidden) : [];
         flushSync(() => setMessages(earlier));
       } catch {
         flushSync(() => setProblem(`${hidden} earlier messages are not printed, for the server could not be reached.`));
@@ -58,7 +59,7 @@ export function PrintedEarlier({ chatId, hidden }) {
       removeEventListener("beforeprint", begin);
       removeEventListener("afterprint", end);
     };
-  }, [chatId, hidden]);
+  }, [chatId, hidden, before]);
   return (
     <div className="printed">
       {problem && <p className="problem">{problem}</p>}

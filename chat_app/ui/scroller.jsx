@@ -5,20 +5,21 @@ Own code, for the libraries that do this take a scroll in the moment of growth f
 the browser's own anchoring does not work at the very top, in Safari not at all. */
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useLocation } from "react-router";
+import { FindNote } from "./unloaded.jsx";
 
 // As near to the end as rounding and a wheel's last notch may leave it, in CSS pixels.
 const NEAR = 24;
 // So near to the top that older messages are asked for, to be there before the reader is.
 const AHEAD = 800;
 
-export function Scroller({ children, chatId, hidden, onEarlier, onNamed }) {
+export function Scroller({ children, chatId, hidden, gap, onEarlier, onLater, onNamed }) {
   const area = useRef(null);
   const content = useRef(null);
   const view = useRef(null);
   const given = useRef(null);
   given.current = { hidden, onEarlier };
   const [following, setFollowing] = useState(true);
-  const { hash, pathname } = useLocation();
+  const { hash, pathname, key } = useLocation();
 
   // In the same step as the messages of another chat come, or the old chat's view would try to keep its place.
   useLayoutEffect(() => {
@@ -32,12 +33,13 @@ export function Scroller({ children, chatId, hidden, onEarlier, onNamed }) {
     const show = (element) => {
       view.current.pin(false);
       element.scrollIntoView({ block: "center" });
+      view.current.name(element);
       element.classList.add("named");
       setTimeout(() => element.classList.remove("named"), 2500);
     };
     const frame = requestAnimationFrame(() => view.current.seek(hash.slice(1), show, onNamed));
     return () => cancelAnimationFrame(frame);
-  }, [hash, pathname, chatId]);
+  }, [hash, pathname, chatId, key]);
 
   return (
     <div className="scroller">
@@ -47,6 +49,7 @@ export function Scroller({ children, chatId, hidden, onEarlier, onNamed }) {
           {children}
         </div>
       </div>
+      <FindNote hidden={hidden} gap={gap} onEarlier={onEarlier} onLater={onLater} key={chatId} />
       {following || (
         <button type="button" className="jump" onClick={() => view.current.pin(true)}>
           <svg viewBox="0 0 24 24" aria-hidden="true">
@@ -121,6 +124,9 @@ function viewOf(area, content, given, onFollow) {
   let anchors = [];
   // A message that is to be there soon, and what then happens.
   let sought = null;
+  // What the address names, until the reader is away from it.
+  let named = null;
+  let upwards = false;
   // How many messages were hidden when older ones were last asked for.
   let asked = null;
 
@@ -140,7 +146,8 @@ function viewOf(area, content, given, onFollow) {
   };
   const note = () => {
     const edge = area.getBoundingClientRect().top;
-    const message = firstBelow(log.children, edge);
+    const first = firstBelow(log.children, edge);
+    const message = first?.matches(".gap") ? besideGap(first, upwards) : first;
     const block = firstBelow(message?.querySelector(".prose")?.children ?? [], edge);
     const id = message?.querySelector("article")?.id;
     anchors = [block, message].filter(Boolean).map((element) => ({ element, id, top: place(element) }));
@@ -185,6 +192,20 @@ function viewOf(area, content, given, onFollow) {
     } else keep();
   };
 
+  const name = (element) => {
+    named = element;
+  };
+  // Not by the router, which would load the page's chat anew.
+  const unname = () => {
+    if (named && location.hash) history.replaceState(history.state, "", location.pathname + location.search);
+    named = null;
+  };
+  const inView = (element) => {
+    const { top, bottom } = element.getBoundingClientRect();
+    const edges = area.getBoundingClientRect();
+    return bottom > edges.top && top < edges.bottom;
+  };
+
   const pin = (value) => {
     pinned = value;
     if (sought?.lost) sought = null;
@@ -199,7 +220,9 @@ function viewOf(area, content, given, onFollow) {
     // Content that shrinks moves the view up as well; that is not the reader.
     const up = area.scrollTop < lastTop && area.scrollHeight >= lastHeight;
     const moved = area.scrollTop !== lastTop;
+    if (moved) upwards = area.scrollTop < lastTop;
     settle();
+    if (named && !inView(named)) unname();
     if (pinned && up && below > NEAR) pin(false);
     else if (!pinned && !up && below <= NEAR) pin(true);
     // Not after a move of `hold`: its rounding would add up.
@@ -216,7 +239,11 @@ function viewOf(area, content, given, onFollow) {
     if (event.deltaY < 0 && area.scrollHeight > area.clientHeight && area.scrollTop > 0) pin(false);
   };
   // Who sends a message wants to see what comes.
-  const onSubmit = (event) => event.target.matches(".box, .edit") && pin(true);
+  const onSubmit = (event) => {
+    if (!event.target.matches(".box, .edit")) return;
+    unname();
+    pin(true);
+  };
 
   // At once, before a scroll of the reader's is reported: it would be taken from where things stand now.
   const messages = new MutationObserver(onMessages);
@@ -240,8 +267,11 @@ function viewOf(area, content, given, onFollow) {
     area.removeEventListener("keydown", onAct);
     document.removeEventListener("submit", onSubmit);
   };
-  return { pin, seek, leave };
+  return { pin, seek, name, leave };
 }
+
+/* The message that the reader comes from: what is loaded into the gap then stands on its other side. */
+const besideGap = (gap, upwards) => (upwards ? gap.nextElementSibling : gap.previousElementSibling);
 
 /* The first of elements in a column that ends below a line; they are many, so by halves. */
 function firstBelow(elements, line) {

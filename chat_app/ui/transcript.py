@@ -25,13 +25,18 @@ MORE = 20
 
 
 class Transcript(rx.State):
-    """The page shows `earlier` from `earlier_from` on, then `loaded`, then `recent`; `hidden` messages come before."""
+    """The page shows `earlier` from `earlier_from` to `earlier_to`, then `loaded`, then `recent`.
+
+    `hidden` messages come before them, and `gap` between `earlier` and `loaded`.
+    """
 
     open_chat: str = ""
     title: str = ""
     hidden: int = 0
     earlier: list[Row] = []
     earlier_from: int = 0
+    earlier_to: int = 0
+    gap: int = 0
     loaded: list[Row] = []
     recent: list[Row] = []
     # By message, apart from the rows: a thumb would send its whole list again.
@@ -46,29 +51,42 @@ class Transcript(rx.State):
     _connection: str = ""
 
     @rx.event
-    async def regenerate(self, reply_id: str) -> Any:
-        return await self._again(reply_id, go_on=False)
+    async def regenerate(self, reply_id: str, version: str = "") -> Any:
+        """`version` is the one that the page shows, as in its row: pressed twice there, a button asks once."""
+        return await self._again(reply_id, f"again {reply_id} {version}", go_on=False)
 
     @rx.event
-    async def go_on(self, reply_id: str) -> Any:
-        return await self._again(reply_id, go_on=True)
+    async def go_on(self, reply_id: str, version: str = "") -> Any:
+        return await self._again(reply_id, f"go on {reply_id} {version}", go_on=True)
 
     @rx.event
     async def show(self, message_id: str) -> None:
         """Another version, with what follows from it."""
         await get_service().choose(message_id)
         self.remarking = ""
-        await self.load(self.open_chat, self.hidden)
+        await self.reload()
+        await self._show_around(message_id)
 
     @rx.event
     async def show_earlier(self, message_id: str) -> None:
-        """Some older messages, or as many as it takes to have this one."""
+        """Some older messages, or this one and those around it."""
         if message_id:
-            store = get_service().store
-            if await store.is_shown(message_id):
-                await self._show_from(await store.position(message_id) - MORE // 2)
+            await self._show_around(message_id)
         else:
             await self._show_from(self.hidden - MORE)
+
+    @rx.event
+    async def show_later(self) -> None:
+        """Some messages of the gap, from its top."""
+        if not self.gap:
+            return
+        if self.earlier_to + min(MORE, self.gap) > len(self.earlier) and not await self._fetch_later():
+            # Another tab shows another version by now.
+            await self.reload()
+            return
+        count = min(MORE, self.gap, len(self.earlier) - self.earlier_to)
+        self.earlier_to += count
+        self.gap -= count
 
     @rx.event
     async def show_named(self, message_id: str) -> None:
@@ -79,7 +97,7 @@ class Transcript(rx.State):
             return
         if not await store.is_shown(message_id):
             await self.show(message_id)
-        await self.show_earlier(message_id)
+        await self._show_around(message_id)
 
     @rx.event
     async def rate(self, message_id: str, rating: int) -> Any:
@@ -117,15 +135,25 @@ class Transcript(rx.State):
             self.opinions[message_id] = Opinion(rating=rating, remark=remark.strip())
         return None
 
-    async def _again(self, reply_id: str, go_on: bool) -> Any:
+    async def _again(self, reply_id: str, key: str, go_on: bool) -> Any:
         try:
-            await get_service().turns.again(reply_id, go_on=go_on)
+            turn = await get_service().turns.again(reply_id, go_on=go_on, key=key)
         except Exception as error:
             return complaint(error)
+        if turn.ended_at is not None:
+            # It was asked for before, perhaps in another tab, and is not what this page shows.
+            await self.show(turn.id)
         return None
 
-    async def load(self, chat_id: str, hidden: int | None = None) -> None:
-        """A chat as it is stored, its newest messages or all but the oldest `hidden`; what runs counts as recent."""
+    async def reload(self) -> None:
+        """What is shown as it is stored by now; only the newest messages where the rest has become much more."""
+        hidden, shown = self.hidden, self.earlier_to - self.earlier_from + len(self.loaded) + len(self.recent)
+        await self.load(self.open_chat)
+        if self.hidden - hidden <= shown:
+            await self._show_from(hidden)
+
+    async def load(self, chat_id: str) -> None:
+        """The newest messages of a chat, as it is stored; what runs counts as recent."""
         connection = self.router.session.session_id
         if (chat_id, connection) != (self.open_chat, self._connection):
             # Not where a new chat only gets its address: a form may be open by then.
@@ -139,7 +167,7 @@ class Transcript(rx.State):
         if not chat_id:
             return
         try:
-            self.hidden, path = await get_service().store.path_end(chat_id, FIRST, hidden)
+            self.hidden, path = await get_service().store.path_end(chat_id, FIRST)
         except NotFound:
             self.missing = True
             return
@@ -165,7 +193,7 @@ class Transcript(rx.State):
                 self._show_nothing()
             elif not self._cut_after(turn.user.parent_id):
                 # It follows a message that is not on the page.
-                await self.load(self.open_chat, self.hidden)
+                await self.reload()
                 return
         self.recent = [*self.recent, *new]
 
@@ -180,29 +208,65 @@ class Transcript(rx.State):
         new = {row["id"]: row for row in path_rows(page.items)}
         self.recent = [_with_text(new.get(row["id"], row), row["content"]) for row in self.recent]
 
+    async def _show_around(self, message_id: str) -> None:
+        """Show a message that is on the path; far from the others it comes with its neighbours only."""
+        store = get_service().store
+        if not await store.is_shown(message_id):
+            return
+        position, shown_to = await store.position(message_id), self.hidden + self.earlier_to - self.earlier_from
+        newest_from = shown_to + self.gap
+        start = max(position - MORE // 2, 0)
+        if self.hidden <= position < shown_to or position >= newest_from:
+            return
+        if self.hidden - FIRST <= start < self.hidden:
+            await self._show_from(start)
+            return
+        page = await store.path_around(message_id, position - start, FIRST - MORE)
+        path = page.items[: newest_from - start]
+        self.earlier, self.earlier_from, self.earlier_to = path_rows(path), 0, len(path)
+        self.opinions |= path_opinions(path)
+        self.hidden, self.gap = start, newest_from - start - len(path)
+
     async def _show_from(self, start: int) -> None:
         """Show the path from its message number `start` on, counted from 0, if that is more than now."""
         start = max(start, 0)
         if start >= self.hidden:
             return
-        sent_from = self.hidden - self.earlier_from
-        if start < sent_from:
-            end = sent_from + len(self.earlier)
-            store, after = get_service().store, [*self.loaded, *self.recent][0]["id"]
-            if not await store.is_shown(after):
-                # Another tab shows another version by now.
-                await self.load(self.open_chat, start)
-                return
-            # The list is sent whole: were it a few rows longer each time, what is sent would grow with the square.
-            sent_from = max(min(start, end - 2 * len(self.earlier)), 0)
-            path = await store.path_before(self.open_chat, after, end - sent_from)
-            self.earlier = path_rows(path)
-            self.opinions |= path_opinions(path)
-        self.earlier_from = start - sent_from
+        if start < self.hidden - self.earlier_from and not await self._fetch_earlier(start):
+            # Another tab shows another version by now.
+            await self.reload()
+            return
+        self.earlier_from -= self.hidden - start
         self.hidden = start
 
+    async def _fetch_earlier(self, start: int) -> bool:
+        """Have the path from `start` on in `earlier`; False where what is on the page is not on it any more."""
+        store, after = get_service().store, [*self.earlier, *self.loaded, *self.recent][0]["id"]
+        if not await store.is_shown(after):
+            return False
+        # The list is sent whole: were it a few rows longer each time, what is sent would grow with the square.
+        sent_from = self.hidden - self.earlier_from
+        count = sent_from - max(min(start, sent_from - len(self.earlier)), 0)
+        path = await store.path_before(self.open_chat, after, count)
+        self.earlier = [*path_rows(path), *self.earlier]
+        self.opinions |= path_opinions(path)
+        self.earlier_from += len(path)
+        self.earlier_to += len(path)
+        return True
+
+    async def _fetch_later(self) -> bool:
+        """The same of what comes after `earlier`, for at most the gap."""
+        store, before = get_service().store, self.earlier[-1]["id"]
+        if not await store.is_shown(before):
+            return False
+        count = min(self.gap - len(self.earlier) + self.earlier_to, max(len(self.earlier), MORE))
+        path = (await store.path_around(before, 0, count)).items[1:]
+        self.earlier = [*self.earlier, *path_rows(path)]
+        self.opinions |= path_opinions(path)
+        return bool(path)
+
     def _show_nothing(self) -> None:
-        self.hidden = self.earlier_from = 0
+        self.hidden = self.earlier_from = self.earlier_to = self.gap = 0
         self.earlier, self.loaded, self.recent = [], [], []
 
     def _cut_after(self, message_id: str | None) -> bool:
@@ -213,8 +277,8 @@ class Transcript(rx.State):
             if end < len(self.loaded):
                 self.loaded = self.loaded[:end]
             self.recent = []
-        elif (end := _end_of(self.earlier[self.earlier_from :], message_id)) is not None:
-            self.earlier = self.earlier[: self.earlier_from + end]
+        elif (end := _end_of(self.earlier[: self.earlier_to], message_id)) is not None:
+            self.earlier, self.earlier_to, self.gap = self.earlier[:end], end, 0
             self.loaded, self.recent = [], []
         return end is not None
 
