@@ -38,7 +38,7 @@ GROWTH_MB = 40
 
 @pytest.fixture
 def api(provider: Provider, tmp_path: Path) -> Iterator[Api]:
-    settings = {"openai_model": "bench", "send_timeout_s": str(SEND_TIMEOUT_S)}
+    settings = {"openai_model": "bench", "send_timeout_s": str(SEND_TIMEOUT_S), "max_answer_chars": "100000000"}
     with Api(tmp_path, openai_base_url=provider.base_url, **settings) as api:
         yield api
 

@@ -1,6 +1,6 @@
 /* The growing text: what Python cannot do per token without sending the whole text again.
 
-`LiveWindow` gets small windows {id, offset, text} ("from `offset` on, the text of `id` is `text`", in UTF-16 units) and
+`LiveWindow` gets small windows [id, offset, text] ("from `offset` on, the text of `id` is `text`", in UTF-16 units) and
 splices them into a text kept here; `Answer` shows the text of one message and renders again only when that one changes.
 */
 import { memo, useCallback, useLayoutEffect, useState, useSyncExternalStore } from "react";
@@ -10,7 +10,7 @@ import { Markdown } from "./markdown.jsx";
 const texts = new Map();
 const listeners = new Map();
 
-function splice({ id, offset, text }) {
+function splice([id, offset, text]) {
   const known = texts.get(id) ?? "";
   if (offset > known.length) return false;
   const next = known.slice(0, offset) + text;
@@ -23,7 +23,8 @@ function splice({ id, offset, text }) {
 
 export function LiveWindow({ value, onGap }) {
   useLayoutEffect(() => {
-    if (value.id && !splice(value)) onGap?.(value.id);
+    const [id] = value;
+    if (id && !splice(value)) onGap?.(id);
   }, [value]);
   return null;
 }

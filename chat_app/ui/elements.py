@@ -83,7 +83,7 @@ class LiveWindow(rx.Component):
     tag = "LiveWindow"
     lib_dependencies: list[str] = STREAMDOWN
 
-    value: rx.Var[dict[str, Any]]
+    value: rx.Var[tuple[str, int, str]]
     on_gap: rx.EventHandler[rx.event.passthrough_event_spec(str)]
 
 

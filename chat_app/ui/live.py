@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from typing import Any, TypedDict
+from typing import Any
 
 import reflex as rx
 
@@ -23,18 +23,17 @@ logger = logging.getLogger(__name__)
 FLUSH_S = 0.016
 
 
-class Window(TypedDict):
-    """From `offset` on, the text of `id` is `text`; `offset` in UTF-16 units, as JavaScript counts."""
+Window = tuple[str, int, str]
+"""`(id, offset, text)`: from `offset` on, the text of `id` is `text`; `offset` in UTF-16 units, as JavaScript counts.
 
-    id: str
-    offset: int
-    text: str
+Without names, since it is sent for every few tokens: they were a seventh of what a frame has beside its text.
+"""
 
 
 class Live(rx.State):
     """Its own state class: each is a React context of its own, so nothing else renders when a window comes."""
 
-    window: Window = {"id": "", "offset": 0, "text": ""}
+    window: Window = ("", 0, "")
     announcement: str = ""
     # Which turn of which chat was followed to its end last: a new `watch` goes on there, also where the one before it
     # was ended in between.
@@ -117,7 +116,7 @@ class Live(rx.State):
         if transcript.running and _short(transcript.running) == window_id:
             turn = await get_service().turns.find(transcript.running)
             async for batch in turn.batches():
-                self.window = {"id": window_id, "offset": 0, "text": _text(batch, turn)}
+                self.window = (window_id, 0, _text(batch, turn))
                 return
 
     async def _follow(self, turn: Turn) -> AsyncGenerator[Any, None]:
@@ -142,7 +141,7 @@ class Live(rx.State):
                 if recast:
                     (await self.get_state(Transcript)).take_back(turn)
                 if text or recast:
-                    self.window = {"id": window_id, "offset": offset, "text": text}
+                    self.window = (window_id, offset, text)
                 if ended:
                     await self._end(ended)
             offset += _utf16_length(text)

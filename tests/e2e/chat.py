@@ -73,6 +73,17 @@ class ChatPage:
         await expect(self.page.locator("main[data-loading=false]")).to_be_visible()
         return self
 
+    async def listed(self, title: str) -> Locator:
+        """The link to a chat of this title in the side bar, which shows older ones when it is asked."""
+        link = self.chats.filter(has_text=title).first
+        more = self.page.get_by_role("button", name="Show more chats")
+        await expect(link.or_(more).first).to_be_visible()
+        while not await link.count():
+            shown = await self.chats.count()
+            await more.click()
+            await expect(self.chats).not_to_have_count(shown)
+        return link
+
     async def _begin_anew(self) -> None:
         await self.page.evaluate(CLOSE_DIALOGS)
         await self.page.get_by_role("link", name="New chat").first.click()

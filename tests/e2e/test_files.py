@@ -71,7 +71,7 @@ async def test_a_zip_of_chatgpt_comes_in_and_all_chats_go_out(page: Page, app: A
     file.write_bytes(zipped({"conversations.json": json.dumps([SEVERAL_KINDS, small("of a zip")])}))
     await choose(page, file)
     await told(chat, "Imported 2 chats with 8 messages. Left out: 3 pictures, 2 tool messages, 1 file.")
-    await chat.chats.filter(has_text="of a zip").first.click()
+    await (await chat.listed("of a zip")).click()
     await expect(chat.questions.locator(".bubble")).to_have_text("of a zip")
 
     async with page.expect_download() as download:

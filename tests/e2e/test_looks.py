@@ -88,7 +88,7 @@ async def test_days_are_the_readers(browser: Browser, app: App, zone: str, hours
     await page.clock.install(time=midnight + timedelta(hours=12))
     await page.goto(app.url)
     chats = page.get_by_role("navigation", name="Chats")
-    await expect(chats.get_by_role("listitem").filter(has_text=f"Late in {zone}")).to_be_visible()
+    await expect(await ChatPage(page, app).listed(f"Late in {zone}")).to_be_visible()
     days = await chats.evaluate(
         """(list) => {
             let day = "";

@@ -25,7 +25,13 @@ SIZES = f"{FIELDS}.map((field) => parseFloat(getComputedStyle(field).fontSize))"
 # Once what changed the page's size is through.
 SCROLL_UP = """
 async (area) => {
-  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+  // Once the new size has been laid out, and the view is at the end again.
+  const state = () => [area.scrollHeight, area.clientHeight, area.scrollTop].join();
+  for (let [same, last] = [0, ""]; same < 5; last = state()) {
+    await new Promise(requestAnimationFrame);
+    const atEnd = area.scrollHeight - area.clientHeight - area.scrollTop < 2;
+    same = atEnd && state() === last ? same + 1 : 0;
+  }
   area.scrollBy(0, -300);
 }
 """
