@@ -31,7 +31,7 @@ SEND_TIMEOUT_S = 1.5
 TOKENS = 60_000
 READERS = 10
 LITTLE_BUFFER = 4_096
-MORE_THAN_BUFFERS = 8_000_000
+MORE_THAN_BUFFERS = 7_900_000
 GROWTH_MB = 40
 """Ten copies of the answer as an event stream are 55 MB."""
 

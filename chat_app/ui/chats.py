@@ -1,6 +1,6 @@
 """The side bar: the list of chats, and what can be done with one."""
 
-from collections.abc import Collection
+from datetime import datetime
 from functools import partial
 from typing import Any, TypedDict
 
@@ -27,10 +27,11 @@ PINNED = "pinned"
 
 
 class ChatRow(TypedDict):
-    """A chat in the list. `moment` is when it was used last (ISO 8601), or `PINNED`; `before` that of the one above;
-    `answering`: an answer grows in it.
+    """A chat in the list. `moment` is the quarter of an hour in which it was used last (ISO 8601), or `PINNED`;
+    `before` that of the one above.
 
-    Which day that is only the browser knows, by the reader's clock.
+    Which day that is only the browser knows, by the reader's clock, and midnight is at a quarter of an hour everywhere.
+    A changed list is sent whole, so a row holds nothing that each question changes.
     """
 
     id: str
@@ -38,11 +39,12 @@ class ChatRow(TypedDict):
     moment: str
     before: str
     pinned: bool
-    answering: bool
 
 
 class Chats(rx.State):
     chats: list[ChatRow] = []
+    # In which of all chats an answer grows.
+    answering: list[str] = []
     older: bool = False
     # The list cannot be read just now.
     unread: bool = False
@@ -57,15 +59,18 @@ class Chats(rx.State):
         service = get_service()
         async with self:
             listed = self._listed
-        shown: list[ChatRow] | None = None
+        shown: tuple[list[ChatRow], list[str]] | None = None
         while True:
             version = service.turns.version
             chats = await until_read(partial(service.store.chats, listed + 1), self._say_unread, "the list of chats")
-            rows = chat_rows(list(chats), service.turns.answering())
-            if rows != shown or self.unread:
+            rows, answering = chat_rows(list(chats)), sorted(service.turns.answering())
+            if (rows, answering) != shown or self.unread:
                 async with self:
-                    self.chats, self.older, self.unread = rows[:listed], len(rows) > listed, False
-                shown = rows
+                    # What is as it was is not sent again.
+                    if shown is None or rows != shown[0]:
+                        self.chats, self.older = rows[:listed], len(rows) > listed
+                    self.answering, self.unread = answering, False
+                shown = rows, answering
             await service.turns.changed(version)
 
     async def _say_unread(self) -> None:
@@ -131,8 +136,8 @@ class Chats(rx.State):
         return None
 
 
-def chat_rows(chats: list[Chat], answering: Collection[str] = ()) -> list[ChatRow]:
-    moments = [PINNED if chat.pinned else chat.updated_at.isoformat(timespec="seconds") for chat in chats]
+def chat_rows(chats: list[Chat]) -> list[ChatRow]:
+    moments = [PINNED if chat.pinned else quarter(chat.updated_at) for chat in chats]
     return [
         ChatRow(
             id=chat.id,
@@ -140,10 +145,13 @@ def chat_rows(chats: list[Chat], answering: Collection[str] = ()) -> list[ChatRo
             moment=moment,
             before=before,
             pinned=chat.pinned,
-            answering=chat.id in answering,
         )
         for chat, moment, before in zip(chats, moments, ["", *moments], strict=False)
     ]
+
+
+def quarter(moment: datetime) -> str:
+    return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0).isoformat(timespec="seconds")
 
 
 def sidebar() -> rx.Component:
@@ -213,7 +221,7 @@ def listed(chat: rx.Var[ChatRow]) -> rx.Component:
         moment=chat["moment"],
         before=chat["before"],
         pinned=chat["pinned"],
-        answering=chat["answering"],
+        answering=Chats.answering.contains(chat["id"]),
         current=chat["id"] == Transcript.open_chat,
         renamed=chat["id"] == Chats.renaming,
         key=chat["id"],
