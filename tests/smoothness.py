@@ -113,9 +113,12 @@ def draw(browser: Browser, provider: Provider, app: App, scene: Scene) -> Drawin
 
 
 def open_long_chat(page: Page, app: App) -> None:
-    """With all of its 200 messages on the page: they are loaded on the way to the first."""
+    """With all of its 200 messages on the page: they are loaded for a search of the page."""
     chat_id, ids = import_chat(app, 100)
     page.goto(f"{app.url}/c/{chat_id}#{ids[0]}")
+    expect(page.locator("main[data-loading=false]")).to_be_visible()
+    page.keyboard.press("Control+f")
+    page.get_by_role("button", name="Load all").click()
     expect(page.get_by_role("article")).to_have_count(200)
     # The mark of the one that the address names goes after a while.
     expect(page.locator(".named")).to_have_count(0)

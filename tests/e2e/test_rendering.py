@@ -32,9 +32,13 @@ async def test_finished_messages_do_not_render_again_while_an_answer_grows(
     page: Page, app: App, to_the_top: bool
 ) -> None:
     chat_id, ids = import_chat(app, 100)
-    # Once with its newest messages only, once with all that were loaded on the way to the first.
+    # Once with its newest messages only, once with all that were loaded for a search of the page.
     chat = await ChatPage(page, app).open(f"/c/{chat_id}" + (f"#{ids[0]}" if to_the_top else ""))
-    shown = 200 if to_the_top else FIRST
+    shown = FIRST
+    if to_the_top:
+        shown = 200
+        await page.keyboard.press("Control+f")
+        await page.get_by_role("button", name="Load all").click()
     await expect(page.get_by_role("article")).to_have_count(shown)
     await page.wait_for_load_state("networkidle")
     # Colours come from a worker, a moment after the text.
