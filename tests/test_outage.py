@@ -24,6 +24,9 @@ async def test_what_is_followed_on_a_websocket_outlives_a_failure_of_the_databas
     async with Socket(f"{api.url}/stream/ws") as socket:
         await socket.send({"content": script(tokens=6, hold=[3])})
         turn = await socket.receive()
+        # By then the answer is under way: what it needs of the database has been read.
+        while "tok2" not in (await socket.receive())["delta"]:
+            pass
         with outage(api.folder):
             for command in (
                 {"content": "Another?"},
