@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chat_app import server
-from chat_app.claim import claim
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import CannotStart, SettingsError
 from chat_app.extend import module_file
+from chat_app.store.claim import claim
 
 REFLEX = [sys.executable, "-m", "reflex"]
 BUILT = ROOT / ".web" / "build" / "client"

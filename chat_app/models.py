@@ -10,6 +10,9 @@ from uuid_utils import uuid7
 
 from chat_app.usage import clean_usage
 
+MAX_REMARK_CHARS = 2_000
+MAX_SYSTEM_PROMPT_CHARS = 32_000
+
 
 class Role(StrEnum):
     user = "user"

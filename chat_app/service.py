@@ -9,18 +9,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chat_app.chatfiles.process import read
-from chat_app.chatfiles.reading import Imported
-from chat_app.claim import claim
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import ChatError, ProviderRefused
 from chat_app.extend import reply_source, setup_of
-from chat_app.log import MemoryLog
 from chat_app.models import Chat, Message
 from chat_app.replies.openai_service import OpenAIService
-from chat_app.store import Store
+from chat_app.store.chatfiles.process import read
+from chat_app.store.chatfiles.reading import Imported
+from chat_app.store.claim import claim
+from chat_app.store.search import Hit as Hit
+from chat_app.store.store import Store
+from chat_app.store.tree import PathItem as PathItem
 from chat_app.titles import Titles
-from chat_app.turns import Turns
+from chat_app.turns.log import MemoryLog
+from chat_app.turns.registry import Turns
 
 if TYPE_CHECKING:
     from chat_app.replies.local_model import LocalModel

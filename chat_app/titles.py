@@ -8,14 +8,14 @@ import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from chat_app.log import Ended
 from chat_app.models import Role, Status
 from chat_app.replies.chunk import completion_text
 from chat_app.replies.thinking import spoken
 from chat_app.reply import ChatMessage
-from chat_app.store import Store
-from chat_app.turn import Turn
-from chat_app.turns import Turns
+from chat_app.store.store import Store
+from chat_app.turns.log import Ended
+from chat_app.turns.registry import Turns
+from chat_app.turns.turn import Turn
 
 logger = logging.getLogger(__name__)
 

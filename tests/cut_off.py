@@ -16,7 +16,7 @@ from types import TracebackType
 from sqlalchemy import event
 
 from chat_app.config import ROOT
-from chat_app.store import Store
+from chat_app.store.store import Store
 
 
 class CutOff:

@@ -25,7 +25,6 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from chat_app import journal
 from chat_app.api import create_api, stream
 from chat_app.api.deadline import SEND_TIMEOUT_S
 from chat_app.api.guard import Guard
@@ -33,6 +32,7 @@ from chat_app.config import load_settings
 from chat_app.server import or_a_sentence, serve
 from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
+from chat_app.turns import journal
 from tests.app import read_certificates_once
 
 CONSTANTS = [(stream, "PING_S"), (stream, "SELFTEST_PAUSE_S"), (journal, "BEAT_S")]

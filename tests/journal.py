@@ -1,7 +1,7 @@
 """What a running turn has got, as its journal would have it: for tests of what is left when the server dies."""
 
 from chat_app.parts import GROWING
-from chat_app.store import Store
+from chat_app.store.store import Store
 
 
 async def write(store: Store, turn_id: str, *parts: tuple[str, str], seq: int = 0) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from chat_app.store import Store
+from chat_app.store.store import Store
 
 START_S = 30
 UNPRIVILEGED = "nobody"

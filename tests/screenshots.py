@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, WebSocketRoute, async_playwright
 from chat_app.__main__ import build_page
 from chat_app.config import ROOT
 from chat_app.models import Chat, Message, Role, Status, now
-from chat_app.store import Store
+from chat_app.store.store import Store
 from tests import chromium
 from tests.app import App
 from tests.e2e.chat import ChatPage, import_chat

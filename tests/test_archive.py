@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chat_app.chatfile import message_row
-from chat_app.chatfiles import process
-from chat_app.chatfiles.reading import Imported
 from chat_app.errors import InvalidRequest
 from chat_app.models import Chat, Status, new_id
-from chat_app.store import Store
+from chat_app.store.chatfile import message_row
+from chat_app.store.chatfiles import process
+from chat_app.store.chatfiles.reading import Imported
+from chat_app.store.store import Store
 from tests.test_chatfiles import chatgpt, node
 
 HELD_S = 0.05

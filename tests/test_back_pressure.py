@@ -16,9 +16,9 @@ from wsproto.events import Request, TextMessage
 
 from chat_app.api import websocket
 from chat_app.api.deadline import Deadline
-from chat_app.log import Delta, Ended, MemoryLog
 from chat_app.models import Message, Status
-from chat_app.turn import Turn
+from chat_app.turns.log import Delta, Ended, MemoryLog
+from chat_app.turns.turn import Turn
 from tests import process
 from tests.clock import Clock
 from tests.forked import Api

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from chat_app.chatfiles import reading
-from chat_app.chatfiles.elements import Elements
-from chat_app.chatfiles.reading import Imported, batches
 from chat_app.errors import InvalidRequest
+from chat_app.store.chatfiles import reading
+from chat_app.store.chatfiles.elements import Elements
+from chat_app.store.chatfiles.reading import Imported, batches
 
 Rows = list[dict[str, Any]]
 

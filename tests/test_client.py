@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chat_app.client import ChatClient, ClientError, Event, Finished, Message, Reasoning, Started, Text, patience
+from chat_app.client import ChatClient, ClientError, Event, Finished, Message, Reasoning, Started, Text, backoff
 from chat_app.config import ROOT
 from tests.app import App, free_port
 from tests.forked import Api
@@ -381,8 +381,8 @@ async def test_trying_again_has_an_end(client: ChatClient, app: App, monkeypatch
         nonlocal clock
         clock += seconds
 
-    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(sleep=sleep))
-    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: clock))
+    monkeypatch.setattr(backoff, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(backoff, "time", SimpleNamespace(monotonic=lambda: clock))
     async with Proxy(app.port, [1200]) as proxy, ChatClient(proxy.url, reconnect_for=0.5) as cut_off:
         proxy.cuts += [0] * 1000
         with pytest.raises(ClientError, match=r"did not come back within 0\.5 s") as lost:
@@ -864,7 +864,7 @@ def test_the_client_needs_nothing_of_the_server() -> None:
         "address.py",
         "chat_client.py",
         "events.py",
-        "patience.py",
+        "backoff.py",
         "prompt.py",
         "screen.py",
     }

@@ -17,9 +17,9 @@ import pytest
 from chat_app.api import bodies, create_api
 from chat_app.api.docs import page
 from chat_app.api.explained import ROUTES
-from chat_app.chatfile import ChatFile
 from chat_app.config import ROOT
 from chat_app.errors import http_status
+from chat_app.store.chatfile import ChatFile
 from tests.forked import Api
 from tests.sse_client import streaming
 
@@ -32,7 +32,7 @@ TAKES = {
     ("post", "/messages/"): bodies.Ask,
     ("post", "/chats/"): bodies.NewChat,
     ("patch", "/chats/{chat_id}"): bodies.ChatChange,
-    ("post", "/messages/{message_id}/rating"): bodies.Opinion,
+    ("post", "/messages/{message_id}/rating"): bodies.Feedback,
     ("post", "/chats/import"): ChatFile,
 }
 VOID = {"meta", "link"}

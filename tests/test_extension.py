@@ -14,13 +14,13 @@ from chat_app import extend
 from chat_app.__main__ import fingerprint
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import InvalidRequest, SettingsError
-from chat_app.log import Delta, Ended, MemoryLog
 from chat_app.models import Message, Status
 from chat_app.reply import Piece
 from chat_app.service import Service, serving
-from chat_app.store import Store
-from chat_app.turn import Turn
-from chat_app.turns import Turns
+from chat_app.store.store import Store
+from chat_app.turns.log import Delta, Ended, MemoryLog
+from chat_app.turns.registry import Turns
+from chat_app.turns.turn import Turn
 from tests.examples import rag, rules
 from tests.forked import Api
 from tests.provider_client import Provider, script

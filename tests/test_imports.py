@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from functools import cache
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -11,13 +12,10 @@ from chat_app.config import ROOT
 
 LAYERS = [
     ["address", "backoff", "errors", "finish", "origins", "shutdown", "usage", "client"],
-    ["claim", "models", "proxy", "schema"],
-    ["database", "parts"],
-    ["chatfile", "config", "log", "search", "tree", "server"],
-    ["statements", "reply", "journal", "turn"],
-    ["archive", "chatfiles", "paging", "run"],
+    ["models", "proxy"],
+    ["parts", "server"],
+    ["config", "reply"],
     ["store"],
-    ["final_write"],
     ["turns"],
     ["replies", "extend"],
     ["titles"],
@@ -27,7 +25,7 @@ LAYERS = [
 ]
 """Each part imports only from the layers above it here, and from itself."""
 PACKAGE = ROOT / "chat_app"
-FOLDERS = {"api", "chatfiles", "ui", "replies"}
+FOLDERS = {"api", "replies", "store", "turns", "ui"}
 
 
 def part(module: str) -> str:
@@ -75,7 +73,7 @@ def test_every_part_has_its_layer() -> None:
 
 
 def test_the_package_itself_imports_nothing() -> None:
-    """Or `import chat_app.turns` would load it all."""
+    """Or `import chat_app.turns.registry` would load it all."""
     assert imports()["chat_app"] == imports()["chat_app.replies"] == set()
 
 
@@ -86,19 +84,22 @@ def test_imports_run_one_way(name: str) -> None:
     assert parts_imported_by(name) <= allowed
 
 
+def test_no_module_imports_itself_through_others() -> None:
+    modules = imports()
+    graph = {
+        module: {name if name in modules else name.rpartition(".")[0] for name in names} & modules.keys()
+        for module, names in modules.items()
+    }
+    TopologicalSorter(graph).prepare()
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("errors", set()),
         ("models", {"usage"}),
         ("config", {"address", "backoff", "errors", "origins", "proxy"}),
-        ("log", {"models"}),
-        ("chatfile", {"errors", "models", "parts"}),
-        ("search", {"models"}),
-        ("tree", {"models"}),
-        ("paging", {"models", "statements", "tree"}),
-        ("archive", {"chatfile", "database", "errors", "models"}),
-        ("store", {"archive", "chatfile", "database", "errors", "models", "paging", "search", "statements", "tree"}),
+        ("store", {"config", "errors", "models", "parts"}),
     ],
 )
 def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> None:
@@ -106,20 +107,10 @@ def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> Non
 
 
 def test_the_core_does_not_know_where_text_comes_from() -> None:
-    core = {"final_write", "journal", "reply", "run", "turn"}
-    assert parts_imported_by("turns") == {"errors", "log", "models", "store"} | core
-    assert {other for name in core for other in parts_imported_by(name)} <= {
-        "errors",
-        "finish",
-        "log",
-        "models",
-        "parts",
-        "store",
-        "usage",
-    } | core
+    assert parts_imported_by("turns") == {"errors", "models", "parts", "reply", "store"}
 
 
-@pytest.mark.parametrize("name", ["errors", "config", "models", "log", "store", "turns", "replies", "service", "api"])
+@pytest.mark.parametrize("name", ["errors", "config", "models", "store", "turns", "replies", "service", "api"])
 def test_only_the_page_knows_reflex(name: str) -> None:
     assert not {imported for imported in imported_by(name) if imported.split(".")[0] == "reflex"}
 
@@ -140,12 +131,12 @@ def loaded_by(*modules: str) -> set[str]:
 
 
 def test_core_service_and_api_run_without_reflex() -> None:
-    loaded = loaded_by("chat_app.turns", "chat_app.service", "chat_app.api", "chat_app.replies.openai_service")
+    loaded = loaded_by("chat_app.turns.registry", "chat_app.service", "chat_app.api", "chat_app.replies.openai_service")
     assert "chat_app.api.stream" in loaded
     assert "reflex" not in loaded
 
 
 def test_the_core_loads_neither_a_web_framework_nor_a_provider() -> None:
-    loaded = loaded_by("chat_app.turns")
-    assert "chat_app.store" in loaded
+    loaded = loaded_by("chat_app.turns.registry")
+    assert "chat_app.store.store" in loaded
     assert not {"fastapi", "starlette", "openai", "xllamacpp", "chat_app.replies", "chat_app.config"} & loaded

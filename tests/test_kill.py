@@ -19,9 +19,9 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from chat_app.journal import AHEAD_CHARS, BEAT_S
 from chat_app.models import Message, Status
-from chat_app.store import Store
+from chat_app.store.store import Store
+from chat_app.turns.journal import AHEAD_CHARS, BEAT_S
 from tests.forked import Api
 from tests.postgres import Postgres
 from tests.provider import Script, answer_tokens

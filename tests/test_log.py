@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from chat_app.log import Delta, Ended, Event, MemoryLog, newer
 from chat_app.models import Status
+from chat_app.turns.log import Delta, Ended, Event, MemoryLog, newer
 
 pytestmark = pytest.mark.anyio
 

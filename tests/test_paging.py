@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from chat_app import tree
 from chat_app.errors import NotFound
 from chat_app.models import Chat, Message, Role
-from chat_app.store import Store
-from chat_app.tree import PathItem
+from chat_app.store import tree
+from chat_app.store.store import Store
+from chat_app.store.tree import PathItem
 from tests.postgres import Postgres
 
 LONG = 10_000
@@ -87,8 +87,8 @@ def places(path: Sequence[PathItem]) -> list[tuple[object, ...]]:
 def test_the_path_by_sql_is_the_path_of_the_tree(
     run_with_store: Callable[[Callable[[Store], Any]], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chat_app.store.PAGE", 3)
-    monkeypatch.setattr("chat_app.store.CONTEXT_PAGE", 3)
+    monkeypatch.setattr("chat_app.store.store.PAGE", 3)
+    monkeypatch.setattr("chat_app.store.store.CONTEXT_PAGE", 3)
     names = (f"chat-{number}" for number in count())
 
     @settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chat_app import chatfile
 from chat_app.errors import BadReply
-from chat_app.log import Delta, Ended, Event, MemoryLog, Whole, newer
 from chat_app.models import JournalRow, Message
 from chat_app.parts import REASONING, TEXT, Part, columns, folded, parts_of, recast
 from chat_app.reply import ChatMessage, Piece, checked
-from chat_app.store import Store
-from chat_app.turn import numbered, stored_turn
-from chat_app.turns import Turns
+from chat_app.store import chatfile
+from chat_app.store.store import Store
+from chat_app.turns.log import Delta, Ended, Event, MemoryLog, Whole, newer
+from chat_app.turns.registry import Turns
+from chat_app.turns.turn import numbered, stored_turn
 from tests import journal
 
 pytestmark = pytest.mark.anyio

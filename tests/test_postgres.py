@@ -11,7 +11,7 @@ from sqlmodel import SQLModel
 
 from chat_app.errors import InvalidRequest
 from chat_app.models import Chat, JournalRow, Message
-from chat_app.store import Store
+from chat_app.store.store import Store
 from tests import test_archive, test_search, test_store
 from tests.postgres import on_postgres
 from tests.test_chatfiles import SEVERAL_KINDS, WEBUI

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from chat_app.api.bodies import message_out
 from chat_app.errors import BadReply, ChatError, ProviderError
-from chat_app.log import Ended, MemoryLog
 from chat_app.models import Message, Status
 from chat_app.replies.chunk import ChunkReader
 from chat_app.replies.completion import completion_chunks
 from chat_app.replies.problem import Reported
 from chat_app.reply import Piece, checked
-from chat_app.store import Store
-from chat_app.turns import Turns
+from chat_app.store.store import Store
+from chat_app.turns.log import Ended, MemoryLog
+from chat_app.turns.registry import Turns
 from chat_app.usage import clean_usage
 
 

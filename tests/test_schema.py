@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from chat_app.config import ROOT
 from chat_app.errors import CannotStart
-from chat_app.schema import COPIES
-from chat_app.store import Store
+from chat_app.store.schema import COPIES
+from chat_app.store.store import Store
 from tests.cut_off import CutOff
 from tests.postgres import Postgres
 

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlmodel import col, update
 
 from chat_app.models import Message, Status
-from chat_app.search import SNIPPET_CHARS, Hit, Snippet, parse, snippet
-from chat_app.store import Store
+from chat_app.store.search import SNIPPET_CHARS, Hit, Snippet, parse, snippet
+from chat_app.store.store import Store
 from tests import journal
 
 pytestmark = pytest.mark.anyio

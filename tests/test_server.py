@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from chat_app.claim import claim
 from chat_app.config import ROOT
 from chat_app.errors import CannotStart
+from chat_app.store.claim import claim
 from tests.app import App, Process
 from tests.forked import Api, ForkedApp
 from tests.process import family
@@ -107,7 +107,7 @@ async def test_a_second_server_on_the_same_database_is_refused_in_one_sentence(a
 def test_whoever_reaches_the_database_by_another_name_is_refused_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chat_app.claim.PATIENCE_S", 0.1)
+    monkeypatch.setattr("chat_app.store.claim.PATIENCE_S", 0.1)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "other").symlink_to(tmp_path / "folder")

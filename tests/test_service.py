@@ -84,7 +84,7 @@ async def test_a_turn_that_begins_while_its_chat_is_deleted_does_not_run_on(
 
     monkeypatch.setattr(service.store, name, slow)
     endless = script(tokens=-1, interval_ms=5)
-    start = service.turns.again(first.id) if again else service.turns.start(endless, first.chat_id)
+    start = service.turns.regenerate(first.id) if again else service.turns.start(endless, first.chat_id)
     starting = asyncio.ensure_future(start)
     await saved.wait()
     deleting = asyncio.ensure_future((service.trash_chat if trash else service.delete_chat)(first.chat_id))

@@ -11,9 +11,9 @@ import pytest
 from openai._streaming import SSEDecoder
 
 from chat_app.api import sse, stream
-from chat_app.log import Delta, Ended, Event, MemoryLog, Whole
 from chat_app.models import Message, Role, Status
-from chat_app.turn import Turn
+from chat_app.turns.log import Delta, Ended, Event, MemoryLog, Whole
+from chat_app.turns.turn import Turn
 
 pytestmark = pytest.mark.anyio
 

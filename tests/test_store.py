@@ -21,8 +21,8 @@ from sqlmodel import SQLModel, update
 from chat_app.config import ROOT
 from chat_app.errors import InvalidRequest, NotFound, TurnRunning
 from chat_app.models import Chat, JournalRow, Message, Role, Status, now
-from chat_app.store import TITLE_CHARS, Store, place
-from chat_app.tree import PathItem
+from chat_app.store.store import TITLE_CHARS, Store, place
+from chat_app.store.tree import PathItem
 from tests import journal
 
 pytestmark = pytest.mark.anyio
@@ -586,7 +586,7 @@ async def test_a_long_chat_can_be_imported(store: Store) -> None:
 async def test_too_much_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     reply = await exchange(store, "hello", "1" * 1_000)
     data = await store.export_chat(reply.chat_id)
-    monkeypatch.setattr("chat_app.chatfile.MAX_FILE_CHARS", 1_000)
+    monkeypatch.setattr("chat_app.store.chatfile.MAX_FILE_CHARS", 1_000)
     with pytest.raises(InvalidRequest, match="too large"):
         await store.import_chat(json.dumps(data))
     assert len(await store.chats()) == 1
@@ -595,7 +595,7 @@ async def test_too_much_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch
 async def test_too_many_messages_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     reply = await exchange(store, "hello", "1")
     data = await store.export_chat(reply.chat_id)
-    monkeypatch.setattr("chat_app.chatfile.MAX_MESSAGES", 1)
+    monkeypatch.setattr("chat_app.store.chatfile.MAX_MESSAGES", 1)
     with pytest.raises(InvalidRequest, match="too many messages"):
         await store.import_chat(json.dumps(data))
     assert len(await store.chats()) == 1
@@ -833,7 +833,7 @@ async def test_times_come_back_aware_and_in_utc(store: Store) -> None:
 
 async def test_many_writers_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a queue of ours: polling for SQLite's lock, as its time-out does, some starve until it is "locked"."""
-    monkeypatch.setattr("chat_app.database.SQLITE_BUSY_TIMEOUT_MS", 0)
+    monkeypatch.setattr("chat_app.store.database.SQLITE_BUSY_TIMEOUT_MS", 0)
     store = Store(f"sqlite:///{tmp_path / 'chat.db'}")
     await store.open()
     begun = await asyncio.gather(*(store.begin_turn(f"question {n}") for n in range(50)))

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from chat_app.errors import InternalError, InvalidRequest, KeyReused, NotFound, ProviderBusy, ShuttingDown, TurnRunning
-from chat_app.journal import AHEAD_CHARS
-from chat_app.log import Delta, Ended, Event, MemoryLog
 from chat_app.models import Message, Status
 from chat_app.parts import Part
 from chat_app.reply import ChatMessage, Piece
-from chat_app.store import Store
-from chat_app.turn import END_OF_INTERRUPTED, Turn
-from chat_app.turns import Turns
+from chat_app.store.store import Store
+from chat_app.turns.journal import AHEAD_CHARS
+from chat_app.turns.log import Delta, Ended, Event, MemoryLog
+from chat_app.turns.registry import Turns
+from chat_app.turns.turn import END_OF_INTERRUPTED, Turn
 from tests import journal
 from tests.clock import Clock
 
@@ -72,18 +72,18 @@ async def turns(store: Store, reply: ScriptedReply) -> AsyncIterator[Turns]:
 @pytest.fixture
 def hasty_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """The final write is tried again, but soon."""
-    monkeypatch.setattr("chat_app.final_write.FINAL_WRITE_RETRIES_S", (0.01, 0.01))
+    monkeypatch.setattr("chat_app.turns.final_write.FINAL_WRITE_RETRIES_S", (0.01, 0.01))
 
 
 @pytest.fixture
 def often_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chat_app.journal.BEAT_S", 0.02)
-    monkeypatch.setattr("chat_app.journal.RETRY_S", 0.02)
+    monkeypatch.setattr("chat_app.turns.journal.BEAT_S", 0.02)
+    monkeypatch.setattr("chat_app.turns.journal.RETRY_S", 0.02)
 
 
 @pytest.fixture
 def soon_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chat_app.turns.LINGER_S", 0)
+    monkeypatch.setattr("chat_app.turns.registry.LINGER_S", 0)
 
 
 class SlowBegin:
@@ -294,7 +294,7 @@ async def test_the_source_gets_the_options_that_are_set(store: Store) -> None:
         await end(await turns.start("hello", chat.id))
     assert asked == [{}, {"temperature": 0.0}, {"temperature": 0.0, "model": "m"}, {"model": "m"}]
     last = (await store.messages(chat.id))[-1]
-    await end(await turns.again(last.id))
+    await end(await turns.regenerate(last.id))
     assert asked[-1] == {"model": "m"}
     await end(await turns.start("hello", settings={"model": "n", "temperature": 0.5}))
     assert asked[-1] == {"model": "n", "temperature": 0.5}
@@ -403,7 +403,7 @@ async def test_a_hundred_thousand_deltas_flat_out_arrive_whole(
     turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Or most of the time it would wait for the database.
-    monkeypatch.setattr("chat_app.journal.AHEAD_CHARS", 100_000)
+    monkeypatch.setattr("chat_app.turns.journal.AHEAD_CHARS", 100_000)
     words = [f"tok{n} " for n in range(100_000)]
     reply.enqueue(*words)
     turn = await turns.start("hello")
@@ -703,7 +703,7 @@ async def test_what_a_callback_raises_harms_nothing(turns: Turns, reply: Scripte
 async def test_a_source_that_takes_no_cancel_is_left_behind(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("chat_app.turns.STOP_S", 0.05)
+    monkeypatch.setattr("chat_app.turns.registry.STOP_S", 0.05)
     go_on, gone = asyncio.Event(), asyncio.Event()
 
     async def deaf(messages: Sequence[ChatMessage]) -> AsyncGenerator[str, None]:
@@ -765,7 +765,7 @@ async def test_an_answer_that_is_too_long_ends_as_one_that_the_model_cut_off(
     assert len(answer.reasoning) + len(answer.content) == 20
     # It can be continued by as much again.
     reply.enqueue("y" * 30, HANG)
-    longer = await turns.again(turn.id, go_on=True)
+    longer = await turns.continue_reply(turn.id)
     assert (await end(longer)).finish_reason == "length"
     assert (await saved(store, longer)).content == answer.content + "y" * 20
     await turns.close()
@@ -794,7 +794,7 @@ async def test_the_text_is_saved_while_it_grows(
 async def test_text_that_must_not_be_shown_yet_is_saved_before_its_time(
     turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chat_app.journal.BEAT_S", 3_600)
+    monkeypatch.setattr("chat_app.turns.journal.BEAT_S", 3_600)
     much = "x" * (AHEAD_CHARS + 1)
     reply.enqueue(much, HANG)
     turn = await turns.start("hello")
@@ -838,7 +838,7 @@ async def test_nothing_more_is_shown_while_readers_are_ahead_of_what_is_saved(
     much: float,
     kind: str,
 ) -> None:
-    monkeypatch.setattr(f"chat_app.journal.{limit}", much)
+    monkeypatch.setattr(f"chat_app.turns.journal.{limit}", much)
     order, write = [], turns._journal._write
 
     async def slow(rows: Any) -> None:
@@ -860,8 +860,8 @@ async def test_nothing_more_is_shown_while_readers_are_ahead_of_what_is_saved(
 async def test_a_database_that_is_away_does_not_hold_an_answer_back(
     turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
-    monkeypatch.setattr("chat_app.journal.AHEAD_CHARS", 6)
-    monkeypatch.setattr("chat_app.journal.HOLD_S", 0.05 if hangs else 3_600)
+    monkeypatch.setattr("chat_app.turns.journal.AHEAD_CHARS", 6)
+    monkeypatch.setattr("chat_app.turns.journal.HOLD_S", 0.05 if hangs else 3_600)
     back, order = asyncio.Event(), []
 
     async def away(_rows: Any) -> None:
@@ -926,9 +926,9 @@ async def test_nothing_is_left_running_after_a_turn(turns: Turns, reply: Scripte
 async def test_a_database_that_is_locked_for_a_while_loses_nothing(
     file: Path, reply: ScriptedReply, often_saved: None, monkeypatch: pytest.MonkeyPatch, busy_timeout_ms: int
 ) -> None:
-    monkeypatch.setattr("chat_app.database.SQLITE_BUSY_TIMEOUT_MS", busy_timeout_ms)
+    monkeypatch.setattr("chat_app.store.database.SQLITE_BUSY_TIMEOUT_MS", busy_timeout_ms)
     # So little text is held back only if it comes late, and then for long: on a busy machine, not here.
-    monkeypatch.setattr("chat_app.journal.AHEAD_S", 3_600)
+    monkeypatch.setattr("chat_app.turns.journal.AHEAD_S", 3_600)
     store = Store(f"sqlite:///{file}")
     await store.open()
     turns = Turns(store, MemoryLog(), reply)
@@ -956,7 +956,7 @@ async def test_a_database_that_is_locked_for_a_while_loses_nothing(
 async def test_a_database_that_is_locked_at_the_end_delays_it_only(
     file: Path, reply: ScriptedReply, often_saved: None, monkeypatch: pytest.MonkeyPatch, stopping: bool
 ) -> None:
-    monkeypatch.setattr("chat_app.database.SQLITE_BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("chat_app.store.database.SQLITE_BUSY_TIMEOUT_MS", 50)
     store = Store(f"sqlite:///{file}")
     await store.open()
     turns = Turns(store, MemoryLog(), reply)
@@ -1029,7 +1029,7 @@ async def test_a_turn_whose_end_could_not_be_saved_blocks_nothing(
         case "edit":
             turn = await turns.start("hello!", failed.chat_id, edit_of=failed.user.id)
         case _:
-            turn = await turns.again(failed.id, go_on=how == "go on")
+            turn = await (turns.continue_reply if how == "go on" else turns.regenerate)(failed.id)
     assert (await end(turn)).status is Status.complete
     assert (await saved(store, failed)).status == Status.interrupted
 
@@ -1060,7 +1060,7 @@ async def test_of_many_starts_and_regenerations_at_once_exactly_one_runs(
     old = await turns.start("hello")
     await end(old)
     reply.enqueue("text", HANG)
-    tries = [turns.start(f"question {n}", old.chat_id) for n in range(8)] + [turns.again(old.id) for _ in range(8)]
+    tries = [turns.start(f"question {n}", old.chat_id) for n in range(8)] + [turns.regenerate(old.id) for _ in range(8)]
     results = await asyncio.gather(*tries, return_exceptions=True)
     [turn] = [one for one in results if isinstance(one, Turn)]
     assert all(isinstance(one, TurnRunning) and one.turn_id == turn.id for one in results if one is not turn)
@@ -1162,7 +1162,7 @@ async def test_a_start_that_waits_when_the_server_begins_to_close_is_refused_and
         return await message_by_key(key)
 
     monkeypatch.setattr(store, "message_by_key", slow)
-    late = turns.again(old.id, key="k") if again else turns.start("late", old.chat_id, key="k")
+    late = turns.regenerate(old.id, key="k") if again else turns.start("late", old.chat_id, key="k")
     starting = asyncio.ensure_future(late)
     await asked.wait()
     await turns.close()
@@ -1282,7 +1282,7 @@ async def test_what_an_answer_went_on_from_is_no_reasoning(turns: Turns, store: 
     first = await turns.start("hello")
     await end(first)
     reply.enqueue(*RECAST)
-    turn = await turns.again(first.id, go_on=True)
+    turn = await turns.continue_reply(first.id)
     recasts = [event.recast for event in await read(turn) if isinstance(event, Delta)]
     assert recasts == [None, None, None, 5, None, None]
     stored = await store.message(turn.id)

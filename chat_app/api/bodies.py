@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from chat_app.api.problems import invalid
 from chat_app.api.schemas import or_null, reference
-from chat_app.chatfile import WORDS_PATTERN, ChatFile, ChatsFile, Name, Rating, Remark, SystemPrompt, Temperature
-from chat_app.chatfiles.reading import Imported
 from chat_app.models import Chat, Message, Role, Status
-from chat_app.search import Hit
+from chat_app.store.chatfile import WORDS_PATTERN, ChatFile, ChatsFile, Name, Rating, Remark, SystemPrompt, Temperature
+from chat_app.store.chatfiles.reading import Imported
+from chat_app.store.search import Hit
 
 Body = TypeVar("Body", bound=BaseModel)
 IdempotencyKey = Annotated[
@@ -69,7 +69,7 @@ class ChatChange(BaseModel):
         return self
 
 
-class Opinion(BaseModel):
+class Feedback(BaseModel):
     """Thumbs up (1), down (-1), or neither (0), and why."""
 
     model_config = ConfigDict(strict=True)
@@ -197,7 +197,7 @@ def hit_out(hit: Hit) -> HitOut:
     )
 
 
-TAKEN: tuple[type[BaseModel], ...] = (Ask, NewChat, ChatChange, Opinion, ChatFile, ChatsFile)
+TAKEN: tuple[type[BaseModel], ...] = (Ask, NewChat, ChatChange, Feedback, ChatFile, ChatsFile)
 """The bodies that come in."""
 
 

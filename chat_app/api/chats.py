@@ -13,10 +13,10 @@ from starlette.concurrency import run_in_threadpool
 
 from chat_app.api.bodies import ChatChange, ChatList, ChatOut, NewChat, chat_out, documented, json_body
 from chat_app.api.schemas import reference
-from chat_app.chatfile import Time
 from chat_app.errors import InvalidRequest
 from chat_app.models import Chat
 from chat_app.service import get_service
+from chat_app.store.chatfile import Time
 
 router = APIRouter(prefix="/chats", tags=["chats"])
 

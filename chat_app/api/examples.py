@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chat_app.api import sse
-from chat_app.chatfile import FileChat, FileMessage
-from chat_app.log import Delta, Ended
 from chat_app.models import Status
+from chat_app.store.chatfile import FileChat, FileMessage
+from chat_app.turns.log import Delta, Ended
 
 CHAT_ID = "019b0000-0000-7000-8000-00000000c4a7"
 TURN_ID = "019b0000-0000-7000-8000-0000000074a2"

@@ -14,11 +14,11 @@ from chat_app.api import sse
 from chat_app.api.bodies import ImportOut, documented, import_out
 from chat_app.api.chats import attachment
 from chat_app.api.schemas import reference
-from chat_app.chatfile import ChatFile
-from chat_app.chatfiles.reading import Imported
 from chat_app.errors import ChatError, InternalError
 from chat_app.models import now
 from chat_app.service import get_service
+from chat_app.store.chatfile import ChatFile
+from chat_app.store.chatfiles.reading import Imported
 
 LINES = "application/x-ndjson"
 Steps = AsyncGenerator[Imported, None]

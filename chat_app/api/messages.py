@@ -7,10 +7,10 @@ from fastapi.responses import JSONResponse
 
 from chat_app.api.bodies import (
     Ask,
+    Feedback,
     History,
     IdempotencyKey,
     MessageOut,
-    Opinion,
     documented,
     json_body,
     message_out,
@@ -20,7 +20,7 @@ from chat_app.api.stream import turn_headers
 from chat_app.errors import Interrupted, NotFound
 from chat_app.models import Status
 from chat_app.service import Service, get_service
-from chat_app.turn import Turn
+from chat_app.turns.turn import Turn
 
 router = APIRouter(prefix="/messages", tags=["messages"])
 
@@ -39,7 +39,7 @@ async def send_message(
 async def continue_message(message_id: str, idempotency_key: IdempotencyKey = None) -> Response:
     """Go on with an answer that was cut off or stopped: a new version of it, which begins with its text."""
     service = get_service()
-    return await _whole(service, await service.turns.again(message_id, go_on=True, key=idempotency_key))
+    return await _whole(service, await service.turns.continue_reply(message_id, key=idempotency_key))
 
 
 async def _whole(service: Service, turn: Turn) -> Response:
@@ -82,7 +82,7 @@ async def stop_message(
     return message_out(await get_service().stop(message_id))
 
 
-@router.post("/{message_id}/rating", openapi_extra=documented(Opinion))
-async def rate_message(message_id: str, opinion: Annotated[Opinion, Depends(json_body(Opinion))]) -> MessageOut:
+@router.post("/{message_id}/rating", openapi_extra=documented(Feedback))
+async def rate_message(message_id: str, feedback: Annotated[Feedback, Depends(json_body(Feedback))]) -> MessageOut:
     """What a person thinks of an answer; the last word counts."""
-    return message_out(await get_service().rate(message_id, opinion.rating, opinion.remark))
+    return message_out(await get_service().rate(message_id, feedback.rating, feedback.remark))

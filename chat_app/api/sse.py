@@ -9,9 +9,9 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from chat_app.errors import Interrupted
-from chat_app.log import Delta, Ended, Event, Whole
 from chat_app.models import Status
 from chat_app.parts import TEXT
+from chat_app.turns.log import Delta, Ended, Event, Whole
 
 # One line feed, no blank line: a comment must not end a block, since an empty block after an `id:` crashes the parsers
 # of openai-python (#2722) and httpx-sse (#35).

@@ -11,9 +11,9 @@ from fastapi.responses import Response, StreamingResponse
 from chat_app.api import sse
 from chat_app.api.bodies import Ask, IdempotencyKey, MessageOut, documented, json_body, message_out
 from chat_app.errors import InvalidRequest, StreamingOff, shown
-from chat_app.log import Event
 from chat_app.service import Service, get_service
-from chat_app.turn import Turn
+from chat_app.turns.log import Event
+from chat_app.turns.turn import Turn
 
 PING_S = 15.0
 # Of a number in `Last-Event-ID`; Python refuses to read some thousands of digits.
@@ -69,7 +69,7 @@ async def stream_continuation(
     idempotency_key: IdempotencyKey = None,
 ) -> EventStream:
     """Go on with an answer that was cut off or stopped: a new version of it, which begins with its text."""
-    turn = await service.turns.again(turn_id, go_on=True, key=idempotency_key)
+    turn = await service.turns.continue_reply(turn_id, key=idempotency_key)
     return _event_stream(turn, after=-1, ids=ids, include=include)
 
 

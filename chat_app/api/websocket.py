@@ -17,10 +17,10 @@ from chat_app.api import sse
 from chat_app.api.deadline import Undelivered
 from chat_app.api.problems import invalid
 from chat_app.errors import ChatError, InternalError, InvalidRequest, StreamingOff
-from chat_app.log import Delta, Event
 from chat_app.parts import TEXT
 from chat_app.service import get_service
-from chat_app.turn import Turn
+from chat_app.turns.log import Delta, Event
+from chat_app.turns.turn import Turn
 
 # Granian accepts what is sent to a client that has gone, and reports it gone only when the loop comes round between.
 EVENTS_AT_ONCE = 256

@@ -23,7 +23,7 @@ from chat_app.client.screen import Cleaner, clean
 FAILED, INTERRUPTED = 1, 130
 STOP_S = 5.0
 HELP = "An empty line or Ctrl+D ends the chat, Ctrl+C stops an answer."
-GO_ON = "/continue"
+CONTINUE = "/continue"
 NOTES = {"stopped": "Stopped; the text so far is kept.", "length": "The answer was cut off at the model's limit."}
 
 
@@ -43,7 +43,7 @@ class Chat:
         key = uuid.uuid4().hex
         return await self._answer(key, self.client.stream(question, self.chat_id, key=key))
 
-    async def go_on(self) -> int:
+    async def continue_answer(self) -> int:
         """Write what follows the last answer, that one left out. The exit code as of `ask`."""
         key = uuid.uuid4().hex
         return await self._answer(key, self._continuation(key))
@@ -95,7 +95,7 @@ class Chat:
             case Finished(reason):
                 write("\n")
                 if reason in NOTES:
-                    say(f"{NOTES[reason]} {self._how_to_go_on()}" if self._wrote else NOTES[reason])
+                    say(f"{NOTES[reason]} {self._how_to_continue()}" if self._wrote else NOTES[reason])
                 self._wrote = False
 
     async def _stop(self, reading: asyncio.Task[int]) -> None:
@@ -121,8 +121,8 @@ class Chat:
         with suppress(ClientError):
             await self.client.stop(self._key)
 
-    def _how_to_go_on(self) -> str:
-        how = GO_ON if self._interactive else f"--chat {shlex.quote(self.chat_id or '')} --continue"
+    def _how_to_continue(self) -> str:
+        how = CONTINUE if self._interactive else f"--chat {shlex.quote(self.chat_id or '')} --continue"
         return f"To go on with it: {how}"
 
     def _end_line(self) -> None:
@@ -154,7 +154,7 @@ def converse(runner: asyncio.Runner, chat: Chat) -> int:
     questions = Questions()
     try:
         while question := questions.next():
-            runner.run(chat.go_on() if question == GO_ON else chat.ask(question))
+            runner.run(chat.continue_answer() if question == CONTINUE else chat.ask(question))
     finally:
         questions.close()
     return 0
@@ -181,7 +181,7 @@ def run(options: argparse.Namespace) -> int:
             if interactive:
                 code = converse(runner, chat)
             elif options.go_on:
-                code = runner.run(chat.go_on())
+                code = runner.run(chat.continue_answer())
             else:
                 code = ask_once(runner, chat, (options.question or sys.stdin.read().removeprefix("\ufeff")).strip())
         finally:

@@ -12,6 +12,7 @@ import httpx
 from httpx_sse import EventSource
 
 from chat_app.client.address import URL, parse_address, proxy_for, refuse_redirect, shown
+from chat_app.client.backoff import Backoff, TryAgain
 from chat_app.client.events import (
     GATEWAY,
     ClientError,
@@ -25,7 +26,6 @@ from chat_app.client.events import (
     not_ours,
     parse_error,
 )
-from chat_app.client.patience import Patience, TryAgain
 
 # The server sends a comment every 15 s of silence.
 SILENCE_S = 45.0
@@ -146,19 +146,19 @@ class ChatClient:
         self, reading: Reading, first: dict[str, Any] | None, reasoning: bool
     ) -> AsyncGenerator[Event, None]:
         """The turn's events over as many connections as it takes; `first` is the request until the turn is known."""
-        patience = Patience(self._reconnect_for)
+        backoff = Backoff(self._reconnect_for)
         try:
             while True:
                 request = first if first and not reading.turn_id else _get(reading, reasoning)
                 try:
                     async with aclosing(self._connection(reading, request)) as events:
                         async for event in events:
-                            patience.renew()
+                            backoff.renew()
                             yield event
                             if isinstance(event, Finished):
                                 return
                 except TryAgain as again:
-                    await patience.wait(again.error)
+                    await backoff.wait(again.error)
         except ClientError as error:
             error.turn_id = error.turn_id or reading.turn_id or None
             error.text = error.text or reading.text
@@ -208,13 +208,13 @@ class ChatClient:
         return message
 
     async def _body(self, method: str, url: str, **request: Any) -> str:
-        patience = Patience(self._reconnect_for)
+        backoff = Backoff(self._reconnect_for)
         while True:
             try:
                 async with self._open(method, url, **request) as response:
                     return (await response.aread()).decode(errors="replace")
             except TryAgain as again:
-                await patience.wait(again.error)
+                await backoff.wait(again.error)
 
     @asynccontextmanager
     async def _open(self, method: str, url: str, **request: Any) -> AsyncIterator[httpx.Response]:

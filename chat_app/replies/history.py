@@ -6,7 +6,7 @@ from itertools import groupby
 from chat_app.replies.thinking import spoken
 from chat_app.reply import ChatMessage
 
-GO_ON = "Go on."
+CONTINUE = "Go on."
 
 
 def alternating(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
@@ -22,7 +22,7 @@ def alternating(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
     first = roles.index("user") if "user" in roles else -1
     kept = [message for at, message in enumerate(joined) if at > first or message["role"] != "assistant"]
     if kept and kept[-1]["role"] == "assistant":
-        kept.append({"role": "user", "content": GO_ON})
+        kept.append({"role": "user", "content": CONTINUE})
     return kept
 
 

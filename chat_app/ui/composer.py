@@ -10,7 +10,7 @@ from reflex_components_core.core.banner import has_connection_errors
 
 from chat_app.errors import too_long
 from chat_app.service import get_service
-from chat_app.turn import Turn
+from chat_app.turns.turn import Turn
 from chat_app.ui.connection import connection_chip
 from chat_app.ui.elements import MessageBox, Outbox
 from chat_app.ui.icons import icon

@@ -9,10 +9,10 @@ import reflex as rx
 
 from chat_app.backoff import Backoff
 from chat_app.errors import NotFound
-from chat_app.log import Delta, Ended, Event
 from chat_app.models import Status
 from chat_app.service import get_service
-from chat_app.turn import Turn
+from chat_app.turns.log import Delta, Ended, Event
+from chat_app.turns.turn import Turn
 from chat_app.ui.elements import LiveWindow
 from chat_app.ui.session import Session
 from chat_app.ui.transcript import Transcript, shown_chat

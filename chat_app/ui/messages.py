@@ -4,8 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from chat_app.chatfile import MAX_REMARK_CHARS
-from chat_app.models import Role, Status
+from chat_app.models import MAX_REMARK_CHARS, Role, Status
 from chat_app.ui.elements import (
     Answer,
     Boundary,
@@ -40,13 +39,13 @@ def transcript(unsent: rx.Component) -> rx.Component:
 
 
 def shown(row: rx.Var[Row]) -> rx.Component:
-    opinion = Transcript.opinions[row["id"]]
+    feedback = Transcript.feedback[row["id"]]
     return rx.fragment(
         rx.cond((Transcript.gap > 0) & (row["id"] == Transcript.loaded[0]["id"]), gap()),
         message(
             row=row,
-            rating=opinion["rating"],
-            remark=opinion["remark"],
+            rating=feedback["rating"],
+            remark=feedback["remark"],
             remarked=Transcript.remarking == row["id"],
         ),
         key=row["id"],
@@ -78,7 +77,7 @@ def message(
             rx.cond(
                 row["role"] == Role.user,
                 Disclosed.create(question(row), edit_form(row), form="edit:" + row["id"]),
-                answer(row, opinion(row, rating, remark, remarked), form),
+                answer(row, feedback(row, rating, remark, remarked), form),
             ),
             sentence="This message could not be shown as usual. Here is its text.",
             text=row["content"],
@@ -135,11 +134,11 @@ def choices(submit: str) -> rx.Component:
     )
 
 
-def answer(row: rx.Var[Row], opinion: rx.Component, form: rx.Component) -> rx.Component:
+def answer(row: rx.Var[Row], feedback: rx.Component, form: rx.Component) -> rx.Component:
     return rx.el.article(
         Answer.create(message_id=row["id"], stored=row["content"], streaming=row["status"] == Status.streaming),
         rx.cond(row["problem"], problem(row)),
-        rx.cond(row["status"] == Status.streaming, rx.fragment(), answer_tools(row, opinion)),
+        rx.cond(row["status"] == Status.streaming, rx.fragment(), answer_tools(row, feedback)),
         form,
         aria_label="Assistant said",
         class_name="answer",
@@ -147,12 +146,12 @@ def answer(row: rx.Var[Row], opinion: rx.Component, form: rx.Component) -> rx.Co
     )
 
 
-def answer_tools(row: rx.Var[Row], opinion: rx.Component) -> rx.Component:
+def answer_tools(row: rx.Var[Row], feedback: rx.Component) -> rx.Component:
     return rx.el.footer(
         versions(row),
         CopyText.create(message_id=row["id"], stored=row["content"]),
         tool("rotate-ccw", "Regenerate", Transcript.regenerate(row["id"], row["version"])),
-        opinion,
+        feedback,
         rx.el.span(row["figures"], class_name="figures"),
         Moment.create(iso=row["time"]),
         class_name="tools",
@@ -171,7 +170,7 @@ def versions(row: rx.Var[Row]) -> rx.Component:
     )
 
 
-def opinion(row: rx.Var[Row], rating: rx.Var[int], remark: rx.Var[str], remarked: rx.Var[bool]) -> rx.Component:
+def feedback(row: rx.Var[Row], rating: rx.Var[int], remark: rx.Var[str], remarked: rx.Var[bool]) -> rx.Component:
     return rx.fragment(
         thumb(row, rating, 1, "thumbs-up", "Good answer"),
         thumb(row, rating, -1, "thumbs-down", "Bad answer"),
@@ -232,7 +231,7 @@ def problem(row: rx.Var[Row]) -> rx.Component:
     return rx.el.div(
         rx.el.p(row["problem"], class_name="problem", custom_attrs={"data-status": row["status"]}),
         rx.el.span(
-            rx.cond(row["cut"], text_button("Continue", Transcript.go_on(row["id"], row["version"]))),
+            rx.cond(row["cut"], text_button("Continue", Transcript.continue_reply(row["id"], row["version"]))),
             text_button("Try again", Transcript.regenerate(row["id"], row["version"])),
             class_name="choices",
         ),

@@ -5,7 +5,7 @@ from typing import TypedDict
 
 from chat_app.errors import Interrupted
 from chat_app.models import Message, Role, Status
-from chat_app.tree import PathItem
+from chat_app.service import PathItem
 
 AT_LIMIT = "The answer was cut off at the model's limit."
 
@@ -32,7 +32,7 @@ class Row(TypedDict):
     key: str
 
 
-class Opinion(TypedDict):
+class Feedback(TypedDict):
     """What a person thinks of an answer: `rating` is 1 or -1, `remark` perhaps why."""
 
     rating: int
@@ -50,9 +50,9 @@ def path_rows(path: Sequence[PathItem]) -> list[Row]:
     return rows
 
 
-def path_opinions(path: Sequence[PathItem]) -> dict[str, Opinion]:
+def path_feedback(path: Sequence[PathItem]) -> dict[str, Feedback]:
     rated = (item.message for item in path if item.message.rating)
-    return {message.id: Opinion(rating=message.rating, remark=message.remark) for message in rated}
+    return {message.id: Feedback(rating=message.rating, remark=message.remark) for message in rated}
 
 
 def message_row(message: Message) -> Row:

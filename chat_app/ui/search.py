@@ -7,8 +7,7 @@ from typing import TypedDict
 
 import reflex as rx
 
-from chat_app.search import Hit
-from chat_app.service import get_service
+from chat_app.service import Hit, get_service
 from chat_app.ui.dialogs import close_dialog, dialog
 from chat_app.ui.elements import Link
 from chat_app.ui.problems import until_read

@@ -5,9 +5,8 @@ from typing import Any, TypedDict
 
 import reflex as rx
 
-from chat_app.chatfile import MAX_SYSTEM_PROMPT_CHARS
 from chat_app.errors import ChatError, NotFound
-from chat_app.models import Chat
+from chat_app.models import MAX_SYSTEM_PROMPT_CHARS, Chat
 from chat_app.service import get_service
 from chat_app.ui.dialogs import close_dialog, dialog, open_dialog, saved
 from chat_app.ui.elements import KeptForm

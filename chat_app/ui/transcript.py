@@ -5,6 +5,7 @@ reader asked for: a changed list is sent whole, so the loaded ones must not chan
 message that was followed live is never sent again. The components that show them are in `messages.py`.
 """
 
+from collections.abc import Awaitable
 from typing import Any
 
 import reflex as rx
@@ -12,10 +13,10 @@ import reflex as rx
 from chat_app.errors import NotFound
 from chat_app.models import Status
 from chat_app.service import get_service
-from chat_app.turn import Turn
+from chat_app.turns.turn import Turn
 from chat_app.ui.dialogs import saved
 from chat_app.ui.problems import complaint
-from chat_app.ui.rows import Opinion, Row, message_row, path_opinions, path_rows
+from chat_app.ui.rows import Feedback, Row, message_row, path_feedback, path_rows
 from chat_app.ui.session import Session
 
 # How many messages a chat shows at first, and how many more at a time: all come in one step of the browser's, which
@@ -40,7 +41,7 @@ class Transcript(rx.State):
     loaded: list[Row] = []
     recent: list[Row] = []
     # By message, apart from the rows: a thumb would send its whole list again.
-    opinions: dict[str, Opinion] = {}
+    feedback: dict[str, Feedback] = {}
     running: str = ""
     missing: bool = False
     # Its messages cannot be read just now.
@@ -53,11 +54,13 @@ class Transcript(rx.State):
     @rx.event
     async def regenerate(self, reply_id: str, version: str = "") -> Any:
         """`version` is the one that the page shows, as in its row: pressed twice there, a button asks once."""
-        return await self._again(reply_id, f"again {reply_id} {version}", go_on=False)
+        key = f"again {reply_id} {version}"
+        return await self._begun(get_service().turns.regenerate(reply_id, key=key))
 
     @rx.event
-    async def go_on(self, reply_id: str, version: str = "") -> Any:
-        return await self._again(reply_id, f"go on {reply_id} {version}", go_on=True)
+    async def continue_reply(self, reply_id: str, version: str = "") -> Any:
+        key = f"go on {reply_id} {version}"
+        return await self._begun(get_service().turns.continue_reply(reply_id, key=key))
 
     @rx.event
     async def show(self, message_id: str) -> None:
@@ -102,7 +105,7 @@ class Transcript(rx.State):
     @rx.event
     async def rate(self, message_id: str, rating: int) -> Any:
         """A thumb; the field for a remark comes with it. Taken back, it takes the remark along."""
-        remark = self.opinions[message_id]["remark"] if rating and message_id in self.opinions else ""
+        remark = self.feedback[message_id]["remark"] if rating and message_id in self.feedback else ""
         if problem := await self._rate(message_id, rating, remark):
             return problem
         self.remarking = message_id if rating else ""
@@ -110,9 +113,9 @@ class Transcript(rx.State):
 
     @rx.event
     async def remark(self, message_id: str, form: dict[str, Any]) -> Any:
-        if message_id not in self.opinions:
+        if message_id not in self.feedback:
             return None
-        if problem := await self._rate(message_id, self.opinions[message_id]["rating"], str(form.get("remark", ""))):
+        if problem := await self._rate(message_id, self.feedback[message_id]["rating"], str(form.get("remark", ""))):
             return problem
         self.remarking = ""
         return [saved("remark:" + message_id), rx.toast("Your remark is saved.")]
@@ -130,14 +133,14 @@ class Transcript(rx.State):
             await get_service().rate(message_id, rating, remark)
         except Exception as error:
             return complaint(error)
-        self.opinions.pop(message_id, None)
+        self.feedback.pop(message_id, None)
         if rating:
-            self.opinions[message_id] = Opinion(rating=rating, remark=remark.strip())
+            self.feedback[message_id] = Feedback(rating=rating, remark=remark.strip())
         return None
 
-    async def _again(self, reply_id: str, key: str, go_on: bool) -> Any:
+    async def _begun(self, beginning: Awaitable[Turn]) -> Any:
         try:
-            turn = await get_service().turns.again(reply_id, go_on=go_on, key=key)
+            turn = await beginning
         except Exception as error:
             return complaint(error)
         if turn.ended_at is not None:
@@ -159,7 +162,7 @@ class Transcript(rx.State):
             # Not where a new chat only gets its address: a form may be open by then.
             self.remarking = ""
         self._connection = connection
-        self.open_chat, self.title, self.opinions = chat_id, "", {}
+        self.open_chat, self.title, self.feedback = chat_id, "", {}
         self._show_nothing()
         self.missing = self.loading = self.unread = False
         running = get_service().turns.running(chat_id)
@@ -172,7 +175,7 @@ class Transcript(rx.State):
             self.missing = True
             return
         self.title = (await get_service().store.chat(chat_id)).title
-        self.opinions = path_opinions(path)
+        self.feedback = path_feedback(path)
         rows = path_rows(path)
         ended = next((i for i, row in enumerate(rows) if row["status"] == Status.streaming), len(rows))
         self.loaded, self.recent = rows[:ended], rows[ended:]
@@ -224,7 +227,7 @@ class Transcript(rx.State):
         page = await store.path_around(message_id, position - start, FIRST - MORE)
         path = page.items[: newest_from - start]
         self.earlier, self.earlier_from, self.earlier_to = path_rows(path), 0, len(path)
-        self.opinions |= path_opinions(path)
+        self.feedback |= path_feedback(path)
         self.hidden, self.gap = start, newest_from - start - len(path)
 
     async def _show_from(self, start: int) -> None:
@@ -249,7 +252,7 @@ class Transcript(rx.State):
         count = sent_from - max(min(start, sent_from - len(self.earlier)), 0)
         path = await store.path_before(self.open_chat, after, count)
         self.earlier = [*path_rows(path), *self.earlier]
-        self.opinions |= path_opinions(path)
+        self.feedback |= path_feedback(path)
         self.earlier_from += len(path)
         self.earlier_to += len(path)
         return True
@@ -262,7 +265,7 @@ class Transcript(rx.State):
         count = min(self.gap - len(self.earlier) + self.earlier_to, max(len(self.earlier), MORE))
         path = (await store.path_around(before, 0, count)).items[1:]
         self.earlier = [*self.earlier, *path_rows(path)]
-        self.opinions |= path_opinions(path)
+        self.feedback |= path_feedback(path)
         return bool(path)
 
     def _show_nothing(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from chat_app.models import Chat, Message, Role
-from chat_app.store import Store
+from chat_app.store.store import Store
 from tests.app import App
 from tests.e2e.chat import ChatPage, import_turns
 from tests.e2e.conftest import PATIENCE_MS

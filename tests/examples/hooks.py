@@ -5,9 +5,9 @@ HOOKS=tests.examples.hooks:setup
 
 import logging
 
-from chat_app.log import Delta, Ended
 from chat_app.service import Service
-from chat_app.turn import Turn
+from chat_app.turns.log import Delta, Ended
+from chat_app.turns.turn import Turn
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from chat_app import tree
-from chat_app.chatfile import title_from
 from chat_app.errors import NotFound, TurnRunning, no_answer, no_chat
 from chat_app.models import Chat, JournalRow, Message, Role, Status, now
 from chat_app.parts import columns, folded, parts_of
+from chat_app.store import tree
+from chat_app.store.chatfile import title_from
 
 INTERRUPTED = {"status": Status.interrupted, "finish_reason": Status.interrupted.value}
 

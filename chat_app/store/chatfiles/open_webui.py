@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from chat_app.chatfile import MAX_REMARK_CHARS, MAX_SYSTEM_PROMPT_CHARS, NEW_CHAT
-from chat_app.chatfiles.branches import Node, ReadChat, grown
-from chat_app.chatfiles.chatgpt import FILES, PICTURES, ROLES, TOOLS
-from chat_app.chatfiles.values import fields, items, moment, number, short, text
-from chat_app.models import Chat, Role, Status, now
+from chat_app.models import MAX_REMARK_CHARS, MAX_SYSTEM_PROMPT_CHARS, Chat, Role, Status, now
+from chat_app.store.chatfile import NEW_CHAT
+from chat_app.store.chatfiles.branches import Node, ReadChat, grown
+from chat_app.store.chatfiles.chatgpt import FILES, PICTURES, ROLES, TOOLS
+from chat_app.store.chatfiles.values import fields, items, moment, number, short, text
 
 SOURCES = "sources"
 # What it writes into an answer's own text. Looked for with `find`: a regular expression would look for the end of each

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from chat_app.chatfile import Row, message_row, title_from
 from chat_app.models import Chat, Role, new_id
+from chat_app.store.chatfile import Row, message_row, title_from
 
 
 @dataclass(slots=True)

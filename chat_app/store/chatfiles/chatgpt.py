@@ -7,10 +7,10 @@ import re
 from collections import Counter
 from typing import Any
 
-from chat_app.chatfile import NEW_CHAT
-from chat_app.chatfiles.branches import Node, ReadChat, grown
-from chat_app.chatfiles.values import fields, items, moment, short, text
 from chat_app.models import Chat, Role, Status, now
+from chat_app.store.chatfile import NEW_CHAT
+from chat_app.store.chatfiles.branches import Node, ReadChat, grown
+from chat_app.store.chatfiles.values import fields, items, moment, short, text
 
 ROLES = {"user": Role.user, "assistant": Role.assistant}
 # What the model is told of the user and of files, and what sums up its thoughts: no part of what was said.

@@ -8,11 +8,11 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Delete, delete, insert, update
 from sqlmodel import col, select
 
-from chat_app import chatfile
-from chat_app.chatfile import Row
-from chat_app.database import Database
 from chat_app.errors import InvalidRequest
 from chat_app.models import Chat, Message, now
+from chat_app.store import chatfile
+from chat_app.store.chatfile import Row
+from chat_app.store.database import Database
 
 EXPORTED_AT_ONCE = 100
 IMPORTED_AT_ONCE = 500

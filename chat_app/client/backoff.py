@@ -21,7 +21,7 @@ class TryAgain(Exception):
         self.error = error
 
 
-class Patience:
+class Backoff:
     """Pauses that grow, until `seconds` have passed since the first failure."""
 
     def __init__(self, seconds: float) -> None:

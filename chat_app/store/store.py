@@ -11,17 +11,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from chat_app import chatfile, paging, search, statements, tree
-from chat_app.archive import Archive
-from chat_app.chatfile import NEW_CHAT
-from chat_app.chatfile import TITLE_CHARS as TITLE_CHARS
-from chat_app.database import Database
 from chat_app.errors import InvalidRequest, NotFound, TurnRunning, no_answer, no_chat, no_message
-from chat_app.models import Chat, Message, Role, now
-from chat_app.paging import Page
-from chat_app.search import Hit
-from chat_app.statements import Question, joined
-from chat_app.tree import PathItem
+from chat_app.models import MAX_REMARK_CHARS, Chat, Message, Role, now
+from chat_app.store import chatfile, paging, search, statements, tree
+from chat_app.store.archive import Archive
+from chat_app.store.chatfile import NEW_CHAT
+from chat_app.store.chatfile import TITLE_CHARS as TITLE_CHARS
+from chat_app.store.database import Database
+from chat_app.store.paging import Page
+from chat_app.store.search import Hit
+from chat_app.store.statements import Question, joined
+from chat_app.store.tree import PathItem
 
 SETTABLE = {"title", "named", "pinned", "model", "system_prompt", "temperature"}
 # How many messages are read at once of what is read whole: the loop is not held for longer than that takes.
@@ -253,8 +253,8 @@ class Store:
         """
         if rating not in (-1, 0, 1):
             raise InvalidRequest("A rating is -1 (bad), 0 (none) or 1 (good).")
-        if len(remark) > chatfile.MAX_REMARK_CHARS or "\0" in remark:
-            raise InvalidRequest(f"A remark is text of at most {chatfile.MAX_REMARK_CHARS:,} characters. Shorten it.")
+        if len(remark) > MAX_REMARK_CHARS or "\0" in remark:
+            raise InvalidRequest(f"A remark is text of at most {MAX_REMARK_CHARS:,} characters. Shorten it.")
         async with self._writing() as session:
             message = await _message(session, message_id)
             if message is None or message.role != Role.assistant:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from chat_app.chatfile import NO_TEXT
+from chat_app.store.chatfile import NO_TEXT
 
 # Seconds beyond this are milliseconds, and so on.
 _UNITS = [(1e17, 1e9), (1e14, 1e6), (1e11, 1e3)]

@@ -6,36 +6,36 @@ from typing import Any
 
 from sqlalchemy.exc import InterfaceError, OperationalError, StatementError
 
-from chat_app.log import Ended
 from chat_app.parts import columns
-from chat_app.run import Run
-from chat_app.store import Store
+from chat_app.store.store import Store
+from chat_app.turns.generation import Generation
+from chat_app.turns.log import Ended
 
 logger = logging.getLogger(__name__)
 
 FINAL_WRITE_RETRIES_S = (0.1, 0.2, 0.5, 1, 2, 4, 8, 15)
 
 
-async def save_end(store: Store, run: Run, ended: Ended) -> None:
+async def save_end(store: Store, generation: Generation, ended: Ended) -> None:
     """Tried again for half a minute where the database is away."""
-    values = columns(run.parts()) | {
+    values = columns(generation.parts()) | {
         "status": ended.status,
         "finish_reason": ended.finish_reason,
         "usage": ended.usage,
         "error": ended.error,
-        "model": run.model,
-        "first_token_ms": run.first_token_ms,
-        "duration_ms": run.elapsed_ms(),
+        "model": generation.model,
+        "first_token_ms": generation.first_token_ms,
+        "duration_ms": generation.elapsed_ms(),
     }
     for pause in FINAL_WRITE_RETRIES_S:
         try:
-            return await store.end_turn(run.reply.id, values)
+            return await store.end_turn(generation.reply.id, values)
         except Exception as problem:
             if is_refusal(problem):
                 values = text_and_state(values)
-            logger.warning("the end of turn %s is not saved yet", run.reply.id, exc_info=True)
+            logger.warning("the end of turn %s is not saved yet", generation.reply.id, exc_info=True)
             await asyncio.sleep(pause)
-    await store.end_turn(run.reply.id, values)
+    await store.end_turn(generation.reply.id, values)
 
 
 def is_refusal(problem: Exception) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from json import JSONDecodeError
 from typing import Any, TextIO
 
-from chat_app.chatfile import MAX_FILE_CHARS
 from chat_app.errors import InvalidRequest
+from chat_app.store.chatfile import MAX_FILE_CHARS
 
 CHUNK_CHARS = 1 << 18
 # How an export of all chats begins.

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chat_app.errors import ChatError
-from chat_app.journal import Page
-from chat_app.log import Delta, Ended, Event, Whole
 from chat_app.models import Message, Status
 from chat_app.parts import REASONING, RECAST, TEXT, Part, recast
 from chat_app.reply import Given, Piece, checked, storable
-from chat_app.turn import numbered
+from chat_app.turns.journal import Page
+from chat_app.turns.log import Delta, Ended, Event, Whole
+from chat_app.turns.turn import numbered
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class Growing:
 
 
 @dataclass(slots=True)
-class Run:
+class Generation:
     """Times in milliseconds; `deltas` counts what the reply source gave. `page` is the turn's in the journal.
 
     No text gets a number beyond `limit`. `left` is done where the source goes on after a stop, and nobody waits for it.
@@ -51,7 +51,7 @@ class Run:
     """All of them, text joined, once the turn has ended."""
     stopping: bool = False
     left: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    generation: asyncio.Task[None] = field(init=False)
+    reading: asyncio.Task[None] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
     _parts: list[Growing] = field(default_factory=list)
 

@@ -13,10 +13,10 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from chat_app import tree
 from chat_app.models import Chat, Message
-from chat_app.statements import joined
-from chat_app.tree import PathItem
+from chat_app.store import tree
+from chat_app.store.statements import joined
+from chat_app.store.tree import PathItem
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from chat_app.errors import InvalidRequest
-from chat_app.models import Chat, Message, Role, Status, new_id, now
+from chat_app.models import MAX_REMARK_CHARS, MAX_SYSTEM_PROMPT_CHARS, Chat, Message, Role, Status, new_id, now
 from chat_app.parts import checked_layout
 
 VERSION = 1
@@ -33,8 +33,6 @@ MAX_MESSAGES = 1_000_000
 MAX_NAME_CHARS = 200
 MAX_PARTS = 20_000
 MAX_DETAIL_BYTES = 20_000
-MAX_REMARK_CHARS = 2_000
-MAX_SYSTEM_PROMPT_CHARS = 32_000
 TITLE_CHARS = 60
 NEW_CHAT = "New chat"
 # NUL and half a surrogate pair are no text; no database takes them.

@@ -25,14 +25,14 @@ from chat_app.errors import (
     no_turn,
     too_long,
 )
-from chat_app.final_write import save_end
-from chat_app.journal import Journal
-from chat_app.log import Delta, Ended, Event, Log
 from chat_app.models import Message, Role, Status
 from chat_app.reply import ChatMessage, Given, Reply
-from chat_app.run import Run
-from chat_app.store import Said, Store
-from chat_app.turn import Turn, replay, stored_turn
+from chat_app.store.store import Said, Store
+from chat_app.turns.final_write import save_end
+from chat_app.turns.generation import Generation
+from chat_app.turns.journal import Journal
+from chat_app.turns.log import Delta, Ended, Event, Log
+from chat_app.turns.turn import Turn, replay, stored_turn
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ LINGER_S = 60.0
 PIECES_A_STEP = 16
 # So long a source that was stopped may take to clean up.
 STOP_S = 5.0
-GO_ON = "Go on exactly where your answer stopped. Repeat nothing of it and add no introduction."
+CONTINUE = "Go on exactly where your answer stopped. Repeat nothing of it and add no introduction."
 
 Begin = Callable[[], Awaitable[tuple[Message, Message, bool]]]
 """Saves the messages of a turn, see `Store.begin_turn`."""
@@ -74,7 +74,7 @@ class Turns:
         self._context_chars = context_chars
         self._max_answer_chars = max_answer_chars
         self._journal = Journal(store.add_rows)
-        self._runs: dict[str, Run] = {}
+        self._generations: dict[str, Generation] = {}
         self._beginning: set[asyncio.Task[str]] = set()
         self._saving: set[asyncio.Future[None]] = set()
         self._bell = asyncio.Event()
@@ -117,8 +117,8 @@ class Turns:
             raise KeyReused
         return turn
 
-    async def again(self, reply_id: str, *, go_on: bool = False, key: str | None = None) -> Turn:
-        """Answer a question once more: a new version of the reply, from the start, or going on where the old one ended.
+    async def regenerate(self, reply_id: str, *, key: str | None = None) -> Turn:
+        """Answer a question once more: a new version of the reply, from the start.
 
         Raises:
             ShuttingDown: the server is about to end.
@@ -126,12 +126,19 @@ class Turns:
             NotFound: there is no such reply.
             TurnRunning: the chat has a running turn.
         """
+        return await self._another_version(reply_id, key, keep_text=False)
+
+    async def continue_reply(self, reply_id: str, *, key: str | None = None) -> Turn:
+        """Go on with a reply where it ended: a new version that begins with its text. Raises as `regenerate` does."""
+        return await self._another_version(reply_id, key, keep_text=True)
+
+    async def _another_version(self, reply_id: str, key: str | None, *, keep_text: bool) -> Turn:
         if self._closing:
             raise ShuttingDown
         old = await self._store.message(reply_id)
         if turn := await self._known(key, old):
             return turn
-        head = old.content if old and go_on else ""
+        head = old.content if old and keep_text else ""
         try:
             return await self._shielded(partial(self._begin_reply, reply_id, head, key))
         except TurnRunning:
@@ -151,16 +158,16 @@ class Turns:
 
     async def find(self, turn_id: str) -> Turn:
         """A running turn, or an ended one from its stored message. Raises NotFound."""
-        if run := self._runs.get(turn_id):
-            return self._turn(run)
+        if generation := self._generations.get(turn_id):
+            return self._turn(generation)
         reply = await self._store.message(turn_id)
         if reply is None or reply.role != Role.assistant or reply.parent_id is None:
             raise no_turn()
         if reply.status == Status.streaming and self._beginning:
             # Saved a moment ago by a start that has not come to run it.
             await asyncio.wait(self._beginning)
-        if run := self._runs.get(turn_id):
-            return self._turn(run)
+        if generation := self._generations.get(turn_id):
+            return self._turn(generation)
         user = await self._store.message(reply.parent_id)
         if user is None:
             raise NotFound("The message that this turn answers was deleted.")
@@ -168,25 +175,29 @@ class Turns:
 
     def running(self, chat_id: str) -> Turn | None:
         """The turn that runs in the chat, if one does."""
-        of_chat = (run for run in self._runs.values() if run.reply.chat_id == chat_id)
-        return next((self._turn(run) for run in of_chat if not run.over), None)
+        of_chat = (generation for generation in self._generations.values() if generation.reply.chat_id == chat_id)
+        return next((self._turn(generation) for generation in of_chat if not generation.over), None)
 
     def answering(self) -> set[str]:
         """The ids of the chats in which a turn runs."""
-        return {run.reply.chat_id for run in self._runs.values() if not run.over}
+        return {generation.reply.chat_id for generation in self._generations.values() if not generation.over}
 
     def next(self, chat_id: str, after: str) -> Turn | None:
         """The first turn of the chat that is newer than the message `after` and in memory: running, or just ended."""
-        newer_ones = (run for run in self._runs.values() if run.reply.chat_id == chat_id and run.reply.id > after)
-        run = min(newer_ones, key=lambda run: run.reply.id, default=None)
-        return self._turn(run) if run else None
+        newer_ones = (
+            generation
+            for generation in self._generations.values()
+            if generation.reply.chat_id == chat_id and generation.reply.id > after
+        )
+        generation = min(newer_ones, key=lambda generation: generation.reply.id, default=None)
+        return self._turn(generation) if generation else None
 
     async def stop(self, turn_id: str) -> Turn:
         """End a turn and wait until its text is saved; one that has ended stays as it is. Raises NotFound."""
         # Waits for one that is saved already and about to run.
         await self.find(turn_id)
-        if run := self._runs.get(turn_id):
-            await self._stop(run)
+        if generation := self._generations.get(turn_id):
+            await self._stop(generation)
         return await self.find(turn_id)
 
     async def recover(self) -> int:
@@ -221,10 +232,10 @@ class Turns:
         """Stop the turns of a chat that has just been deleted, also one that is about to run, and forget them."""
         if self._beginning:
             await asyncio.wait(self._beginning)
-        runs = [run for run in self._runs.values() if run.reply.chat_id == chat_id]
-        await asyncio.gather(*(self._stop(run) for run in runs))
-        for run in runs:
-            self._runs.pop(run.reply.id, None)
+        generations = [generation for generation in self._generations.values() if generation.reply.chat_id == chat_id]
+        await asyncio.gather(*(self._stop(generation) for generation in generations))
+        for generation in generations:
+            self._generations.pop(generation.reply.id, None)
         self.announce()
 
     async def close(self, grace: float = 0) -> None:
@@ -232,10 +243,10 @@ class Turns:
         self._closing = True
         if self._beginning:
             await asyncio.wait(self._beginning)
-        tasks = {run.task for run in self._runs.values() if not run.task.done()}
+        tasks = {generation.task for generation in self._generations.values() if not generation.task.done()}
         if tasks and grace:
             await asyncio.wait(tasks, timeout=grace)
-        await asyncio.gather(*(self._stop(run) for run in list(self._runs.values())))
+        await asyncio.gather(*(self._stop(generation) for generation in list(self._generations.values())))
         await self._journal.close()
 
     def _check(self, content: str) -> None:
@@ -273,7 +284,7 @@ class Turns:
             if self._saving:
                 # One of these may have saved it a moment ago and not come to run it.
                 await asyncio.wait(self._saving)
-            if (run := self._runs.get(busy.turn_id)) and not run.over:
+            if (generation := self._generations.get(busy.turn_id)) and not generation.over:
                 raise
             # Its end could never be saved, and nobody runs it any more: it must not block its chat for ever.
             await self._store.interrupt(busy.turn_id)
@@ -297,145 +308,151 @@ class Turns:
 
     async def _run(self, user: Message, reply: Message) -> None:
         await self._log.create(reply.id)
-        run = self._runs[reply.id] = Run(
+        generation = self._generations[reply.id] = Generation(
             user, reply, self._journal.page(reply.id, len(reply.content)), len(reply.content) + self._max_answer_chars
         )
         if reply.content:
-            await self._log.append(reply.id, run.head(reply.content))
-        run.generation = asyncio.create_task(self._generate(run), name=f"generation {reply.id}")
+            await self._log.append(reply.id, generation.head(reply.content))
+        generation.reading = asyncio.create_task(self._generate(generation), name=f"generation {reply.id}")
         # Of a source that was left behind nobody else asks how it ended.
-        run.generation.add_done_callback(lambda task: task.cancelled() or task.exception())
-        run.task = asyncio.create_task(self._live(run), name=f"turn {reply.id}")
+        generation.reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+        generation.task = asyncio.create_task(self._live(generation), name=f"turn {reply.id}")
         self.announce()
-        self._tell(run, self._on_start)
+        self._tell(generation, self._on_start)
 
-    def _turn(self, run: Run) -> Turn:
-        ended_at = run.events[-1].seq if run.events else None
-        return Turn(run.user, run.reply, ended_at, lambda after, idle: self._follow(run, after, idle))
+    def _turn(self, generation: Generation) -> Turn:
+        ended_at = generation.events[-1].seq if generation.events else None
+        return Turn(
+            generation.user, generation.reply, ended_at, lambda after, idle: self._follow(generation, after, idle)
+        )
 
-    def _follow(self, run: Run, after: int, idle: float | None) -> AsyncIterator[list[Event]]:
-        return replay(run.events, after) if run.events else self._log.follow(run.reply.id, after, idle)
+    def _follow(self, generation: Generation, after: int, idle: float | None) -> AsyncIterator[list[Event]]:
+        return (
+            replay(generation.events, after)
+            if generation.events
+            else self._log.follow(generation.reply.id, after, idle)
+        )
 
-    async def _live(self, run: Run) -> None:
+    async def _live(self, generation: Generation) -> None:
         """The whole life of a turn. Nobody cancels this task: `stop` cancels the generation inside it."""
         status: Status = Status.failed
         error: ChatError | None = None
         try:
-            await asyncio.wait({run.generation, run.left}, return_when=asyncio.FIRST_COMPLETED)
-            if not run.left.done():
-                await run.generation
-            status = Status.stopped if run.left.done() else Status.complete
+            await asyncio.wait({generation.reading, generation.left}, return_when=asyncio.FIRST_COMPLETED)
+            if not generation.left.done():
+                await generation.reading
+            status = Status.stopped if generation.left.done() else Status.complete
         except asyncio.CancelledError:
-            if run.stopping:
+            if generation.stopping:
                 status = Status.stopped
             else:
-                logger.exception("the reply source %s of turn %s cancelled itself", self._source, run.reply.id)
+                logger.exception("the reply source %s of turn %s cancelled itself", self._source, generation.reply.id)
                 error = InternalError()
         except ChatError as problem:
             error = problem
         except Exception:
-            logger.exception("turn %s failed", run.reply.id)
+            logger.exception("turn %s failed", generation.reply.id)
             error = InternalError()
         finally:
-            await self._end(run, status, error)
+            await self._end(generation, status, error)
 
-    async def _generate(self, run: Run) -> None:
-        settings = await self._store.options(run.reply.chat_id)
+    async def _generate(self, generation: Generation) -> None:
+        settings = await self._store.options(generation.reply.chat_id)
         options = {name: value for name, value in settings.items() if value is not None}
         system_prompt = options.pop("system_prompt", None)
         history = [{"role": "system", "content": system_prompt}] if system_prompt else []
         # The first question of a chat has nothing before it.
-        asked: Sequence[Message | Said] = [run.user]
-        if run.user.parent_id:
-            asked = await self._store.context(run.reply.id, self._context_chars)
+        asked: Sequence[Message | Said] = [generation.user]
+        if generation.user.parent_id:
+            asked = await self._store.context(generation.reply.id, self._context_chars)
         history += [_chat_message(message) for message in asked]
-        if run.reply.content:
-            history += [_chat_message(run.reply), {"role": Role.user.value, "content": GO_ON}]
+        if generation.reply.content:
+            history += [_chat_message(generation.reply), {"role": Role.user.value, "content": CONTINUE}]
         try:
-            await self._read(run, self._reply(history, **options))
+            await self._read(generation, self._reply(history, **options))
         except (ChatError, asyncio.CancelledError):
             raise
         except BaseException as problem:
             # SystemExit, too, is the source's own: out of a task it would end the event loop.
-            logger.exception("turn %s failed", run.reply.id)
+            logger.exception("turn %s failed", generation.reply.id)
             raise InternalError from problem
 
-    async def _read(self, run: Run, source: AsyncGenerator[Any, None]) -> None:
+    async def _read(self, generation: Generation, source: AsyncGenerator[Any, None]) -> None:
         limit = asyncio.timeout(self._first_token_timeout)
         try:
             async with limit, aclosing(source) as pieces:
                 count = 0
                 async for given in pieces:
-                    if run.stopping:
+                    if generation.stopping:
                         # The source took the cancel for something else.
                         raise asyncio.CancelledError
-                    await self._append(run, given)
-                    if run.full:
-                        run.finish_reason = "length"
+                    await self._append(generation, given)
+                    if generation.full:
+                        generation.finish_reason = "length"
                         return
                     # A piece without text, such as the role alone, is no first token.
-                    if run.deltas:
+                    if generation.deltas:
                         limit.reschedule(asyncio.get_running_loop().time() + self._next_token_timeout)
                     count += 1
                     if count % PIECES_A_STEP == 0:
                         await asyncio.sleep(0)
-                if not run.answered:
+                if not generation.answered:
                     raise NoAnswer("The answer came out empty. Try again.")
         except TimeoutError:
             if not limit.expired():
                 raise
             raise ProviderSilent("The model was silent for too long. Try again, or choose a faster model.") from None
 
-    async def _append(self, run: Run, given: Given) -> None:
-        if run.page.late():
-            await self._journal.catch_up(run.page)
-        if not (events := run.take(given)):
+    async def _append(self, generation: Generation, given: Given) -> None:
+        if generation.page.late():
+            await self._journal.catch_up(generation.page)
+        if not (events := generation.take(given)):
             return
-        if run.page.far():
-            await self._journal.catch_up(run.page)
-        await self._log.append(run.reply.id, *events)
+        if generation.page.far():
+            await self._journal.catch_up(generation.page)
+        await self._log.append(generation.reply.id, *events)
         if self._on_delta:
             for event in events:
                 if isinstance(event, Delta):
-                    self._tell(run, self._on_delta, event)
+                    self._tell(generation, self._on_delta, event)
 
-    async def _end(self, run: Run, status: Status, error: ChatError | None) -> None:
-        ended = run.ended(status, error)
+    async def _end(self, generation: Generation, status: Status, error: ChatError | None) -> None:
+        ended = generation.ended(status, error)
         try:
-            await self._journal.finish(run.page)
-            await save_end(self._store, run, ended)
+            await self._journal.finish(generation.page)
+            await save_end(self._store, generation, ended)
         except BaseException as problem:
             # What was not saved must not be called complete.
-            logger.exception("the end of turn %s could not be saved", run.reply.id)
-            ended = run.ended(Status.failed, InternalError())
+            logger.exception("the end of turn %s could not be saved", generation.reply.id)
+            ended = generation.ended(Status.failed, InternalError())
             if not isinstance(problem, Exception):
                 raise
         finally:
-            run.end(ended)
-            await self._log.append(run.reply.id, ended)
-            await self._log.drop(run.reply.id)
-            asyncio.get_running_loop().call_later(LINGER_S, self._runs.pop, run.reply.id, None)
+            generation.end(ended)
+            await self._log.append(generation.reply.id, ended)
+            await self._log.drop(generation.reply.id)
+            asyncio.get_running_loop().call_later(LINGER_S, self._generations.pop, generation.reply.id, None)
             self.announce()
-            self._tell(run, self._on_end, ended)
+            self._tell(generation, self._on_end, ended)
 
-    def _tell(self, run: Run, callbacks: Sequence[Callable[..., None]], *event: Event) -> None:
+    def _tell(self, generation: Generation, callbacks: Sequence[Callable[..., None]], *event: Event) -> None:
         for callback in callbacks:
             try:
-                callback(self._turn(run), *event)
+                callback(self._turn(generation), *event)
             except BaseException:
                 # SystemExit would end the event loop.
-                logger.exception("a callback of turn %s failed", run.reply.id)
+                logger.exception("a callback of turn %s failed", generation.reply.id)
 
-    async def _stop(self, run: Run) -> None:
-        if run.task.done():
+    async def _stop(self, generation: Generation) -> None:
+        if generation.task.done():
             return
-        run.stopping = True
-        run.generation.cancel()
-        await asyncio.wait({run.generation, run.task}, timeout=STOP_S, return_when=asyncio.FIRST_COMPLETED)
-        if not run.generation.done() and not run.left.done():
+        generation.stopping = True
+        generation.reading.cancel()
+        await asyncio.wait({generation.reading, generation.task}, timeout=STOP_S, return_when=asyncio.FIRST_COMPLETED)
+        if not generation.reading.done() and not generation.left.done():
             logger.error("the reply source %s does not end when it is stopped; it is left behind", self._source)
-            run.left.set_result(None)
-        await asyncio.wait({run.task})
+            generation.left.set_result(None)
+        await asyncio.wait({generation.task})
 
     @property
     def _source(self) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from chat_app.log import Delta, Ended, Event, Whole, newer
 from chat_app.models import Message, Status
 from chat_app.parts import Part, parts_of
+from chat_app.turns.log import Delta, Ended, Event, Whole, newer
 
 END_OF_INTERRUPTED = 1_000_000_000
 

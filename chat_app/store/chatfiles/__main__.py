@@ -1,4 +1,7 @@
-"""`python -m chat_app.chatfiles FILE`: what `process.py` starts. It writes pickled batches, then None or a sentence."""
+"""`python -m chat_app.store.chatfiles FILE`: what `process.py` starts.
+
+It writes pickled batches, then None or a sentence.
+"""
 
 import os
 import pickle
@@ -8,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from chat_app.chatfiles.reading import batches
 from chat_app.errors import InvalidRequest
+from chat_app.store.chatfiles.reading import batches
 
 MAX_MEMORY_BYTES = 3 << 30
 TOO_MUCH = "The file takes more memory to read than is allowed. Split it, or import fewer chats at once."

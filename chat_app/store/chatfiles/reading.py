@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from chat_app import chatfile
-from chat_app.chatfile import Row
-from chat_app.chatfiles import chatgpt, open_webui
-from chat_app.chatfiles.branches import ReadChat
-from chat_app.chatfiles.elements import Elements
 from chat_app.errors import InvalidRequest
 from chat_app.models import now
+from chat_app.store import chatfile
+from chat_app.store.chatfile import Row
+from chat_app.store.chatfiles import chatgpt, open_webui
+from chat_app.store.chatfiles.branches import ReadChat
+from chat_app.store.chatfiles.elements import Elements
 
 BATCH_MESSAGES = 200
 BATCH_CHARS = 500_000

@@ -13,9 +13,9 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from pathlib import Path
 
-from chat_app.chatfiles.reading import ZIP_MAGIC, Batch, batches
 from chat_app.config import ROOT
 from chat_app.errors import InvalidRequest
+from chat_app.store.chatfiles.reading import ZIP_MAGIC, Batch, batches
 
 SMALL_BYTES = 200_000
 PIPE_BYTES = 1 << 20
@@ -27,7 +27,7 @@ async def read(path: Path) -> AsyncGenerator[Batch, None]:
         for one in await asyncio.to_thread(lambda: list(batches(path))):
             yield one
         return
-    command = [sys.executable, "-m", "chat_app.chatfiles", str(path)]
+    command = [sys.executable, "-m", "chat_app.store.chatfiles", str(path)]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=DEVNULL, stdout=PIPE, limit=PIPE_BYTES)
     assert process.stdout
     try:

@@ -1,0 +1,1 @@
+"""The database: its tables, statements, versions, search and the files of chats."""
