@@ -2,22 +2,23 @@
 
 from fastapi import FastAPI
 
-from chat_app.api import chats, docs, embed, files, messages, openapi, paths, problems, search, stream, websocket
+from chat_app.api import chats, embed, files, messages, paths, problems, search, stream, websocket
 from chat_app.api.deadline import SEND_TIMEOUT_S, Deadline
+from chat_app.api.reference import openapi, page
 
 
 def create_api(send_timeout_s: float = SEND_TIMEOUT_S) -> FastAPI:
-    api = FastAPI(docs_url=None, redoc_url=None, generate_unique_id_function=lambda route: route.name)
+    api = FastAPI(**openapi.ABOUT, docs_url=None, redoc_url=None, generate_unique_id_function=lambda route: route.name)
     problems.install(api)
-    openapi.install(api)
     # Before `/stream/{turn_id}`, which would take `ws` for a turn.
     api.include_router(websocket.router)
     api.include_router(embed.router)
-    api.include_router(docs.router)
+    api.include_router(page.router)
     # `files` before `/chats/{chat_id}`, which would take `export` for a chat.
     routers = [module.router for module in (stream, messages, files, chats, search)]
     for router in routers:
         api.include_router(router)
+    openapi.install(api, routers)
     paths.install(api, routers)
     api.add_middleware(Deadline, seconds=send_timeout_s)
     return api

@@ -4,26 +4,17 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, Self, TypeVar
 
-from fastapi import Header, Request
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chat_app.api.problems import invalid
-from chat_app.api.schemas import or_null, reference
+from chat_app.api.reference.schemas import or_null
 from chat_app.models import Chat, Message, Role, Status
 from chat_app.store.chatfile import WORDS_PATTERN, ChatFile, ChatsFile, Name, Rating, Remark, SystemPrompt, Temperature
 from chat_app.store.chatfiles.reading import Imported
 from chat_app.store.search import Hit
 
 Body = TypeVar("Body", bound=BaseModel)
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=200,
-        description="The same key gives the same turn, never a second one; with another body it is refused (422).",
-    ),
-]
 
 
 class Ask(BaseModel):
@@ -211,9 +202,3 @@ def json_body(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
             raise invalid(error) from None
 
     return read
-
-
-def documented(model: type[BaseModel], required: bool = True) -> dict[str, Any]:
-    """The `openapi_extra` of a route that reads its body by itself."""
-    content = {"application/json": {"schema": reference(model.__name__)}}
-    return {"requestBody": {"required": required, "content": content}}

@@ -11,8 +11,10 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from chat_app.api.bodies import ChatChange, ChatList, ChatOut, NewChat, chat_out, documented, json_body
-from chat_app.api.schemas import reference
+from chat_app.api.bodies import ChatChange, ChatList, ChatOut, NewChat, chat_out, json_body
+from chat_app.api.parameters import ChatId, Left
+from chat_app.api.reference import examples
+from chat_app.api.reference.responses import LARGE, NO_CHAT, OF_FILE, fails, gives, takes
 from chat_app.errors import InvalidRequest
 from chat_app.models import Chat
 from chat_app.service import get_service
@@ -45,10 +47,16 @@ def _place(before: str) -> tuple[bool, datetime, str]:
         ) from None
 
 
-@router.get("/")
+@router.get(
+    "/",
+    summary="List the chats",
+    response_description="A page of chats.",
+    responses=gives({"chats": [examples.CHAT], "next": f"{examples.TIME},{examples.CHAT_ID}"})
+    | fails(InvalidRequest("limit: Input should be less than or equal to 500.")),
+)
 async def list_chats(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    before: Annotated[str | None, Query(description="The `next` of the page before, or a time.")] = None,
+    before: Annotated[str | Left, Query(description="The `next` of the page before, or a time.")] = None,
 ) -> ChatList:
     """The pinned first, then the most recently used."""
     found = await get_service().store.chats(limit + 1, _place(before) if before is not None else None)
@@ -56,35 +64,70 @@ async def list_chats(
     return ChatList(chats=[chat_out(chat) for chat in page], next=_next(page[-1]) if len(found) > limit else None)
 
 
-@router.post("/", status_code=201, openapi_extra=documented(NewChat, required=False))
+@router.post(
+    "/",
+    summary="Create a chat",
+    openapi_extra=takes(NewChat, {"title": "Plans"}, required=False),
+    status_code=201,
+    response_description="The new chat.",
+    responses=gives(examples.CHAT | {"title": "Plans", "named": True, "leaf_id": None}, status=201)
+    | fails(InvalidRequest("title: Input should be a valid string."), LARGE),
+)
 async def create_chat(new: Annotated[NewChat, Depends(json_body(NewChat))]) -> ChatOut:
     """Without a title, it gets one from its first message."""
     return chat_out(await get_service().create_chat(new.title if new.model_fields_set else None))
 
 
-@router.get("/{chat_id}")
-async def read_chat(chat_id: str) -> ChatOut:
+@router.get(
+    "/{chat_id}",
+    summary="Read a chat",
+    response_description="The chat.",
+    responses=gives(examples.CHAT) | fails(NO_CHAT),
+)
+async def read_chat(chat_id: ChatId) -> ChatOut:
     return chat_out(await get_service().store.chat(chat_id))
 
 
-@router.patch("/{chat_id}", openapi_extra=documented(ChatChange))
-async def change_chat(chat_id: str, new: Annotated[ChatChange, Depends(json_body(ChatChange))]) -> ChatOut:
+@router.patch(
+    "/{chat_id}",
+    summary="Change a chat",
+    openapi_extra=takes(ChatChange, {"pinned": True, "temperature": 0.2}),
+    response_description="The chat as it is now.",
+    responses=gives(examples.CHAT | {"pinned": True, "temperature": 0.2})
+    | fails(InvalidRequest("temperature: Input should be less than or equal to 2."), LARGE, NO_CHAT),
+)
+async def change_chat(chat_id: ChatId, new: Annotated[ChatChange, Depends(json_body(ChatChange))]) -> ChatOut:
     """Rename it, pin it, set its own model, system prompt or temperature."""
     return chat_out(await get_service().set_chat(chat_id, **new.model_dump(exclude_unset=True)))
 
 
-@router.delete("/{chat_id}", status_code=204, response_class=Response)
-async def delete_chat(chat_id: str) -> None:
+@router.delete(
+    "/{chat_id}",
+    summary="Delete a chat",
+    status_code=204,
+    response_class=Response,
+    response_description="It is gone, with all its messages.",
+    responses=fails(NO_CHAT),
+)
+async def delete_chat(chat_id: ChatId) -> None:
     """The chat with all its messages; an answer that still grows is stopped."""
     await get_service().delete_chat(chat_id)
 
 
 @router.get(
     "/{chat_id}/export",
+    summary="Export a chat",
     response_class=Response,
-    responses={200: {"content": {"application/json": {"schema": reference("ChatFile")}}}},
+    response_description="The file.",
+    responses=gives(
+        examples.EXPORTED,
+        schema="ChatFile",
+        also={examples.MARKDOWN: "# Say hello\n\n## You\n\nSay hello\n\n## Assistant\n\nHello\n"},
+        headers=OF_FILE,
+    )
+    | fails(InvalidRequest("format: Input should be 'json' or 'markdown'."), NO_CHAT),
 )
-async def export_chat(chat_id: str, format: Literal["json", "markdown"] = "json") -> Response:
+async def export_chat(chat_id: ChatId, format: Literal["json", "markdown"] = "json") -> Response:
     """The chat as a file: JSON has all versions of all messages and can be imported, Markdown the shown path."""
     store = get_service().store
     chat = await store.chat(chat_id)

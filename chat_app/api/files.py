@@ -11,24 +11,26 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from chat_app.api import sse
-from chat_app.api.bodies import ImportOut, documented, import_out
+from chat_app.api.bodies import ImportOut, import_out
 from chat_app.api.chats import attachment
-from chat_app.api.schemas import reference
-from chat_app.errors import ChatError, InternalError
+from chat_app.api.reference import examples
+from chat_app.api.reference.responses import LARGE, OF_FILE, fails, gives, takes
+from chat_app.errors import ChatError, InternalError, InvalidRequest
 from chat_app.models import now
 from chat_app.service import get_service
 from chat_app.store.chatfile import ChatFile
 from chat_app.store.chatfiles.reading import Imported
 
-LINES = "application/x-ndjson"
 Steps = AsyncGenerator[Imported, None]
 router = APIRouter(prefix="/chats", tags=["chats"])
 
 
 @router.get(
     "/export",
+    summary="Export all chats",
     response_class=Response,
-    responses={200: {"content": {"application/json": {"schema": reference("ChatsFile")}}}},
+    response_description="The file.",
+    responses=gives({"version": 1, "chats": [examples.EXPORTED]}, schema="ChatsFile", headers=OF_FILE) | fails(),
 )
 async def export_chats() -> StreamingResponse:
     """All chats as one file of JSON, with all versions of all messages; it can be imported."""
@@ -38,7 +40,20 @@ async def export_chats() -> StreamingResponse:
     return StreamingResponse(pieces, media_type="application/json", headers=headers)
 
 
-@router.post("/import", status_code=201, openapi_extra=documented(ChatFile), response_model=ImportOut)
+@router.post(
+    "/import",
+    summary="Import chats",
+    openapi_extra=takes(ChatFile, examples.FILE),
+    status_code=201,
+    response_model=ImportOut,
+    response_description="The first of the new chats, and what came in all.",
+    responses=gives(
+        examples.IMPORTED,
+        status=201,
+        also={examples.LINES: f"{sse.dumps(examples.PROGRESS)}\n{sse.dumps(examples.IMPORTED)}\n"},
+    )
+    | fails(InvalidRequest("This is no exported chat. Choose the JSON file of an export."), LARGE),
+)
 async def import_chats(
     request: Request,
     progress: Annotated[
@@ -55,7 +70,7 @@ async def import_chats(
         # What is wrong with a file is mostly seen at once, and then is an answer of its own.
         imported = await anext(steps)
         if progress:
-            return StreamingResponse(_lines(imported, steps), 201, media_type=LINES, headers=sse.HEADERS)
+            return StreamingResponse(_lines(imported, steps), 201, media_type=examples.LINES, headers=sse.HEADERS)
     except BaseException:
         await steps.aclose()
         raise

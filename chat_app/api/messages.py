@@ -5,19 +5,25 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 
-from chat_app.api.bodies import (
-    Ask,
-    Feedback,
-    History,
-    IdempotencyKey,
-    MessageOut,
-    documented,
-    json_body,
-    message_out,
-)
+from chat_app.api.bodies import Ask, Feedback, History, MessageOut, json_body, message_out
+from chat_app.api.parameters import IdempotencyKey, Left, MessageId, example
 from chat_app.api.problems import error_response
+from chat_app.api.reference import examples
+from chat_app.api.reference.responses import (
+    CANNOT_START,
+    LARGE,
+    NO_ANSWER,
+    NO_CHAT,
+    NO_TURN,
+    OF_TURN,
+    PROVIDER_FAILS,
+    fails,
+    gives,
+    link,
+    takes,
+)
 from chat_app.api.stream import turn_headers
-from chat_app.errors import Interrupted, NotFound
+from chat_app.errors import Interrupted, InvalidRequest, KeyReused, NotFound
 from chat_app.models import Status
 from chat_app.service import Service, get_service
 from chat_app.turns.turn import Turn
@@ -25,7 +31,23 @@ from chat_app.turns.turn import Turn
 router = APIRouter(prefix="/messages", tags=["messages"])
 
 
-@router.post("/", openapi_extra=documented(Ask), response_model=MessageOut)
+@router.post(
+    "/",
+    summary="Send a message, get the whole reply",
+    openapi_extra=takes(Ask, examples.SAY_HELLO),
+    response_model=MessageOut,
+    response_description="The reply.",
+    responses=gives(
+        examples.MESSAGE,
+        headers=OF_TURN,
+        links=[
+            link("resume_turn", turn_id="$response.body#/id"),
+            link("rate_message", message_id="$response.body#/id"),
+            link("read_history", chat_id="$response.body#/chat_id"),
+        ],
+    )
+    | fails(InvalidRequest("content: Field required."), LARGE, NO_CHAT, *CANNOT_START, *PROVIDER_FAILS),
+)
 async def send_message(
     ask: Annotated[Ask, Depends(json_body(Ask))],
     idempotency_key: IdempotencyKey = None,
@@ -35,8 +57,14 @@ async def send_message(
     return await _whole(service, await service.turns.start(ask.content, ask.chat_id, idempotency_key))
 
 
-@router.post("/{message_id}/continue", response_model=MessageOut)
-async def continue_message(message_id: str, idempotency_key: IdempotencyKey = None) -> Response:
+@router.post(
+    "/{message_id}/continue",
+    summary="Go on with an answer, get it whole",
+    response_model=MessageOut,
+    response_description="The new version, with all its text.",
+    responses=gives(examples.MESSAGE, headers=OF_TURN) | fails(KeyReused(), NO_ANSWER, *CANNOT_START, *PROVIDER_FAILS),
+)
+async def continue_message(message_id: MessageId, idempotency_key: IdempotencyKey = None) -> Response:
     """Go on with an answer that was cut off or stopped: a new version of it, which begins with its text."""
     service = get_service()
     return await _whole(service, await service.turns.continue_reply(message_id, key=idempotency_key))
@@ -53,10 +81,16 @@ async def _whole(service: Service, turn: Turn) -> Response:
     return JSONResponse(message, headers=turn_headers(turn))
 
 
-@router.get("/")
+@router.get(
+    "/",
+    summary="Read the history",
+    response_description="A page of messages.",
+    responses=gives({"chat_id": examples.CHAT_ID, "messages": [examples.QUESTION, examples.MESSAGE], "next": None})
+    | fails(InvalidRequest("chat_id: Field required."), NO_CHAT),
+)
 async def read_history(
-    chat_id: str,
-    before: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+    chat_id: Annotated[str, Query(openapi_examples=example(examples.CHAT_ID))],
+    before: Annotated[str | Left, Query(description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> History:
     """The messages of a chat, the newest page first, oldest message first within it."""
@@ -70,9 +104,20 @@ async def read_history(
 
 
 # A path, for a key may have slashes in it.
-@router.post("/{message_id:path}/stop")
+@router.post(
+    "/{message_id:path}/stop",
+    summary="Stop a reply",
+    response_description="The reply with its text so far.",
+    responses=gives(examples.STOPPED) | fails(NO_TURN),
+)
 async def stop_message(
-    message_id: Annotated[str, Path(description="The reply's id, or the `Idempotency-Key` of the message it answers.")],
+    message_id: Annotated[
+        str,
+        Path(
+            description="The reply's id, or the `Idempotency-Key` of the message it answers.",
+            openapi_examples=example(examples.TURN_ID),
+        ),
+    ],
 ) -> MessageOut:
     """End a reply that is being written; its text so far is kept, and who waits for it gets it.
 
@@ -82,7 +127,16 @@ async def stop_message(
     return message_out(await get_service().stop(message_id))
 
 
-@router.post("/{message_id}/rating", openapi_extra=documented(Feedback))
-async def rate_message(message_id: str, feedback: Annotated[Feedback, Depends(json_body(Feedback))]) -> MessageOut:
+@router.post(
+    "/{message_id}/rating",
+    summary="Rate an answer",
+    openapi_extra=takes(Feedback, examples.RATING),
+    response_description="The answer, rated.",
+    responses=gives(examples.MESSAGE | examples.RATING)
+    | fails(InvalidRequest("rating: Input should be -1, 0 or 1."), LARGE, NO_ANSWER),
+)
+async def rate_message(
+    message_id: MessageId, feedback: Annotated[Feedback, Depends(json_body(Feedback))]
+) -> MessageOut:
     """What a person thinks of an answer; the last word counts."""
     return message_out(await get_service().rate(message_id, feedback.rating, feedback.remark))

@@ -5,14 +5,29 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from chat_app.api.bodies import Hits, hit_out
+from chat_app.api.parameters import example
+from chat_app.api.reference.examples import HIT
+from chat_app.api.reference.responses import fails, gives
+from chat_app.errors import InvalidRequest
 from chat_app.service import get_service
 
 router = APIRouter(prefix="/search", tags=["search"])
 
 
-@router.get("/")
+@router.get(
+    "/",
+    summary="Search",
+    response_description="What was found.",
+    responses=gives({"hits": [HIT]}) | fails(InvalidRequest("q: Field required.")),
+)
 async def search(
-    q: Annotated[str, Query(description="Words that must all occur; the last may be the beginning of one.")],
+    q: Annotated[
+        str,
+        Query(
+            description="Words that must all occur; the last may be the beginning of one.",
+            openapi_examples=example("hello"),
+        ),
+    ],
     limit: Annotated[int, Query(ge=1, le=100)] = 30,
 ) -> Hits:
     """Chats by their title first, then messages, each the newest first."""

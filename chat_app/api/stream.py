@@ -9,8 +9,25 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from chat_app.api import sse
-from chat_app.api.bodies import Ask, IdempotencyKey, MessageOut, documented, json_body, message_out
-from chat_app.errors import InvalidRequest, StreamingOff, shown
+from chat_app.api.bodies import Ask, MessageOut, json_body, message_out
+from chat_app.api.parameters import IdempotencyKey, Include, Left, TurnId
+from chat_app.api.reference import examples
+from chat_app.api.reference.responses import (
+    CANNOT_START,
+    LARGE,
+    NO_ANSWER,
+    NO_CHAT,
+    NO_TURN,
+    OF_STREAM,
+    OF_TURN,
+    STREAMING_OFF,
+    fails,
+    gives,
+    link,
+    streams,
+    takes,
+)
+from chat_app.errors import InvalidRequest, KeyReused, StreamingOff, shown
 from chat_app.service import Service, get_service
 from chat_app.turns.log import Event
 from chat_app.turns.turn import Turn
@@ -26,28 +43,47 @@ SELFTEST_PAUSE_S = 0.2
 EventStream = StreamingResponse
 
 
-async def streaming_service(request: Request) -> Service:
+async def streaming_service(
+    request: Request,
+    session_id: Annotated[
+        str | Left,
+        Header(
+            alias="X-Session-Id",
+            description="Who asks, for a FEATURE_STREAMING of a share; without it, the client's address.",
+        ),
+    ] = None,
+) -> Service:
     """The service, where streaming is on for this session: `X-Session-Id`, or the client's address."""
     service = get_service()
-    session = request.headers.get("x-session-id") or (request.client.host if request.client else "")
+    session = session_id or (request.client.host if request.client else "")
     if not service.settings.streams(session):
         raise StreamingOff
     return service
 
 
 Streaming = Annotated[Service, Depends(streaming_service)]
-Include = Annotated[
-    str,
-    Query(
-        description="`reasoning` adds the thoughts of models that think aloud, as `event: reasoning`; `recast` says "
-        "where text turns out to have been thoughts, as `event: recast`; `tools`, `files`, … add other parts, each "
-        "under its own name. Comma-separated."
-    ),
-]
 router = APIRouter(prefix="/stream", tags=["stream"])
+RESUMABLE = link("resume_turn", turn_id="$response.header.X-Turn-Id")
 
 
-@router.post("/", openapi_extra=documented(Ask), response_class=EventStream)
+@router.post(
+    "/",
+    summary="Send a message, stream the reply",
+    openapi_extra=takes(Ask, examples.SAY_HELLO),
+    response_class=EventStream,
+    response_description="The event stream. A failure of the model is an `error` event in it; it always ends with "
+    "`[DONE]`.",
+    responses=streams(
+        examples.STREAM,
+        headers=OF_STREAM | OF_TURN,
+        links=[
+            RESUMABLE,
+            link("stop_turn", turn_id="$response.header.X-Turn-Id"),
+            link("read_history", chat_id="$response.header.X-Chat-Id"),
+        ],
+    )
+    | fails(InvalidRequest("content: Field required."), LARGE, NO_CHAT, *CANNOT_START, STREAMING_OFF),
+)
 async def stream_reply(
     service: Streaming,
     ask: Annotated[Ask, Depends(json_body(Ask))],
@@ -60,10 +96,22 @@ async def stream_reply(
     return _event_stream(turn, after=-1, ids=ids, include=include)
 
 
-@router.post("/{turn_id}/continue", response_class=EventStream)
+@router.post(
+    "/{turn_id}/continue",
+    summary="Go on with an answer, stream it",
+    response_class=EventStream,
+    response_description="The event stream of the new version; the text so far is its first delta.",
+    responses=streams(examples.STREAM, headers=OF_STREAM | OF_TURN, links=[RESUMABLE])
+    | fails(
+        KeyReused(),
+        NO_ANSWER,
+        *CANNOT_START,
+        STREAMING_OFF,
+    ),
+)
 async def stream_continuation(
     service: Streaming,
-    turn_id: str,
+    turn_id: TurnId,
     ids: bool = False,
     include: Include = "",
     idempotency_key: IdempotencyKey = None,
@@ -73,19 +121,39 @@ async def stream_continuation(
     return _event_stream(turn, after=-1, ids=ids, include=include)
 
 
-@router.get("/selftest", response_class=EventStream)
+@router.get(
+    "/selftest",
+    summary="See whether a proxy buffers",
+    response_class=EventStream,
+    response_description="Five frames, 200 ms apart.",
+    responses=streams(examples.SELFTEST, headers=OF_STREAM) | fails(STREAMING_OFF),
+)
 async def run_selftest(service: Streaming) -> EventStream:
     """Five frames 200 ms apart, each with the server's clock: what comes in one lump was buffered on the way."""
     return StreamingResponse(_selftest(), media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
 
 
-@router.get("/{turn_id}", response_class=EventStream, responses={204: {"description": "Nothing newer, and ended."}})
+@router.get(
+    "/{turn_id}",
+    summary="Replay and follow a turn",
+    response_class=EventStream,
+    response_description="The event stream, every block with its id.",
+    responses=streams(examples.RESUMED, headers=OF_STREAM | OF_TURN)
+    | {204: {"description": "Nothing newer, and ended."}}
+    | fails(
+        InvalidRequest(f"Last-Event-ID 'x' is not of this turn. It looks like {examples.TURN_ID}:42."),
+        NO_TURN,
+        STREAMING_OFF,
+    ),
+)
 async def resume_turn(
     service: Streaming,
-    turn_id: str,
-    after: int | None = None,
+    turn_id: TurnId,
+    after: Annotated[int | Left, Query(description="The number to go on after.")] = None,
     include: Include = "",
-    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
+    last_event_id: Annotated[
+        str | Left, Header(alias="Last-Event-ID", description="The last `id:` that came, `turn:number`.")
+    ] = None,
 ) -> Response:
     """Replay a turn after a number (`Last-Event-ID` or `?after=`), then follow it. Always with ids."""
     turn = await service.turns.find(turn_id)
@@ -95,8 +163,13 @@ async def resume_turn(
     return _event_stream(turn, after=number, ids=True, include=include)
 
 
-@router.post("/{turn_id}/stop")
-async def stop_turn(service: Streaming, turn_id: str) -> MessageOut:
+@router.post(
+    "/{turn_id}/stop",
+    summary="Stop a turn",
+    response_description="The reply with its text so far.",
+    responses=gives(examples.STOPPED) | fails(NO_TURN, STREAMING_OFF),
+)
+async def stop_turn(service: Streaming, turn_id: TurnId) -> MessageOut:
     """End a turn; its text so far is kept. Ending one that has ended changes nothing."""
     return message_out(await service.stop(turn_id))
 

@@ -91,7 +91,7 @@ SCHEMAS = {
     "Frame": FRAME,
     "StreamEvent": _event(
         "Frame",
-        event={"enum": ["message", "reasoning", "error"], "default": "message"},
+        event=text("`message` where it is left out; `error`; what `?include=` asked for."),
         id=text("The turn and the number to resume after.", pattern="^[^:]+:[0-9]+$"),
     ),
     "SelftestFrame": SELFTEST_FRAME,

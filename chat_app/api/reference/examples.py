@@ -1,4 +1,4 @@
-"""Examples for the API: one chat, one message and its reply, as all routes show them. Shown by `explained.py`."""
+"""Examples for the API: one chat, one message and its reply, as all routes show them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +8,14 @@ from chat_app.models import Status
 from chat_app.store.chatfile import FileChat, FileMessage
 from chat_app.turns.log import Delta, Ended
 
+EVENT_STREAM, JSON, LINES, MARKDOWN = "text/event-stream", "application/json", "application/x-ndjson", "text/markdown"
+
 CHAT_ID = "019b0000-0000-7000-8000-00000000c4a7"
 TURN_ID = "019b0000-0000-7000-8000-0000000074a2"
 QUESTION_ID = "019b0000-0000-7000-8000-000000004065"
 TIME = "2026-01-31T12:00:00Z"
 
+SAY_HELLO = {"content": "Say hello"}
 USAGE = {"prompt_tokens": 31, "completion_tokens": 2, "total_tokens": 33}
 CHAT: dict[str, Any] = {
     "id": CHAT_ID,
@@ -59,6 +62,15 @@ STOPPED = MESSAGE | {
     "status": "stopped",
     "finish_reason": "stopped",
     "usage": {"completion_tokens": 1, "estimated": True},
+}
+RATING = {"rating": 1, "remark": "Just right"}
+HIT = {
+    "chat_id": CHAT_ID,
+    "title": "Say hello",
+    "message_id": TURN_ID,
+    "role": "assistant",
+    "snippet": [{"text": "Hello", "match": True}],
+    "when": TIME,
 }
 FILE = {
     "version": 1,
