@@ -84,12 +84,16 @@ def _plain(variable: str, path: str, argument: str) -> Callable[[Any], None]:
 
 def _options(path: str, function: Callable[..., Any]) -> set[str] | None:
     """The names of the options that a reply source takes; None: any."""
-    signature = inspect.signature(function)
     try:
-        signature.bind([])
+        inspect.signature(function).bind([])
     except TypeError:
         raise _unfit("REPLIES", path, "it must be callable with the messages alone: `reply(messages)`") from None
-    _, *others = signature.parameters.values()
+    return option_names(function)
+
+
+def option_names(function: Callable[..., Any]) -> set[str] | None:
+    """The names of the options that a reply source takes beside the messages; None: any."""
+    _, *others = inspect.signature(function).parameters.values()
     if any(one.kind is one.VAR_KEYWORD for one in others):
         return None
     return {one.name for one in others if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}

@@ -14,6 +14,7 @@ from chat_app.errors import ChatError, ProviderRefused
 from chat_app.extend import reply_source, setup_of
 from chat_app.models import Chat, Message
 from chat_app.replies.openai_service import OpenAIService
+from chat_app.reply import Reply
 from chat_app.store.chatfiles.process import read
 from chat_app.store.chatfiles.reading import Imported
 from chat_app.store.claim import claim
@@ -45,6 +46,7 @@ class Service:
 
     settings: Settings
     store: Store
+    reply: Reply
     openai: OpenAIService
     turns: Turns
     local_model: "LocalModel | None"
@@ -242,7 +244,7 @@ def build(settings: Settings) -> Service:
     wanted = settings.chat_titles and not settings.embedded and not settings.replies
     titles = Titles(store, turns, openai.chat_completion) if wanted else None
     setup = setup_of(settings.hooks) if settings.hooks else None
-    return Service(settings, store, openai, turns, local_model, titles, source_name, setup)
+    return Service(settings, store, reply, openai, turns, local_model, titles, source_name, setup)
 
 
 async def _no_provider() -> str:

@@ -18,7 +18,7 @@ LAYERS = [
     ["store"],
     ["turns"],
     ["replies", "extend"],
-    ["titles"],
+    ["answer", "titles"],
     ["service"],
     ["api", "ui"],
     ["chat_app", "__main__"],

@@ -19,6 +19,8 @@ from chat_app.origins import origin, site
 BYTES_PER_CHAR = 12
 BODY_ALLOWANCE = 16_384
 IMPORT_PATH, IMPORT_BYTES = "/chats/import", 1_000_000_000
+# A whole conversation, which may have pictures.
+COMPLETIONS_PATH, COMPLETIONS_BYTES = "/v1/chat/completions", 50_000_000
 DISCARD_S = 2.0
 # What a page of ours may make the browser fetch by itself. An answer holds what strangers wrote, and the address of a
 # picture in it, or in one of its diagrams, could carry what was said to whoever serves it.
@@ -60,7 +62,7 @@ class Guard:
 
     def _limit(self, scope: Scope) -> int:
         """How many bytes a body may have: a file holds many chats, and is not kept in memory."""
-        return IMPORT_BYTES if scope["path"] == IMPORT_PATH else self.max_body
+        return {IMPORT_PATH: IMPORT_BYTES, COMPLETIONS_PATH: COMPLETIONS_BYTES}.get(scope["path"], self.max_body)
 
     def _check_host(self, headers: Headers) -> None:
         host = headers.get("host", "")
