@@ -1,4 +1,4 @@
-"""Behind nginx and Caddy, set up with the lines of the README: the page, both streams, and an import."""
+"""Behind nginx and Caddy, set up with the lines of docs/deploying.md: the page, both streams, and an import."""
 
 import json
 import os

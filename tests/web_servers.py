@@ -1,4 +1,4 @@
-"""nginx and Caddy in front of the app, set up with the README's own lines; installed where they are missing."""
+"""nginx and Caddy in front of the app, set up with the lines of docs/deploying.md; installed where they are missing."""
 
 import os
 import re
@@ -53,8 +53,8 @@ def require(name: str) -> str:
 
 
 def lines(language: str) -> str:
-    """The README's block of code in this language."""
-    [block] = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    """The block of code in this language."""
+    [block] = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / "deploying.md").read_text(), re.DOTALL)
     return str(block)
 
 
@@ -93,7 +93,7 @@ def _nginx_conf(folder: Path) -> str:
 
 
 def _changed(text: str, by: dict[str, str]) -> str:
-    """With other ports: those of the README may be taken."""
+    """With other ports: those of the document may be taken."""
     for old, new in by.items():
         assert text.count(old) == 1, f"{old!r} is not once in {text}"
         text = text.replace(old, new)
