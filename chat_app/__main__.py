@@ -5,20 +5,24 @@
 `python -m chat_app dev` hot-reloads instead: Reflex's development server, page and API on ports of their own.
 """
 
+import asyncio
+import errno
 import hashlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from chat_app import server
+from chat_app import logs, server
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import CannotStart, SettingsError
 from chat_app.extend import module_file
 from chat_app.store.claim import claim
+from chat_app.store.database import Database
 
 REFLEX = [sys.executable, "-m", "reflex"]
 BUILT = ROOT / ".web" / "build" / "client"
@@ -29,49 +33,72 @@ SAME_ORIGIN_URL = "http://same-origin.invalid"
 SOURCES = ["rxconfig.py", "requirements.txt", "reflex.lock", "assets", "chat_app/chat_app.py", "chat_app/ui"]
 # Made by Reflex while it builds, from what is in `chat_app/ui`.
 GENERATED = "assets/external"
+NO_SPACE = 20_000_000
+"""Bytes: with less on the disk, a failed build is taken for one that had no room."""
+CANNOT_LISTEN = {
+    errno.EADDRINUSE: "Port {port} is taken. End the program that uses it, or set PORT to another.",
+    errno.EACCES: "This user may not use port {port}. Set PORT to one above 1023, with a proxy before it.",
+    errno.EADDRNOTAVAIL: "HOST={host} is no address of this machine. Set HOST to 127.0.0.1 or 0.0.0.0.",
+}
+OTHERWISE = "The server cannot listen at HOST={host}, PORT={port}. Set them to others."
 
 
 def main() -> None:
     try:
         settings = load_settings()
-    except SettingsError as error:
-        sys.exit(str(error))
+        logs.install(settings.log_format, settings.secrets)
+        run(settings, sys.argv[1:])
+    except (SettingsError, CannotStart) as error:
+        logs.say(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def run(settings: Settings, arguments: list[str]) -> None:
+    """Raises CannotStart."""
     check_extensions(settings)
-    if sys.argv[1:] == ["dev"]:
+    if arguments == ["dev"]:
         check_database(settings)
         os.execve(sys.executable, [*REFLEX, "run"], reflex_environment())
-    building_only = sys.argv[1:] == ["build"]
+    building_only = arguments == ["build"]
     if not building_only:
-        if taken(settings):
-            sys.exit(f"Port {settings.port} is taken. End the program that uses it, or set PORT to another.")
+        check_address(settings)
         check_database(settings)
-    try:
-        build_page(settings.pages)
-    except subprocess.CalledProcessError:
-        sys.exit("The page could not be built; the lines above say why.")
+    build_page(settings.pages)
     if not building_only:
         serve(settings)
 
 
-def taken(settings: Settings) -> bool:
-    """Whether another program listens there: seen now, not after half a minute of building."""
-    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError:
-            return True
-    return False
+def check_address(settings: Settings) -> None:
+    """Whether the server can listen there: seen now, not after half a minute of building. Raises CannotStart."""
+    host, port = settings.host, settings.port
+    try:
+        [(family, kind, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror:
+        raise CannotStart(f"HOST={host} is no address of this machine. Set HOST to 127.0.0.1 or 0.0.0.0.") from None
+    except OSError as problem:
+        raise CannotStart(CANNOT_LISTEN.get(problem.errno or 0, OTHERWISE).format(host=host, port=port)) from None
 
 
 def check_database(settings: Settings) -> None:
-    """End with a sentence where another server uses the database; this one claims it when it opens it."""
-    try:
-        claimed = claim(settings.database_url)
-    except CannotStart as error:
-        sys.exit(str(error))
-    if claimed:
+    """See now what keeps the server from its database; it claims it when it opens it. Raises CannotStart."""
+    if claimed := claim(settings.database_url):
         claimed.close()
+    asyncio.run(reach(settings))
+
+
+async def reach(settings: Settings) -> None:
+    database = Database(
+        settings.database_url, limit_s=settings.database_timeout, wait_s=settings.database_wait, pool_size=1
+    )
+    try:
+        await database.reach()
+    finally:
+        await database.close()
 
 
 def check_extensions(settings: Settings) -> None:
@@ -83,17 +110,45 @@ def check_extensions(settings: Settings) -> None:
 
 
 def build_page(pages: str | None = None) -> None:
-    """Compile the page with Reflex, those of PAGES too, unless the last build was made from the same sources."""
+    """Compile the page with Reflex, those of PAGES too, unless the last build was made from the same sources.
+
+    Raises:
+        CannotStart: it could not be built.
+    """
     stamp = fingerprint(pages)
     if BUILT.is_dir() and STAMP.is_file() and STAMP.read_text() == stamp:
-        say("The page is built already.")
+        logs.note("The page is built already.")
         return
-    say("Building the page. The first time takes about half a minute …")
+    check_folders()
+    logs.note("Building the page. The first time takes about half a minute …")
     environment = reflex_environment() | {"REFLEX_API_URL": SAME_ORIGIN_URL, "PAGES": pages or ""}
     export = [*REFLEX, "export", "--frontend-only", "--no-zip", "--loglevel", "warning"]
-    subprocess.run(export, cwd=ROOT, env=environment, check=True)
-    drop_funding()
-    STAMP.write_text(stamp)
+    try:
+        subprocess.run(export, cwd=ROOT, env=environment, check=True)
+        drop_funding()
+        STAMP.write_text(stamp)
+    except (OSError, subprocess.CalledProcessError) as problem:
+        raise CannotStart(unbuilt(problem)) from problem
+
+
+def check_folders() -> None:
+    """Raises CannotStart: the page is to be built, and this user cannot write where it goes."""
+    for folder in (ROOT, ROOT / ".web", ROOT / "assets", LOCK.parent):
+        if folder.exists() and not os.access(folder, os.W_OK):
+            raise CannotStart(
+                f"The page must be built, and this user cannot write {folder}. Build it once as the owner of the "
+                "folder (`make build`), or give this user the right to write it."
+            )
+
+
+def unbuilt(problem: OSError | subprocess.CalledProcessError) -> str:
+    if (isinstance(problem, OSError) and problem.errno == errno.ENOSPC) or shutil.disk_usage(ROOT).free < NO_SPACE:
+        return (
+            f"The page could not be built: there is no space left on the disk of {ROOT}. Make room, then start again."
+        )
+    if isinstance(problem, OSError):
+        return f"The page could not be built: {problem.filename}: {problem.strerror}."
+    return "The page could not be built; the lines above say why."
 
 
 def drop_funding() -> None:
@@ -144,12 +199,8 @@ def serve(settings: Settings) -> None:
         "__REFLEX_MOUNT_FRONTEND_COMPILED_APP": "true",
         "REFLEX_TELEMETRY_ENABLED": "false",
     }
-    say("Starting …")
+    logs.note("Starting …")
     server.serve("chat_app.chat_app:app", host=settings.host, port=settings.port, grace=settings.shutdown_grace)
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """The front door: the Reflex app with its pages, the API beside it, and what lives as long as the server. No logic."""
 
 import gc
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import reflex as rx
 from starlette.types import ASGIApp
 
+from chat_app import logs
 from chat_app.api import create_api
 from chat_app.api.guard import Guard
 from chat_app.config import load_settings
@@ -31,13 +31,13 @@ def guarded(inner: ASGIApp) -> ASGIApp:
 
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
+    logs.install(settings.log_format, settings.secrets)
     async with or_a_sentence(serving(settings)) as service:
         # All that is loaded by now stays: a full collection that looked through it would hold every answer up for a
         # tenth of a second.
         gc.collect()
         gc.freeze()
-        sys.stdout.write(f"Open {settings.url}\n")
-        sys.stdout.flush()
+        logs.note(f"Open {settings.url}")
         async with on_shutdown(service.end_turns, settings.shutdown_grace):
             yield
 

@@ -5,10 +5,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from chat_app.address import OPENAI_URL, server_address
 from chat_app.errors import SettingsError
@@ -16,6 +19,7 @@ from chat_app.origins import is_address, origin, site
 from chat_app.proxy import BadProxy, proxy_for
 
 ROOT = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -32,6 +36,12 @@ def _share(value: Any) -> float:
     if not 0 <= share <= 1:
         raise ValueError("use true, false or a percentage such as 25%")
     return share
+
+
+def _password(address: str) -> str:
+    """As it stands between the first colon and the last at sign; what is behind the host may hold others."""
+    login, _, _ = address.partition("://")[2].rpartition("@")
+    return login.partition(":")[2]
 
 
 def _comma_list(value: Any) -> Any:
@@ -69,6 +79,10 @@ class Settings(BaseModel):
     max_message_chars: int = Field(32_000, ge=1)
     max_answer_chars: int = Field(4_000_000, ge=1)
     first_token_timeout: float = Field(120, gt=0, allow_inf_nan=False)
+    database_pool_size: int = Field(10, ge=1, le=1_000)
+    database_timeout: float = Field(10, gt=0, allow_inf_nan=False)
+    database_wait: float = Field(30, ge=0, allow_inf_nan=False)
+    log_format: Literal["text", "json"] = "text"
     shutdown_grace: float = Field(5, ge=0, allow_inf_nan=False)
     next_token_timeout: float = Field(60, gt=0, allow_inf_nan=False)
 
@@ -90,6 +104,20 @@ class Settings(BaseModel):
     def _known_database(cls, url: str) -> str:
         if url.split("://")[0] not in ("sqlite", "postgresql", "postgres"):
             raise ValueError("use sqlite:///path/to/file.db or postgresql://user:password@host/name")
+        if url.count("@") > 1:
+            raise ValueError(
+                "marks in a user or password must be written as codes: @ as %40, : as %3A, / as %2F, # as %23, "
+                "? as %3F, % as %25"
+            )
+        try:
+            parsed = make_url(url)
+        except (ArgumentError, ValueError):
+            raise ValueError(
+                "it has no such form as sqlite:///path/to/file.db or postgresql://user:password@host:5432/name; "
+                "marks in a password must be written as codes, such as %3A for a colon"
+            ) from None
+        if parsed.port is not None and not 0 < parsed.port < 65536:
+            raise ValueError("a port is a number from 1 to 65535")
         return url
 
     @field_validator("replies", "hooks", "pages")
@@ -136,6 +164,13 @@ class Settings(BaseModel):
         return self.openai_base_url or (OPENAI_URL if self.openai_api_key else None)
 
     @property
+    def secrets(self) -> list[str]:
+        """What no line of the log may hold: the key, and the passwords in addresses, also as they are written there."""
+        key = self.openai_api_key.get_secret_value() if self.openai_api_key else ""
+        written = [_password(address) for address in (self.database_url, self.openai_base_url or "")]
+        return [secret for secret in (key, *written, *map(unquote, written)) if secret]
+
+    @property
     def url(self) -> str:
         """Where a person on this machine opens the page."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
@@ -161,13 +196,21 @@ class Settings(BaseModel):
         return asked.name in ours or is_address(asked.name)
 
 
+def _dotenv() -> dict[str, str | None]:
+    """Raises SettingsError."""
+    try:
+        return dotenv_values(ROOT / ".env")
+    except (OSError, UnicodeError) as problem:
+        raise SettingsError(f"The file {ROOT / '.env'} cannot be read: {problem}. Correct it, or remove it.") from None
+
+
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read `.env` and the environment (which wins); an empty value counts as unset, but for SYSTEM_PROMPT: as none.
 
     Raises:
         SettingsError: with one sentence that names the variable.
     """
-    source = environ if environ is not None else {**dotenv_values(ROOT / ".env"), **os.environ}
+    source = environ if environ is not None else {**_dotenv(), **os.environ}
     # Stripped: a key that was read from a file often ends in a line feed, and no request can be sent with it.
     stripped = {name: (source.get(name.upper()) or "").strip() for name in Settings.model_fields}
     values = {name: value for name, value in stripped.items() if value}

@@ -17,6 +17,8 @@ class ChatError(Exception):
     code = "internal_error"
     status = 500
     retryable = False
+    provider_status: int | None = None
+    """What the model's server answered with, HTTP's number, for the log."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -220,6 +222,30 @@ class ModelMissing(ChatError):
     code = "model_missing"
     status = 503
     retryable = True
+
+
+class DatabaseUnavailable(ChatError):
+    """The database is down, does not answer in time, or cannot be written."""
+
+    code = "database_unavailable"
+    status = 503
+    retryable = True
+
+    def __init__(
+        self, message: str = "The database does not answer at the moment. Nothing is lost; try again in a few seconds."
+    ) -> None:
+        super().__init__(message, retry_after=5)
+
+
+class DiskFull(DatabaseUnavailable):
+    """The database has no space left."""
+
+    code = "disk_full"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing more can be saved: the disk of the server is full. Try again when there is room on it."
+        )
 
 
 class ShuttingDown(ChatError):

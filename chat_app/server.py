@@ -1,8 +1,8 @@
 """The server, Granian: one process for page, API and websockets."""
 
+import logging
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
@@ -11,6 +11,7 @@ from granian import Granian, loops
 from granian.constants import Interfaces, Loops, RuntimeModes
 from granian.log import LogLevels
 
+from chat_app import logs
 from chat_app.errors import CannotStart
 from chat_app.shutdown import LAST_RESORT_S, server_loop
 
@@ -18,6 +19,10 @@ loops.register(Loops.uvloop.value)(server_loop)
 
 
 T = TypeVar("T")
+SAID = 78
+"""How a worker ends that has said why; Granian's own line on it is left out."""
+OUR_LOG = {"loggers": {name: {"handlers": [], "propagate": True} for name in ("_granian", "granian.access")}}
+"""Granian's lines go the way of all others."""
 
 
 @asynccontextmanager
@@ -27,9 +32,8 @@ async def or_a_sentence(opening: AbstractAsyncContextManager[T]) -> AsyncIterato
         async with opening as opened:
             yield opened
     except CannotStart as error:
-        sys.stderr.write(f"{error}\n")
-        sys.stderr.flush()
-        os._exit(1)
+        logs.say(str(error))
+        os._exit(SAID)
 
 
 def serve(target: str, *, host: str, port: int, grace: float) -> None:
@@ -49,8 +53,12 @@ def serve(target: str, *, host: str, port: int, grace: float) -> None:
         # The other mode frees Python's objects on threads of its own while it stops, and may end the process with that.
         runtime_mode=RuntimeModes.st,
         log_level=LogLevels.warning,
+        log_dictconfig=OUR_LOG,
         # The last resort; the turns end long before (chat_app/shutdown.py).
         workers_kill_timeout=round(grace) + LAST_RESORT_S,
+    )
+    logging.getLogger("_granian").addFilter(
+        lambda _: all(getattr(worker.inner, "exitcode", None) != SAID for worker in server.wrks)
     )
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from chat_app.config import ROOT, Settings, load_settings
+from chat_app import logs
+from chat_app.config import ROOT, VERSION, Settings, load_settings
 from chat_app.errors import ChatError, ProviderRefused
 from chat_app.extend import reply_source, setup_of
 from chat_app.models import Chat, Message
@@ -21,6 +23,7 @@ from chat_app.store.claim import claim
 from chat_app.store.search import Hit as Hit
 from chat_app.store.store import Store
 from chat_app.store.tree import PathItem as PathItem
+from chat_app.store.trouble import where
 from chat_app.titles import Titles
 from chat_app.turns.log import MemoryLog
 from chat_app.turns.registry import Turns
@@ -166,14 +169,30 @@ class Service:
         await self.store.open()
         await self.store.empty_trash()
         if orphans := await self.turns.recover():
-            logger.warning("%d answers were cut off when the server last ended; their text is kept", orphans)
+            logs.event("answers were cut off when the server last ended; their text is kept", answers=orphans)
         if self.local_model:
             await self.local_model.start()
         if self.setup:
             self.setup(self)
+        logs.event(
+            "server started",
+            version=VERSION,
+            address=self.settings.url,
+            database=f"{self.store.database.url.get_backend_name()} {where(self.store.database.url)}",
+            model=self._serves,
+        )
+
+    @property
+    def _serves(self) -> str:
+        """What answers, as far as it is known without asking: for the log."""
+        if self.source_name or self.local_model:
+            return self.source_name or (self.local_model.name if self.local_model else "")
+        host = urlsplit(self.settings.provider_url or "").hostname or ""
+        return f"{self.settings.openai_model or 'the first listed'} at {host}"
 
     async def end_turns(self) -> None:
         """Let running turns end for a while, then stop and save them, and let all who read them take their end."""
+        logs.event("server stopping", running=len(self.turns.answering()), grace_s=self.settings.shutdown_grace)
         await self.turns.close(self.settings.shutdown_grace)
         if self._readers:
             await asyncio.wait(self._readers, timeout=READERS_S)
@@ -210,7 +229,12 @@ async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
 
 def build(settings: Settings) -> Service:
     """The graph for these settings; nothing is opened or started yet."""
-    store = Store(settings.database_url)
+    store = Store(
+        settings.database_url,
+        pool_size=settings.database_pool_size,
+        limit_s=settings.database_timeout,
+        wait_s=settings.database_wait,
+    )
     local_model = None
     if settings.embedded:
         from chat_app.replies.local_model import LocalModel
@@ -262,10 +286,12 @@ async def serving(settings: Settings | None = None) -> AsyncIterator[Service]:
     try:
         await _service.open()
         yield _service
+        logs.event("server stopped")
     finally:
         # Shielded: a second cancel at shutdown must not cut the final writes short.
         await asyncio.shield(_service.close())
         _service = None
+        logs.repeats.flush()
 
 
 def get_service() -> Service:

@@ -25,6 +25,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
+from chat_app import logs
 from chat_app.api import create_api, stream
 from chat_app.api.deadline import SEND_TIMEOUT_S
 from chat_app.api.guard import Guard
@@ -59,6 +60,7 @@ def api() -> ASGIApp:
 
 def serve_api() -> None:
     settings = load_settings()
+    logs.install(settings.log_format, settings.secrets)
     serve("tests.fork_server:api", host=settings.host, port=settings.port, grace=settings.shutdown_grace)
 
 

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -23,6 +23,7 @@ import asyncpg
 import pytest
 
 from chat_app.store.store import Store
+from tests.process import family
 
 START_S = 30
 UNPRIVILEGED = "nobody"
@@ -32,33 +33,80 @@ QUICK = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_com
 
 
 class Postgres:
-    """Started on entry, gone with all its databases on exit."""
+    """Started on entry, gone with all its databases on exit. With a `port` it is reached there, too, with passwords."""
+
+    def __init__(self, port: int | None = None, *settings: str) -> None:
+        self.port = port
+        self._listening = [
+            "-c",
+            f"listen_addresses={'127.0.0.1' if port else ''}",
+            *(["-p", str(port)] if port else []),
+        ]
+        self._settings = settings
 
     def __enter__(self) -> "Postgres":
         # Short and open to the server's user: a socket's path has at most 107 bytes, and pytest's folders are private.
         where = FAST_DISK if os.access(FAST_DISK, os.W_OK) else None
         self._folder = Path(tempfile.mkdtemp(prefix="rill-pg-", dir=where))
         self._user = _other_user(self._folder)
-        binaries = _readable(self._folder) / "bin"
+        self._binaries = _readable(self._folder) / "bin"
         data = self._folder / "data"
-        self._run([binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"])
-        command = [binaries / "postgres", "-D", data, "-k", self._folder, "-c", "listen_addresses=", *QUICK]
-        with (self._folder / "log").open("wb") as log:
-            self._server = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, **self._user)
-        self._wait_until_ready(data / "postmaster.pid")
+        self._run([self._binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"])
+        (data / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
         self._numbers = count()
+        self.start()
         return self
+
+    def start(self) -> None:
+        data = self._folder / "data"
+        command: list[Any] = [self._binaries / "postgres", "-D", data, "-k", self._folder]
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [*command, *self._listening, *QUICK, *self._settings],
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                **self._user,
+            )
+        self._wait_until_ready(data / "postmaster.pid")
+
+    def stop(self) -> None:
+        """At once, with all connections cut, as after a crash."""
+        self._server.send_signal(signal.SIGQUIT)
+        self._server.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within the block it takes connections and answers nothing."""
+        stopped = list(family(self._server.pid))
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # At once, as after a crash: nothing of it is kept.
-        self._server.send_signal(signal.SIGQUIT)
-        self._server.wait()
+        self.stop()
         shutil.rmtree(self._folder)
 
     def url(self, database: str) -> str:
-        return f"postgresql://postgres@/{database}?host={self._folder}"
+        return f"postgresql://postgres@/{database}?host={self._folder}" + (f"&port={self.port}" if self.port else "")
+
+    def tcp_url(self, database: str, login: str) -> str:
+        """`login` is `user:password`."""
+        return f"postgresql://{login}@127.0.0.1:{self.port}/{database}"
+
+    async def fetch(self, query: str) -> Any:
+        """The first value that a query gives."""
+        connection = await self._connect("postgres")
+        try:
+            return await connection.fetchval(query)
+        finally:
+            await connection.close()
 
     @asynccontextmanager
     async def database(self, template: str | None = None) -> AsyncIterator[str]:
@@ -71,11 +119,14 @@ class Postgres:
             await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     async def execute(self, statement: str, database: str = "postgres") -> None:
-        connection = await asyncpg.connect(host=str(self._folder), user="postgres", database=database)
+        connection = await self._connect(database)
         try:
             await connection.execute(statement)
         finally:
             await connection.close()
+
+    async def _connect(self, database: str) -> asyncpg.Connection:
+        return await asyncpg.connect(host=str(self._folder), port=self.port, user="postgres", database=database)
 
     def _run(self, command: list[Any]) -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self._folder, **self._user)

@@ -34,6 +34,8 @@ def test_without_any_setting_the_app_serves_the_embedded_model_to_this_machine()
     assert settings.cors_allowed_origins == settings.allowed_hosts == ()
     assert settings.openai_model is None
     assert settings.local_model_path is None
+    assert (settings.database_pool_size, settings.database_timeout, settings.database_wait) == (10, 10, 30)
+    assert settings.log_format == "text"
 
 
 def test_every_setting_can_be_set() -> None:
@@ -55,6 +57,10 @@ def test_every_setting_can_be_set() -> None:
             "FIRST_TOKEN_TIMEOUT": "1.5",
             "NEXT_TOKEN_TIMEOUT": "2",
             "SHUTDOWN_GRACE": "0.5",
+            "DATABASE_POOL_SIZE": "5",
+            "DATABASE_TIMEOUT": "2.5",
+            "DATABASE_WAIT": "0",
+            "LOG_FORMAT": "json",
         }
     )
     assert settings == Settings(
@@ -74,6 +80,10 @@ def test_every_setting_can_be_set() -> None:
         first_token_timeout=1.5,
         next_token_timeout=2,
         shutdown_grace=0.5,
+        database_pool_size=5,
+        database_timeout=2.5,
+        database_wait=0,
+        log_format="json",
     )
 
 

@@ -12,7 +12,7 @@ from chat_app.config import ROOT
 
 LAYERS = [
     ["address", "backoff", "errors", "finish", "origins", "shutdown", "usage", "client"],
-    ["models", "proxy"],
+    ["logs", "models", "proxy"],
     ["parts", "server"],
     ["config", "reply"],
     ["store"],
@@ -99,7 +99,7 @@ def test_no_module_imports_itself_through_others() -> None:
         ("errors", set()),
         ("models", {"usage"}),
         ("config", {"address", "backoff", "errors", "origins", "proxy"}),
-        ("store", {"config", "errors", "models", "parts"}),
+        ("store", {"config", "errors", "logs", "models", "parts"}),
     ],
 )
 def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> None:
@@ -107,7 +107,7 @@ def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> Non
 
 
 def test_the_core_does_not_know_where_text_comes_from() -> None:
-    assert parts_imported_by("turns") == {"errors", "models", "parts", "reply", "store"}
+    assert parts_imported_by("turns") == {"errors", "logs", "models", "parts", "reply", "store"}
 
 
 @pytest.mark.parametrize("name", ["errors", "config", "models", "store", "turns", "replies", "service", "api"])

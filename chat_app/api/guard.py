@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chat_app.api.problems import tell_refusal
 from chat_app.config import Settings
 from chat_app.errors import BodyTooLarge, ChatError, ForeignRequest, shown
 from chat_app.origins import origin, site
@@ -145,6 +146,7 @@ def _is_asset(scope: Scope) -> bool:
 
 
 async def _refuse(error: ChatError, scope: Scope, receive: Receive, send: Send) -> None:
+    tell_refusal(error, scope)
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": error.code})

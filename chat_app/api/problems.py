@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,10 +11,22 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
-from chat_app.errors import ChatError, InternalError, InvalidRequest, http_status, shown
+from chat_app import logs
+from chat_app.errors import (
+    ChatError,
+    DatabaseUnavailable,
+    ForeignRequest,
+    InternalError,
+    InvalidRequest,
+    http_status,
+    shown,
+)
 
 logger = logging.getLogger(__name__)
+# What a client sent may stand in a sentence, in quotes.
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”")
 
 
 def error_response(error: dict[str, Any], **more: Any) -> JSONResponse:
@@ -21,6 +34,24 @@ def error_response(error: dict[str, Any], **more: Any) -> JSONResponse:
     seconds = error.get("retry_after")
     headers = {"Retry-After": str(math.ceil(seconds))} if seconds else None
     return JSONResponse({"error": error} | more, http_status(error["code"]), headers)
+
+
+def tell_refusal(error: ChatError, scope: Scope) -> None:
+    """The request's line in the log: why, but nothing of what it held."""
+    # The database says by itself that it is away.
+    if isinstance(error, DatabaseUnavailable):
+        return
+    logs.event(
+        "request refused",
+        level=logging.WARNING if error.status >= 500 or isinstance(error, ForeignRequest) else logging.INFO,
+        same_as=error.code,
+        method=scope.get("method", "websocket"),
+        path=shown(scope["path"]),
+        status=error.status,
+        code=error.code,
+        # Who asked from where is what an operator needs to let them in.
+        reason=error.message if isinstance(error, ForeignRequest) else _QUOTED.sub("…", error.message),
+    )
 
 
 def invalid(error: ValidationError | RequestValidationError) -> InvalidRequest:
@@ -43,12 +74,15 @@ def sentence(request: Request, error: HTTPException) -> str:
 
 def install(api: FastAPI) -> None:
     @api.exception_handler(ChatError)
-    async def chat_error(_request: Request, error: ChatError) -> JSONResponse:
+    async def chat_error(request: Request, error: ChatError) -> JSONResponse:
+        tell_refusal(error, request.scope)
         return error_response(error.as_dict())
 
     @api.exception_handler(RequestValidationError)
-    async def validation_error(_request: Request, error: RequestValidationError) -> JSONResponse:
-        return error_response(invalid(error).as_dict())
+    async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+        problem = invalid(error)
+        tell_refusal(problem, request.scope)
+        return error_response(problem.as_dict())
 
     @api.exception_handler(ClientDisconnect)
     async def cut_off(_request: Request, _error: ClientDisconnect) -> JSONResponse:

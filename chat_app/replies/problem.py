@@ -93,6 +93,11 @@ class Problem:
         return tells_context_is_full(self.words, self.codes)
 
     def error(self, secrets: Secrets) -> ProviderError:
+        error = self._error(secrets)
+        error.provider_status = self.status
+        return error
+
+    def _error(self, secrets: Secrets) -> ProviderError:
         text = secrets.quoted(self.text)
         said = f": {text}" if text else "."
         status = self.status

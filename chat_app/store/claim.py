@@ -12,6 +12,7 @@ from typing import IO
 from sqlalchemy.engine import make_url
 
 from chat_app.errors import CannotStart
+from chat_app.store import trouble
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +32,11 @@ def claim(url: str) -> IO[str] | None:
     """
     if (database := _file(url)) is None:
         return None
-    database.parent.mkdir(parents=True, exist_ok=True)
-    lock = database.with_name(f"{database.name}.lock").open("a+")
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        lock = database.with_name(f"{database.name}.lock").open("a+")
+    except OSError as problem:
+        raise CannotStart(trouble.at_start(make_url(url), problem)) from problem
     deadline = time.monotonic() + PATIENCE_S
     while not _locked(lock):
         if time.monotonic() > deadline:

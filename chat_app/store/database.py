@@ -1,18 +1,25 @@
-"""The database: its engine, and sessions to read and to write."""
+"""The database: its engine, and sessions to read and to write.
+
+All ways to it lead through `Database`: each has a time limit, and what fails because the database is in trouble is
+raised as `DatabaseUnavailable`.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, nullcontext
-from pathlib import Path
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from chat_app.store import schema
+from chat_app import logs
+from chat_app.errors import CannotStart, DatabaseUnavailable
+from chat_app.store import postgres_url, schema, sqlite_file, trouble
 
 ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 SQLITE_BUSY_TIMEOUT_MS = 5_000
@@ -20,67 +27,196 @@ SQLITE_BUSY_TIMEOUT_MS = 5_000
 # two checkpoints, most answers are written to the file itself only once.
 SQLITE_CHECKPOINT_PAGES = 4_000
 
+# After a transaction's time is over, so long its connection may take to be given back.
+CLOSE_S = 3.0
+CROWDED_S = 0.05
+LOOK_S = 0.5
+ONE = text("SELECT 1")
+
 Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
 """Plain statements on a connection within a transaction."""
 
 
 class Database:
-    """What is behind `url` (`sqlite:///…` or `postgresql://…`)."""
+    """What is behind `url` (`sqlite:///…` or `postgresql://…`).
 
-    def __init__(self, url: str) -> None:
-        self.engine = _engine(make_url(url))
-        self.reading = async_sessionmaker(self.engine, class_=AsyncSession, expire_on_commit=False)
-        """`async with database.reading() as session`"""
+    `pool_size` is how many connections to PostgreSQL there are at most: who needs one more waits. `limit_s` is how many
+    seconds a transaction may take, the wait for its connection included, and `wait_s` how many a start waits for a
+    server that is not there yet.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10, limit_s: float = 10.0, wait_s: float = 0.0) -> None:
+        self.url = make_url(url)
+        self._limit_s = limit_s
+        self._wait_s = wait_s
+        self.engine = _engine(self.url, pool_size, limit_s)
         is_sqlite = self.engine.dialect.name == "sqlite"
         self._turn_to_write = asyncio.Lock() if is_sqlite else None
-        self._plain = PlainSqlite(make_url(url)) if is_sqlite else None
+        self._plain = PlainSqlite(self.url) if is_sqlite else None
+        self._state = State()
 
     async def open(self) -> None:
-        """Bring the schema up to date."""
-        async with self.engine.connect() as connection:
-            await connection.run_sync(schema.upgrade)
+        """Bring the schema up to date. Raises CannotStart."""
+        await self.reach()
+        with self._or_a_sentence():
+            async with self.engine.connect() as connection:
+                await connection.run_sync(schema.upgrade)
+
+    async def reach(self) -> None:
+        """See whether it is there: wait for a server that is not yet, look into a file. Raises CannotStart."""
+        with self._or_a_sentence():
+            if self._plain:
+                await asyncio.to_thread(sqlite_file.check, self.url)
+            else:
+                await self._wait_for_server()
+
+    @contextmanager
+    def _or_a_sentence(self) -> Iterator[None]:
+        try:
+            yield
+        except CannotStart:
+            raise
+        except Exception as problem:
+            raise CannotStart(trouble.at_start(self.url, problem)) from problem
 
     async def close(self) -> None:
         if self._plain:
             self._plain.close()
         await self.engine.dispose()
 
+    async def answers(self) -> None:
+        """Ask it the least that there is. Raises DatabaseUnavailable."""
+        await self.read(lambda connection: connection.execute(ONE))
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """A session that reads; rows come out of it detached. Raises DatabaseUnavailable."""
+        async with (
+            self._guarded(),
+            self._connection() as connection,
+            AsyncSession(connection, expire_on_commit=False) as session,
+        ):
+            yield session
+
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that writes.
+        """A transaction that writes. Raises DatabaseUnavailable.
 
         SQLite has one writer at a time, and polls for its turn: of many at once some starve until "database is locked".
         Here they queue.
         """
-        async with self._turn_to_write or nullcontext(), self.reading.begin() as session:
+        async with self._turn_to_write or nullcontext(), self.reading() as session, session.begin():
             yield session
 
     async def write(self, work: Work[Result]) -> Result:
-        """A transaction that writes, of plain statements: on SQLite one way to a thread and back, not one for each."""
-        # A task of its own: a caller that is cancelled must not let the next one in before the transaction has ended.
-        return await asyncio.shield(asyncio.ensure_future(self._write(work)))
+        """A transaction that writes, of plain statements: on SQLite one way to a thread and back, not one for each.
+
+        Raises:
+            DatabaseUnavailable: it fails or takes too long; it may yet be done.
+        """
+        async with self._guarded():
+            # A task of its own: a caller that is cancelled must not let the next one in before the transaction ended.
+            writing = asyncio.ensure_future(self._write(work))
+            # Nobody else asks how it ended where the caller has gone.
+            writing.add_done_callback(lambda task: task.cancelled() or task.exception())
+            return await asyncio.shield(writing)
 
     async def read(self, work: Work[Result]) -> Result:
         """The same for what only reads."""
-        if self._plain:
-            return await self._plain.read(work)
-        async with self.engine.connect() as connection:
-            return await connection.run_sync(work)
+        async with self._guarded():
+            if self._plain:
+                return await self._plain.read(work)
+            async with self._connection() as connection:
+                return await connection.run_sync(work)
 
     async def _write(self, work: Work[Result]) -> Result:
         async with self._turn_to_write or nullcontext():
             if self._plain:
                 return await self._plain.write(work)
-            async with self.engine.begin() as connection:
+            async with asyncio.timeout(self._limit_s), self._connection() as connection, connection.begin():
                 return await connection.run_sync(work)
+
+    @asynccontextmanager
+    async def _guarded(self) -> AsyncIterator[None]:
+        """Within the block the time is limited, and what the database's trouble raises is `DatabaseUnavailable`."""
+        try:
+            # The second is for what the first one's cancel sets off: a connection that is frozen cannot be given back.
+            async with asyncio.timeout(self._limit_s + CLOSE_S), asyncio.timeout(self._limit_s):
+                yield
+        except DatabaseUnavailable:
+            raise
+        except Exception as problem:
+            if (told := trouble.away(problem)) is None:
+                raise
+            self._state.failed(problem)
+            raise told from problem
+        self._state.answered()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        """One of the pool's. Where the server gives us fewer than the pool may have, one that others give back."""
+        while True:
+            try:
+                connection = await self.engine.connect()
+            except Exception as problem:
+                if not trouble.is_crowded(problem):
+                    raise
+                await asyncio.sleep(CROWDED_S)
+            else:
+                break
+        try:
+            yield connection
+        finally:
+            await asyncio.shield(connection.close())
+
+    async def _wait_for_server(self) -> None:
+        deadline = time.monotonic() + self._wait_s
+        said = False
+        while True:
+            try:
+                async with asyncio.timeout(self._limit_s), self.engine.connect():
+                    return
+            except Exception as problem:
+                if not trouble.comes_soon(problem) or time.monotonic() > deadline:
+                    raise
+                if not said:
+                    logs.event(
+                        "waiting for PostgreSQL",
+                        level=logging.WARNING,
+                        at=trouble.where(self.url),
+                        seconds=round(self._wait_s),
+                        reason=trouble.reason(problem),
+                    )
+                    said = True
+            await asyncio.sleep(LOOK_S)
+
+
+class State:
+    """Whether the database answers: said once when it stops to, and once when it does again."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._failures = 0
+
+    def failed(self, problem: Exception) -> None:
+        self._failures += 1
+        if self._since is None:
+            self._since = time.monotonic()
+            logs.event("database unavailable", level=logging.ERROR, same_as="database", reason=trouble.reason(problem))
+
+    def answered(self) -> None:
+        if self._since is not None:
+            seconds = round(time.monotonic() - self._since, 1)
+            logs.event("database available again", same_as="database", after_s=seconds, failures=self._failures)
+            self._since, self._failures = None, 0
 
 
 class PlainSqlite:
     """SQLite in a thread that writes and one that reads."""
 
     def __init__(self, url: URL) -> None:
-        self._engine = create_engine(url)
+        self._engine = create_engine(url, hide_parameters=True)
         event.listen(self._engine, "connect", _prepare_sqlite)
         self._threads = {name: ThreadPoolExecutor(1, f"database {name}") for name in ("write", "read")}
 
@@ -103,13 +239,23 @@ class PlainSqlite:
             return work(connection)
 
 
-def _engine(url: URL) -> AsyncEngine:
-    if url.get_backend_name() == "sqlite" and url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(url.set(drivername=ASYNC_DRIVERS[url.drivername]))
+def _engine(url: URL, pool_size: int, limit_s: float) -> AsyncEngine:
+    driver = ASYNC_DRIVERS[url.drivername]
     if url.get_backend_name() == "sqlite":
+        engine = create_async_engine(url.set(drivername=driver), hide_parameters=True)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    return engine
+        return engine
+    address, arguments = postgres_url.split(url.set(drivername=driver))
+    return create_async_engine(
+        address,
+        # Errors must not quote what people wrote.
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=limit_s,
+        connect_args={"timeout": limit_s} | arguments,
+    )
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -47,8 +47,9 @@ def place(chat: Chat) -> Place:
 class Store:
     """The database behind `url` (`sqlite:///…` or `postgresql://…`)."""
 
-    def __init__(self, url: str) -> None:
-        self.database = Database(url)
+    def __init__(self, url: str, **options: Any) -> None:
+        """`options` are those of `Database`."""
+        self.database = Database(url, **options)
         self.archive = Archive(self.database)
         self._session = self.database.reading
         self._writing = self.database.writing

@@ -2,10 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
+from itertools import chain, repeat
 from typing import Any
 
 from sqlalchemy.exc import InterfaceError, OperationalError, StatementError
 
+from chat_app import logs
+from chat_app.errors import ChatError, DatabaseUnavailable
+from chat_app.models import Status
 from chat_app.parts import columns
 from chat_app.store.store import Store
 from chat_app.turns.generation import Generation
@@ -16,8 +21,13 @@ logger = logging.getLogger(__name__)
 FINAL_WRITE_RETRIES_S = (0.1, 0.2, 0.5, 1, 2, 4, 8, 15)
 
 
-async def save_end(store: Store, generation: Generation, ended: Ended) -> None:
-    """Tried again for half a minute where the database is away."""
+LONGEST_PAUSE_S = 5.0
+
+
+async def save_end(
+    store: Store, generation: Generation, ended: Ended, hurried: Callable[[], bool] = lambda: False
+) -> None:
+    """Tried again until it is done where the database is away, or for half a minute if `hurried`, and if it refuses."""
     values = columns(generation.parts()) | {
         "status": ended.status,
         "finish_reason": ended.finish_reason,
@@ -27,15 +37,39 @@ async def save_end(store: Store, generation: Generation, ended: Ended) -> None:
         "first_token_ms": generation.first_token_ms,
         "duration_ms": generation.elapsed_ms(),
     }
-    for pause in FINAL_WRITE_RETRIES_S:
+    for count, pause in enumerate(chain(FINAL_WRITE_RETRIES_S, repeat(LONGEST_PAUSE_S))):
         try:
             return await store.end_turn(generation.reply.id, values)
         except Exception as problem:
+            away = isinstance(problem, DatabaseUnavailable)
+            if count >= len(FINAL_WRITE_RETRIES_S) and (hurried() or not away):
+                raise
             if is_refusal(problem):
                 values = text_and_state(values)
-            logger.warning("the end of turn %s is not saved yet", generation.reply.id, exc_info=True)
+            if not away:
+                logger.warning("the end of turn %s is not saved yet", generation.reply.id, exc_info=True)
             await asyncio.sleep(pause)
-    await store.end_turn(generation.reply.id, values)
+
+
+def tell_end(generation: Generation, ended: Ended, error: ChatError | None) -> None:
+    """The turn's line in the log."""
+    usage = ended.usage or {}
+    failed = ended.status is Status.failed
+    logs.event(
+        "turn ended",
+        level=logging.WARNING if failed else logging.INFO,
+        turn=generation.reply.id,
+        chat=generation.reply.chat_id,
+        state=ended.status.value,
+        finish_reason=ended.finish_reason,
+        code=ended.error["code"] if ended.error else None,
+        provider_status=error.provider_status if error else None,
+        model=generation.model,
+        prompt_tokens=usage.get("prompt_tokens"),
+        completion_tokens=usage.get("completion_tokens"),
+        first_token_ms=generation.first_token_ms,
+        duration_ms=generation.elapsed_ms(),
+    )
 
 
 def is_refusal(problem: Exception) -> bool:

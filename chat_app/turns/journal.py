@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from chat_app.errors import DatabaseUnavailable
+
 logger = logging.getLogger(__name__)
 
 BEAT_S = 0.05
@@ -160,8 +162,9 @@ class Journal:
         self._writing = True
         try:
             await self._write(rows)
-        except Exception:
-            logger.warning("the journal could not be written, will try again", exc_info=True)
+        except Exception as problem:
+            if not isinstance(problem, DatabaseUnavailable):
+                logger.warning("the journal could not be written, will try again", exc_info=True)
             self._dirty = {id: page for id, page in pages.items() if not page.closed} | self._dirty
             self._holding = False
         else:

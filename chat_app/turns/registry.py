@@ -28,7 +28,7 @@ from chat_app.errors import (
 from chat_app.models import Message, Role, Status
 from chat_app.reply import ChatMessage, Given, Reply
 from chat_app.store.store import Said, Store
-from chat_app.turns.final_write import save_end
+from chat_app.turns.final_write import save_end, tell_end
 from chat_app.turns.generation import Generation
 from chat_app.turns.journal import Journal
 from chat_app.turns.log import Delta, Ended, Event, Log
@@ -420,7 +420,7 @@ class Turns:
         ended = generation.ended(status, error)
         try:
             await self._journal.finish(generation.page)
-            await save_end(self._store, generation, ended)
+            await save_end(self._store, generation, ended, lambda: self._closing)
         except BaseException as problem:
             # What was not saved must not be called complete.
             logger.exception("the end of turn %s could not be saved", generation.reply.id)
@@ -429,6 +429,7 @@ class Turns:
                 raise
         finally:
             generation.end(ended)
+            tell_end(generation, ended, error)
             await self._log.append(generation.reply.id, ended)
             await self._log.drop(generation.reply.id)
             asyncio.get_running_loop().call_later(LINGER_S, self._generations.pop, generation.reply.id, None)

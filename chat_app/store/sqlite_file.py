@@ -1,0 +1,39 @@
+"""The file of a SQLite database before it is opened: its folder, whether it is one, and whether it is whole."""
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+
+CHECK_S = 2.0
+# Instructions of SQLite's machine between two looks at the clock.
+STEPS = 10_000
+
+
+def check(url: URL) -> None:
+    """Make the folder, and read the file for at most `CHECK_S` seconds, which is enough for some hundred megabytes.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be used.
+    """
+    if not url.database or url.database == ":memory:":
+        return
+    file = Path(url.database)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists() or not file.stat().st_size:
+        return
+    with closing(sqlite3.connect(file, timeout=CHECK_S)) as connection:
+        deadline = time.monotonic() + CHECK_S
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
+        try:
+            [found] = connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.OperationalError as problem:
+            if problem.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                return
+            raise
+        if found != "ok":
+            damaged = sqlite3.DatabaseError(found)
+            damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damaged

@@ -1,0 +1,283 @@
+"""What goes wrong around a server, and what a program and its log see of it: real processes, a real PostgreSQL."""
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from tests.app import free_port
+from tests.forked import Api, ForkedApp
+from tests.postgres import Postgres
+from tests.provider_client import Provider, script
+from tests.sse_client import streaming, text_of
+from tests.ws_client import Socket
+
+pytestmark = pytest.mark.anyio
+
+PASSWORD = "s3cret/p@ss w:rd#1?"
+WRITTEN = "s3cret%2Fp%40ss%20w%3Ard%231%3F"
+LIMIT_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    """A PostgreSQL of this file's own, which is stopped and frozen; with a user who has a password."""
+    # What is committed outlives its stop.
+    with Postgres(free_port(), "-c", "synchronous_commit=on") as server:
+        asyncio.run(server.execute(f"CREATE ROLE person LOGIN PASSWORD '{PASSWORD}'"))
+        asyncio.run(server.execute("CREATE ROLE poor LOGIN PASSWORD 'poor-secret'"))
+        yield server
+
+
+@pytest.fixture
+async def database(server: Postgres) -> AsyncIterator[str]:
+    async with server.database() as name:
+        await server.execute("GRANT ALL ON SCHEMA public TO person", name)
+        yield name
+
+
+@pytest.fixture
+async def api(server: Postgres, database: str, tmp_path: Path, provider: Provider) -> AsyncIterator[Api]:
+    with Api(
+        tmp_path,
+        database_url=server.tcp_url(database, f"person:{WRITTEN}"),
+        database_timeout=str(LIMIT_S),
+        openai_base_url=provider.base_url,
+        openai_model="bench",
+    ) as api:
+        yield api
+
+
+def lines(app: Api | ForkedApp, event: str) -> list[str]:
+    return [line for line in app.logged().splitlines() if event in line]
+
+
+async def until(condition: Callable[[], object], timeout: float = 20) -> None:
+    async with asyncio.timeout(timeout):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+# The database, while the server runs
+
+DOORS: list[tuple[str, str, dict[str, Any]]] = [
+    ("GET", "/chats/", {}),
+    ("POST", "/chats/", {"json": {"title": "New"}}),
+    ("GET", "/chats/CHAT", {}),
+    ("PATCH", "/chats/CHAT", {"json": {"title": "Other"}}),
+    ("DELETE", "/chats/CHAT", {}),
+    ("GET", "/chats/CHAT/export", {}),
+    ("POST", "/chats/import", {"content": "FILE"}),
+    ("GET", "/messages/?chat_id=CHAT", {}),
+    ("POST", "/messages/", {"json": {"content": "Hi", "chat_id": "CHAT"}}),
+    ("POST", "/messages/", {"json": {"content": "Hi"}, "headers": {"Idempotency-Key": "k"}}),
+    ("POST", "/messages/REPLY/rating", {"json": {"rating": 1}}),
+    ("POST", "/messages/REPLY/stop", {}),
+    ("POST", "/messages/REPLY/continue", {}),
+    ("POST", "/stream/", {"json": {"content": "Hi"}}),
+    ("GET", "/stream/unknown", {}),
+    ("POST", "/stream/unknown/stop", {}),
+    ("POST", "/stream/REPLY/continue", {}),
+    ("GET", "/search/?q=word", {}),
+]
+
+
+async def ask_all_doors(api: Api, chat: str, reply: str, file: bytes) -> None:
+    """Each says the same within the time limit."""
+
+    async def ask(method: str, path: str, request: dict[str, Any]) -> None:
+        filled = json.loads(json.dumps(request).replace("CHAT", chat))
+        if "content" in filled:
+            filled["content"] = file
+        response = await client.request(method, path.replace("CHAT", chat).replace("REPLY", reply), **filled)
+        assert (method, path, response.status_code) == (method, path, 503), response.text
+        error = response.json()["error"]
+        assert (error["code"], error["retryable"]) == ("database_unavailable", True)
+        assert int(response.headers["retry-after"]) > 0
+        assert "try again" in error["message"]
+
+    async with api.client(timeout=LIMIT_S * 10) as client:
+        await asyncio.gather(*(ask(*door) for door in DOORS))
+    async with Socket(f"{api.url}/stream/ws") as socket:
+        await socket.send({"content": "Hi"})
+        assert (await socket.receive())["error"]["code"] == "database_unavailable"
+
+
+async def exchange(api: Api) -> dict[str, Any]:
+    async with api.client() as client:
+        response = await client.post("/messages/", json={"content": script(tokens=2)})
+        assert response.is_success, response.text
+        found: dict[str, Any] = response.json()
+        return found
+
+
+Outage = Callable[[Postgres, Callable[[], Awaitable[None]]], Awaitable[None]]
+
+
+async def stopped(server: Postgres, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    server.stop()
+    try:
+        await meanwhile()
+    finally:
+        server.start()
+
+
+async def frozen(server: Postgres, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    with server.frozen():
+        await meanwhile()
+
+
+@pytest.mark.parametrize("trouble", [stopped, pytest.param(frozen, marks=pytest.mark.slow)])
+async def test_a_database_that_is_away_is_503_at_every_door_and_costs_no_running_answer(
+    trouble: Outage, api: Api, server: Postgres, provider: Provider
+) -> None:
+    before = await exchange(api)
+    file = api.http.get(f"/chats/{before['chat_id']}/export").content
+    gaps: list[float] = []
+
+    async def follow() -> str:
+        async with (
+            api.client() as client,
+            streaming(client, "POST", "/stream/", json={"content": script(tokens=-1, interval_ms=20)}) as stream,
+        ):
+            began.set_result(stream.turn_id)
+            frames, last = [await stream.next()], time.monotonic()
+            while not over.is_set():
+                frames.append(await stream.next())
+                gaps.append(time.monotonic() - last)
+                last = time.monotonic()
+            await client.post(f"/stream/{stream.turn_id}/stop")
+            return text_of([*frames, *await stream.rest()])
+
+    began: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    over = asyncio.Event()
+    following = asyncio.create_task(follow())
+    turn = await began
+    await until(lambda: len(gaps) > 5)
+    await trouble(server, lambda: ask_all_doors(api, before["chat_id"], before["id"], file))
+    # The first request after it.
+    async with api.client() as client:
+        assert (await client.get("/chats/")).status_code == 200
+    over.set()
+    text = await following
+    assert max(gaps) < 5
+    async with api.client() as client:
+        chat = (await client.get(f"/stream/{turn}")).headers["x-chat-id"]
+        [_, reply] = (await client.get(f"/messages/?chat_id={chat}")).json()["messages"]
+    assert (reply["status"], reply["content"]) == ("stopped", text)
+    log = api.logged()
+    assert "Traceback" not in log
+    assert (len(lines(api, "ERROR database unavailable")), len(lines(api, "database available again"))) == (1, 1)
+    # Start, two turns, the two of the database.
+    assert len(log.splitlines()) <= 6, log
+    assert PASSWORD not in log and WRITTEN not in log
+
+
+async def test_an_answer_that_ends_while_the_database_is_away_is_saved_when_it_is_back(
+    api: Api, server: Postgres, provider: Provider
+) -> None:
+    async with (
+        api.client() as client,
+        streaming(client, "POST", "/stream/", json={"content": script(tokens=6, hold=[3])}) as stream,
+    ):
+        await stream.until(lambda frame: "tok2" in frame.data)
+        server.stop()
+        provider.go()
+        frames = await stream.until(lambda frame: "tok5" in frame.data)
+        server.start()
+        frames += await stream.rest()
+        assert "stop" in frames[-2].data
+        messages = (await client.get(f"/messages/?chat_id={stream.chat_id}")).json()["messages"]
+    assert [message["status"] for message in messages] == ["complete", "complete"]
+    assert messages[1]["content"].split() == [f"tok{number}" for number in range(6)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pool", "role"])
+async def test_thirty_streams_on_five_connections_wait(
+    kind: str, server: Postgres, database: str, tmp_path: Path, provider: Provider
+) -> None:
+    """Five of a pool, or five that the server gives us while the pool may have more."""
+    if kind == "role":
+        await server.execute("ALTER ROLE person CONNECTION LIMIT 5")
+    settings = {"database_pool_size": "5"} if kind == "pool" else {}
+    try:
+        with Api(
+            tmp_path,
+            database_url=server.tcp_url(database, f"person:{WRITTEN}"),
+            openai_base_url=provider.base_url,
+            openai_model="bench",
+            **settings,
+        ) as api:
+            async with api.client(timeout=60) as client:
+
+                async def ask() -> str:
+                    async with streaming(
+                        client, "POST", "/stream/", json={"content": script(tokens=40, interval_ms=10)}
+                    ) as stream:
+                        return text_of(await stream.rest())
+
+                texts = await asyncio.gather(*(ask() for _ in range(30)))
+            assert {len(text.split()) for text in texts} == {40}
+            assert not lines(api, "ERROR")
+    finally:
+        await server.execute("ALTER ROLE person CONNECTION LIMIT -1")
+
+
+@asynccontextmanager
+async def tls_before(server: Postgres) -> AsyncIterator[int]:
+    """The port of a PostgreSQL that speaks TLS, and nothing else: our binaries are built without."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # PostgreSQL's question for TLS.
+        if await reader.readexactly(8) != (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big"):
+            return writer.close()
+        writer.write(b"S")
+        await writer.start_tls(context)
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer))
+
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relays.append(asyncio.create_task(relay(reader, writer)))
+
+    relays: list[asyncio.Task[None]] = []
+    listening = await asyncio.start_server(begin, "127.0.0.1")
+    try:
+        yield listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()
+        await asyncio.gather(*relays)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "query", ["sslmode=require", "sslmode=prefer&connect_timeout=5", "ssl=require&channel_binding=require"]
+)
+async def test_tls_as_managed_postgresql_hands_it_out(
+    query: str, server: Postgres, database: str, tmp_path: Path
+) -> None:
+    async with tls_before(server) as port:
+        address = server.tcp_url(database, f"person:{WRITTEN}").replace(f":{server.port}/", f":{port}/")
+        api = Api(tmp_path, database_url=f"{address}?{query}&application_name=rill", database_wait="0")
+        await asyncio.to_thread(api.start)
+        async with api.client() as client:
+            assert (await client.get("/chats/")).status_code == 200
+        assert await server.fetch("SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'rill'")
+        await asyncio.to_thread(api.__exit__, None, None, None)
