@@ -25,7 +25,7 @@ from chat_app.store.store import Store
 from chat_app.store.tree import PathItem as PathItem
 from chat_app.store.trouble import where
 from chat_app.titles import Titles
-from chat_app.turns.log import MemoryLog
+from chat_app.turns.memory import MemoryBackplane
 from chat_app.turns.registry import Turns
 
 if TYPE_CHECKING:
@@ -86,13 +86,13 @@ class Service:
     async def create_chat(self, title: str | None = None) -> Chat:
         """Without a title, the chat gets one from its first message."""
         chat = await self.store.create_chat(title)
-        self.turns.announce()
+        await self.turns.announce()
         return chat
 
     async def set_chat(self, chat_id: str, **values: Any) -> Chat:
         """`store.set_chat`, announced. Raises NotFound."""
         chat = await self.store.set_chat(chat_id, **values)
-        self.turns.announce()
+        await self.turns.announce()
         return chat
 
     async def rename_chat(self, chat_id: str, title: str) -> Chat:
@@ -102,19 +102,19 @@ class Service:
     async def choose(self, message_id: str) -> Chat:
         """`store.choose`, announced. Raises NotFound."""
         chat = await self.store.choose(message_id)
-        self.turns.announce()
+        await self.turns.announce()
         return chat
 
     async def rate(self, message_id: str, rating: int, remark: str = "") -> Message:
         """`store.rate`, announced. Raises InvalidRequest, NotFound."""
         message = await self.store.rate(message_id, rating, remark)
-        self.turns.announce()
+        await self.turns.announce()
         return message
 
     async def import_chat(self, data: str | bytes) -> Chat:
         """`store.import_chat`, announced. Raises InvalidRequest."""
         chat = await self.store.import_chat(data)
-        self.turns.announce()
+        await self.turns.announce()
         return chat
 
     async def import_file(self, path: Path) -> AsyncGenerator[Imported, None]:
@@ -128,7 +128,7 @@ class Service:
                 await add(batch.chats, batch.messages)
                 imported.add(batch)
                 yield imported
-        self.turns.announce()
+        await self.turns.announce()
 
     async def delete_chat(self, chat_id: str) -> None:
         """Delete the chat for good and stop what runs in it. Raises NotFound."""
@@ -151,7 +151,7 @@ class Service:
     async def restore_chat(self, chat_id: str) -> Chat:
         """Raises NotFound: there is no such chat, also not in the trash."""
         chat = await self.store.restore_chat(chat_id)
-        self.turns.announce()
+        await self.turns.announce()
         return chat
 
     async def _empty_trash_later(self) -> None:
@@ -192,7 +192,7 @@ class Service:
 
     async def end_turns(self) -> None:
         """Let running turns end for a while, then stop and save them, and let all who read them take their end."""
-        logs.event("server stopping", running=len(self.turns.answering()), grace_s=self.settings.shutdown_grace)
+        logs.event("server stopping", running=len(await self.turns.answering()), grace_s=self.settings.shutdown_grace)
         await self.turns.close(self.settings.shutdown_grace)
         if self._readers:
             await asyncio.wait(self._readers, timeout=READERS_S)
@@ -256,7 +256,7 @@ def build(settings: Settings) -> Service:
     reply, source_name = reply_source(settings.replies) if settings.replies else (openai.reply, "")
     turns = Turns(
         store,
-        MemoryLog(),
+        MemoryBackplane(),
         reply,
         max_message_chars=settings.max_message_chars,
         max_answer_chars=settings.max_answer_chars,

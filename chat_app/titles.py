@@ -64,7 +64,7 @@ class Titles:
                 # Shielded: a cancelled statement costs its connection.
                 named = await asyncio.shield(self._store.name_chat(chat_id, title))
                 if named:
-                    self._turns.announce()
+                    await self._turns.announce()
         except Exception as problem:
             logger.debug("chat %s gets no title of the model's: %s", chat_id, problem)
 

@@ -18,7 +18,8 @@ from chat_app.models import Message, Status
 from chat_app.reply import Piece
 from chat_app.service import Service, serving
 from chat_app.store.store import Store
-from chat_app.turns.log import Delta, Ended, MemoryLog
+from chat_app.turns.log import Delta, Ended
+from chat_app.turns.memory import MemoryBackplane
 from chat_app.turns.registry import Turns
 from chat_app.turns.turn import Turn
 from tests.examples import rag, rules
@@ -232,7 +233,7 @@ async def test_hooks_are_told_of_start_deltas_and_end_and_a_broken_one_harms_not
 
     store = Store(f"sqlite:///{tmp_path / 'chat.db'}")
     await store.open()
-    turns = Turns(store, MemoryLog(), thinks)
+    turns = Turns(store, MemoryBackplane(), thinks)
     for register in (turns.on_start, turns.on_delta, turns.on_end):
         register(broken)
     turns.on_start(lambda turn: told.append(turn))

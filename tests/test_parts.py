@@ -16,7 +16,8 @@ from chat_app.parts import REASONING, TEXT, Part, columns, folded, parts_of, rec
 from chat_app.reply import ChatMessage, Piece, checked
 from chat_app.store import chatfile
 from chat_app.store.store import Store
-from chat_app.turns.log import Delta, Ended, Event, MemoryLog, Whole, newer
+from chat_app.turns.log import Delta, Ended, Event, Whole, newer
+from chat_app.turns.memory import MemoryBackplane
 from chat_app.turns.registry import Turns
 from chat_app.turns.turn import numbered, stored_turn
 from tests import journal
@@ -95,7 +96,7 @@ async def test_live_and_after(store: Store, parts: list[Part], whole_at_once: bo
             for part in parts:
                 yield part
 
-    turns = Turns(store, MemoryLog(), source)
+    turns = Turns(store, MemoryBackplane(), source)
     turn = await turns.start("hello")
     async with asyncio.timeout(30):
         live = [event async for event in turn.events()]
@@ -205,7 +206,7 @@ async def test_a_long_answer_is_written_to_the_database_about_twice(file: Path) 
 
     store = Store(f"sqlite:///{file}")
     await store.open()
-    turns = Turns(store, MemoryLog(), source)
+    turns = Turns(store, MemoryBackplane(), source)
     add = turns._journal._write
 
     async def counted(rows: Sequence[Any]) -> None:
@@ -229,7 +230,7 @@ async def test_a_whole_part_and_a_piece_of_reasoning_come_through_the_seam(store
         yield Part("tool", data=TOOL)
         yield [Part(TEXT, "Hel"), "lo", Part("later", data={})]
 
-    turns = Turns(store, MemoryLog(), source)
+    turns = Turns(store, MemoryBackplane(), source)
     turn = await turns.start("hello")
     events = [event async for event in turn.events()]
     assert events[:-1] == [

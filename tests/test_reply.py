@@ -16,7 +16,8 @@ from chat_app.replies.completion import completion_chunks
 from chat_app.replies.problem import Reported
 from chat_app.reply import Piece, checked
 from chat_app.store.store import Store
-from chat_app.turns.log import Ended, MemoryLog
+from chat_app.turns.log import Ended
+from chat_app.turns.memory import MemoryBackplane
 from chat_app.turns.registry import Turns
 from chat_app.usage import clean_usage
 
@@ -182,7 +183,7 @@ async def turn_of(store: Store, *steps: Any) -> tuple[Ended, Message]:
                 raise step
             yield step
 
-    turns = Turns(store, MemoryLog(), source)
+    turns = Turns(store, MemoryBackplane(), source)
     turn = await turns.start("Hi")
     async with asyncio.timeout(20):
         ended = await turn.end()

@@ -92,7 +92,7 @@ async def test_a_turn_that_begins_while_its_chat_is_deleted_does_not_run_on(
     go_on.set()
     await asyncio.wait({starting, deleting})
     assert deleting.exception() is None
-    assert service.turns.running(first.chat_id) is None
+    assert await service.turns.running(first.chat_id) is None
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith(("turn", "generation"))]
     if trash:
         await service.restore_chat(first.chat_id)

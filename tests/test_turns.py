@@ -17,6 +17,7 @@ from chat_app.reply import ChatMessage, Piece
 from chat_app.store.store import Store
 from chat_app.turns.journal import AHEAD_CHARS
 from chat_app.turns.log import Delta, Ended, Event, MemoryLog
+from chat_app.turns.memory import MemoryBackplane
 from chat_app.turns.registry import Turns
 from chat_app.turns.turn import END_OF_INTERRUPTED, Turn
 from tests import journal
@@ -64,7 +65,7 @@ def reply() -> ScriptedReply:
 
 @pytest.fixture
 async def turns(store: Store, reply: ScriptedReply) -> AsyncIterator[Turns]:
-    turns = Turns(store, MemoryLog(), reply, max_message_chars=100)
+    turns = Turns(store, MemoryBackplane(), reply, max_message_chars=100)
     yield turns
     await turns.close()
 
@@ -83,7 +84,7 @@ def often_saved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def soon_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chat_app.turns.registry.LINGER_S", 0)
+    monkeypatch.setattr("chat_app.turns.memory.LINGER_S", 0)
 
 
 class SlowBegin:
@@ -147,7 +148,7 @@ async def forgotten(turns: Turns, turn: Turn) -> None:
     """Wait until the turn is no longer in memory."""
 
     async def gone() -> bool:
-        return turns.next(turn.chat_id, "") is None
+        return await turns.next(turn.chat_id, "") is None
 
     await until(gone)
     await asyncio.sleep(0)
@@ -287,7 +288,7 @@ async def test_the_source_gets_the_options_that_are_set(store: Store) -> None:
         asked.append(options)
         yield "text"
 
-    turns = Turns(store, MemoryLog(), source)
+    turns = Turns(store, MemoryBackplane(), source)
     chat = await store.create_chat()
     for values in ({}, {"temperature": 0.0}, {"model": "m"}, {"temperature": None}):
         await store.set_chat(chat.id, **values)
@@ -517,14 +518,14 @@ async def test_stopping_what_is_saved_but_does_not_run_yet(
     turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The history, and a key, name the turn a moment before its task is there."""
-    saved_already, go_on, create = asyncio.Event(), asyncio.Event(), turns._log.create
+    saved_already, go_on, create = asyncio.Event(), asyncio.Event(), turns._backplane.log.create
 
     async def slow(turn_id: str) -> None:
         saved_already.set()
         await go_on.wait()
         await create(turn_id)
 
-    monkeypatch.setattr(turns._log, "create", slow)
+    monkeypatch.setattr(turns._backplane.log, "create", slow)
     reply.enqueue(HANG)
     starting = asyncio.ensure_future(turns.start("hello", key="its key"))
     await saved_already.wait()
@@ -575,7 +576,7 @@ async def test_a_source_that_is_called_wrongly_is_a_bug_too(store: Store, caplog
     def broken(messages: Sequence[ChatMessage]) -> AsyncGenerator[Piece | str, None]:
         raise TypeError("no such source")
 
-    turns = Turns(store, MemoryLog(), broken)
+    turns = Turns(store, MemoryBackplane(), broken)
     assert (await end(await turns.start("hello"))).status is Status.failed
     await turns.close()
 
@@ -587,7 +588,9 @@ async def test_the_source_is_closed_also_when_the_fault_is_not_its_own(store: St
                 raise OSError("the log is full")
             await super().append(turn_id, *events)
 
-    turns = Turns(store, FullLog(), reply)
+    backplane = MemoryBackplane()
+    backplane.log = FullLog()
+    turns = Turns(store, backplane, reply)
     reply.enqueue("text", HANG)
     turn = await turns.start("hello")
     assert (await end(turn)).status is Status.failed
@@ -597,7 +600,7 @@ async def test_the_source_is_closed_also_when_the_fault_is_not_its_own(store: St
 
 
 async def test_silence_before_the_first_token_is_provider_silent(store: Store, reply: ScriptedReply) -> None:
-    turns = Turns(store, MemoryLog(), reply, first_token_timeout=0.05, next_token_timeout=60)
+    turns = Turns(store, MemoryBackplane(), reply, first_token_timeout=0.05, next_token_timeout=60)
     reply.enqueue(HANG)
     ended = await end(await turns.start("hello"))
     assert ended.status is Status.failed
@@ -608,7 +611,7 @@ async def test_silence_before_the_first_token_is_provider_silent(store: Store, r
 
 
 async def test_silence_after_a_token_is_provider_silent_and_keeps_the_text(store: Store, reply: ScriptedReply) -> None:
-    turns = Turns(store, MemoryLog(), reply, first_token_timeout=60, next_token_timeout=0.05)
+    turns = Turns(store, MemoryBackplane(), reply, first_token_timeout=60, next_token_timeout=0.05)
     reply.enqueue("so far", HANG)
     turn = await turns.start("hello")
     ended = await end(turn)
@@ -620,7 +623,7 @@ async def test_silence_after_a_token_is_provider_silent_and_keeps_the_text(store
 
 async def test_the_limit_of_the_first_token_holds_until_there_is_one(store: Store, reply: ScriptedReply) -> None:
     """Many providers send a chunk with only the role at once, and think after it."""
-    turns = Turns(store, MemoryLog(), reply, first_token_timeout=60, next_token_timeout=0.05)
+    turns = Turns(store, MemoryBackplane(), reply, first_token_timeout=60, next_token_timeout=0.05)
     thinking = asyncio.Event()
     reply.enqueue(Piece(model="m"), thinking, "text")
     turn = await turns.start("hello")
@@ -637,7 +640,7 @@ async def test_tokens_that_keep_coming_are_no_silence(store: Store, monkeypatch:
             await clock.forward(6_000)
             yield word
 
-    turns = Turns(store, MemoryLog(), slow, first_token_timeout=10_000, next_token_timeout=10_000)
+    turns = Turns(store, MemoryBackplane(), slow, first_token_timeout=10_000, next_token_timeout=10_000)
     turn = await turns.start("hello")
     assert (await turn.end()).status is Status.complete
     await turns.close()
@@ -681,7 +684,7 @@ async def test_what_a_source_raises_is_its_own_fault_and_ends_only_its_turn(
         yield "so far"
         raise problem
 
-    turns = Turns(store, MemoryLog(), broken)
+    turns = Turns(store, MemoryBackplane(), broken)
     turn = await turns.start("hello")
     assert await status_and_code(turn) == (Status.failed, InternalError.code)
     assert (await saved(store, turn)).content == "so far"
@@ -716,7 +719,7 @@ async def test_a_source_that_takes_no_cancel_is_left_behind(
         finally:
             gone.set()
 
-    turns = Turns(store, MemoryLog(), deaf)
+    turns = Turns(store, MemoryBackplane(), deaf)
     turn = await turns.start("hello")
     await first(turn)
     async with asyncio.timeout(5):
@@ -756,7 +759,7 @@ async def test_a_source_that_takes_the_cancel_for_something_else_ends_with_its_n
 async def test_an_answer_that_is_too_long_ends_as_one_that_the_model_cut_off(
     store: Store, reply: ScriptedReply, pieces: list[Any]
 ) -> None:
-    turns = Turns(store, MemoryLog(), reply, max_answer_chars=20)
+    turns = Turns(store, MemoryBackplane(), reply, max_answer_chars=20)
     reply.enqueue(*pieces, HANG)
     turn = await turns.start("hello")
     ended = await end(turn)
@@ -931,7 +934,7 @@ async def test_a_database_that_is_locked_for_a_while_loses_nothing(
     monkeypatch.setattr("chat_app.turns.journal.AHEAD_S", 3_600)
     store = Store(f"sqlite:///{file}")
     await store.open()
-    turns = Turns(store, MemoryLog(), reply)
+    turns = Turns(store, MemoryBackplane(), reply)
     while_locked, unlocked = asyncio.Event(), asyncio.Event()
     reply.enqueue("before, ", while_locked, "while locked, ", unlocked, "after")
     turn = await turns.start("hello")
@@ -959,7 +962,7 @@ async def test_a_database_that_is_locked_at_the_end_delays_it_only(
     monkeypatch.setattr("chat_app.store.database.SQLITE_BUSY_TIMEOUT_MS", 50)
     store = Store(f"sqlite:///{file}")
     await store.open()
-    turns = Turns(store, MemoryLog(), reply)
+    turns = Turns(store, MemoryBackplane(), reply)
     go_on = asyncio.Event()
     reply.enqueue("text", go_on)
     turn = await turns.start("hello")
@@ -1126,7 +1129,7 @@ async def test_close_also_ends_what_is_just_being_started(
 
 
 async def test_close_stops_and_saves_what_runs_and_readers_get_their_end(store: Store, reply: ScriptedReply) -> None:
-    turns = Turns(store, MemoryLog(), reply)
+    turns = Turns(store, MemoryBackplane(), reply)
     running = []
     for n in range(5):
         reply.enqueue(f"text {n}", HANG)
@@ -1173,8 +1176,32 @@ async def test_a_start_that_waits_when_the_server_begins_to_close_is_refused_and
     assert len(reply.histories) == 1
 
 
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_start_that_waits_for_the_database_when_the_server_begins_to_close_saves_nothing(
+    file: Path, turns: Turns, store: Store, reply: ScriptedReply, again: bool
+) -> None:
+    reply.enqueue("text")
+    old = await turns.start("hello")
+    await end(old)
+    # SQLite's one writer: the start queues behind it.
+    async with store.database.writing():
+        starting = asyncio.ensure_future(turns.regenerate(old.id) if again else turns.start("late", old.chat_id))
+
+        async def queued() -> bool:
+            return bool(turns._beginning)
+
+        await until(queued)
+        closing = asyncio.ensure_future(turns.close())
+        await asyncio.sleep(0)
+    with pytest.raises(ShuttingDown):
+        await starting
+    await closing
+    assert [message.content for message in await store.messages(old.chat_id)] == ["hello", "text"]
+    assert len(reply.histories) == 1
+
+
 async def test_close_gives_what_runs_its_grace(store: Store, reply: ScriptedReply) -> None:
-    turns = Turns(store, MemoryLog(), reply)
+    turns = Turns(store, MemoryBackplane(), reply)
     nearly = asyncio.Event()
     reply.enqueue("nearly ", nearly, "done")
     reply.enqueue("endless", HANG)
@@ -1200,7 +1227,7 @@ async def test_what_a_dead_server_left_is_interrupted_with_its_text(
 ) -> None:
     _, orphan, _ = await store.begin_turn("hello")
     await journal.write(store, orphan.id, ("text", "so far"))
-    turns = Turns(store, MemoryLog(), reply)
+    turns = Turns(store, MemoryBackplane(), reply)
     assert await turns.recover() == 1
     turn = await turns.find(orphan.id)
     assert await read(turn) == [Delta(6, "so far"), Ended(END_OF_INTERRUPTED, Status.interrupted, "interrupted")]
@@ -1417,13 +1444,14 @@ async def test_on_end_is_called_once_all_is_saved_and_for_every_end(
     turns: Turns, store: Store, reply: ScriptedReply
 ) -> None:
     told: list[tuple[str, Status]] = []
+    checks: list[asyncio.Future[Turn | None]] = []
     waiting = asyncio.Event()
 
     def fails(_turn: Turn, _ended: Ended) -> None:
         raise ValueError("a callback's fault is not the turn's")
 
     def note(turn: Turn, ended: Ended) -> None:
-        assert turns.running(turn.chat_id) is None
+        checks.append(asyncio.ensure_future(turns.running(turn.chat_id)))
         told.append((turn.id, ended.status))
         waiting.set()
 
@@ -1443,6 +1471,7 @@ async def test_on_end_is_called_once_all_is_saved_and_for_every_end(
         expected.append((turn.id, status))
         assert (await saved(store, turn)).status == status
     assert told == expected
+    assert await asyncio.gather(*checks) == [None] * 3
 
 
 async def test_changed_wakes_at_the_start_and_at_the_end_of_a_turn(turns: Turns, reply: ScriptedReply) -> None:
@@ -1455,15 +1484,15 @@ async def test_changed_wakes_at_the_start_and_at_the_end_of_a_turn(turns: Turns,
         waiting = asyncio.ensure_future(turns.changed(started))
         await asyncio.sleep(0)
         assert not waiting.done()
-        assert turns.running(turn.chat_id)
+        assert await turns.running(turn.chat_id)
         go_on.set()
         assert await waiting != started
-        assert turns.running(turn.chat_id) is None
+        assert await turns.running(turn.chat_id) is None
 
 
 async def test_changed_returns_at_once_what_was_missed(turns: Turns) -> None:
     before = turns.version
-    turns.announce()
+    await turns.announce()
     async with asyncio.timeout(5):
         assert await turns.changed(before) == turns.version != before
 
@@ -1471,7 +1500,7 @@ async def test_changed_returns_at_once_what_was_missed(turns: Turns) -> None:
 async def test_announce_wakes_everyone(turns: Turns) -> None:
     waiting = [asyncio.ensure_future(turns.changed(turns.version)) for _ in range(3)]
     await asyncio.sleep(0)
-    turns.announce()
+    await turns.announce()
     async with asyncio.timeout(5):
         assert await asyncio.gather(*waiting) == [turns.version] * 3
 
@@ -1479,12 +1508,12 @@ async def test_announce_wakes_everyone(turns: Turns) -> None:
 async def test_running_is_the_turn_that_runs_in_that_chat(turns: Turns, reply: ScriptedReply) -> None:
     reply.enqueue(HANG)
     turn = await turns.start("hello")
-    running = turns.running(turn.chat_id)
+    running = await turns.running(turn.chat_id)
     assert running
     assert running.id == turn.id
-    assert turns.running("another chat") is None
+    assert await turns.running("another chat") is None
     await turns.stop(turn.id)
-    assert turns.running(turn.chat_id) is None
+    assert await turns.running(turn.chat_id) is None
 
 
 async def test_next_gives_the_turns_of_a_chat_one_after_the_other(turns: Turns, reply: ScriptedReply) -> None:
@@ -1496,7 +1525,7 @@ async def test_next_gives_the_turns_of_a_chat_one_after_the_other(turns: Turns, 
     two = await turns.start("two", one.chat_id)
     await end(two)
     seen, last = [], ""
-    while turn := turns.next(one.chat_id, last):
+    while turn := await turns.next(one.chat_id, last):
         seen.append(turn.id)
         last = turn.id
     assert seen == [one.id, two.id]

@@ -2,11 +2,11 @@
 never to be written through. A chat in the trash is not found by anything but `restore_chat` and `empty_trash`."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, tuple_, update
+from sqlalchemy import Connection, delete, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -308,11 +308,13 @@ class Store:
         key: str | None = None,
         edit_of: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        allowed: Callable[[], None] = lambda: None,
     ) -> tuple[Message, Message, bool]:
         """Save the user's message and the empty reply in one transaction; no chat id makes a new chat.
 
         The message continues the shown path; with `edit_of` it is another version of that user's message, in its chat.
-        `settings` are those of a new chat, as `set_chat` takes them.
+        `settings` are those of a new chat, as `set_chat` takes them. `allowed` is called when it is its turn to write,
+        which may be late, and may raise: then nothing is saved.
 
         Returns:
             The user's message, the assistant's, whose id is the turn's, and whether they are new: an idempotency key
@@ -323,16 +325,28 @@ class Store:
             TurnRunning: the chat has a running turn.
         """
         question = Question(content, chat_id, key, edit_of, _settable(settings or {}))
+
+        def begin(connection: Connection) -> tuple[Message, Message]:
+            allowed()
+            return statements.begin_turn(connection, question)
+
         try:
-            user, reply = await self.database.write(lambda connection: statements.begin_turn(connection, question))
+            user, reply = await self.database.write(begin)
         except (IntegrityError, TurnRunning):
             if key is not None and (known := await self.message_by_key(key)):
                 return await self._parent(known), known, False
             raise
         return user, reply, True
 
-    async def begin_reply(self, reply_id: str, content: str = "", key: str | None = None) -> tuple[Message, Message]:
-        """Begin another version of a reply, a sibling that starts with `content`; `key` is its idempotency key.
+    async def begin_reply(
+        self,
+        reply_id: str,
+        content: str = "",
+        key: str | None = None,
+        allowed: Callable[[], None] = lambda: None,
+    ) -> tuple[Message, Message]:
+        """Begin another version of a reply, a sibling that starts with `content`; `key` is its idempotency key, and
+        `allowed` as in `begin_turn`.
 
         Returns:
             The user's message and the new reply.
@@ -341,7 +355,12 @@ class Store:
             NotFound: there is no such reply.
             TurnRunning: the chat has a running turn, or the key has begun one.
         """
-        return await self.database.write(lambda connection: statements.begin_reply(connection, reply_id, content, key))
+
+        def begin(connection: Connection) -> tuple[Message, Message]:
+            allowed()
+            return statements.begin_reply(connection, reply_id, content, key)
+
+        return await self.database.write(begin)
 
     async def context(self, turn_id: str, max_chars: int | None = None) -> list[Said]:
         """What the turn answers, oldest first; messages without text (a failed answer) are left out.

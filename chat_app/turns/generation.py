@@ -30,11 +30,11 @@ class Growing:
         return Part(self.kind, "".join(self.texts), self.data, self.ms)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Generation:
     """Times in milliseconds; `deltas` counts what the reply source gave. `page` is the turn's in the journal.
 
-    No text gets a number beyond `limit`. `left` is done where the source goes on after a stop, and nobody waits for it.
+    No text gets a number beyond `limit`. `stopped` is done once somebody asks for the end.
     """
 
     user: Message
@@ -47,17 +47,17 @@ class Generation:
     finish_reason: str | None = None
     usage: dict[str, Any] | None = None
     model: str | None = None
-    events: list[Event] | None = None
-    """All of them, text joined, once the turn has ended."""
-    stopping: bool = False
-    left: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    reading: asyncio.Task[None] = field(init=False)
+    stopped: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     task: asyncio.Task[None] = field(init=False)
     _parts: list[Growing] = field(default_factory=list)
 
     @property
-    def over(self) -> bool:
-        return self.events is not None
+    def stopping(self) -> bool:
+        return self.stopped.done()
+
+    def stop(self) -> None:
+        if not self.stopped.done():
+            self.stopped.set_result(None)
 
     @property
     def seq(self) -> int:
@@ -108,10 +108,9 @@ class Generation:
         self._end_part()
         return Ended(self.seq + 1, status, reason, usage, error.as_dict() if error else None)
 
-    def end(self, ended: Ended) -> None:
-        """Keep the events for those who come late, a part in one piece: thousands of deltas would linger."""
-        self.events = [*numbered(self.parts()), ended]
-        self._parts = []
+    def events(self, ended: Ended) -> list[Event]:
+        """All of them for those who come late, a part in one piece: thousands of deltas would linger."""
+        return [*numbered(self.parts()), ended]
 
     def _noted(self, piece: Piece) -> Iterable[Event]:
         self.finish_reason = piece.finish_reason or self.finish_reason

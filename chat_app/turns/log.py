@@ -70,8 +70,8 @@ class Log(Protocol):
         """
         ...
 
-    async def drop(self, turn_id: str) -> None:
-        """Forget the log; readers under way are not cut off."""
+    async def end(self, turn_id: str, events: Sequence[Event]) -> None:
+        """Add the end, the last of `events`; those who come from now on get all of these in place of what there was."""
         ...
 
 
@@ -88,8 +88,8 @@ class _Entry:
 
     __slots__ = ("bell", "events")
 
-    def __init__(self) -> None:
-        self.events: list[Event] = []
+    def __init__(self, events: Sequence[Event] = ()) -> None:
+        self.events: list[Event] = list(events)
         self.bell = asyncio.Event()
 
     def append(self, events: Sequence[Event]) -> None:
@@ -113,7 +113,12 @@ class MemoryLog:
     def follow(self, turn_id: str, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
         return _follow(self._entries[turn_id], after, idle)
 
-    async def drop(self, turn_id: str) -> None:
+    async def end(self, turn_id: str, events: Sequence[Event]) -> None:
+        self._entries[turn_id].append(events[-1:])
+        self._entries[turn_id] = _Entry(events)
+
+    def drop(self, turn_id: str) -> None:
+        """Forget the log; readers under way are not cut off."""
         self._entries.pop(turn_id, None)
 
 

@@ -25,18 +25,18 @@ from chat_app.errors import (
     no_turn,
     too_long,
 )
-from chat_app.models import Message, Role, Status
+from chat_app.models import Message, Role, Status, new_id
 from chat_app.reply import ChatMessage, Given, Reply
 from chat_app.store.store import Said, Store
+from chat_app.turns.backplane import Backplane, Entry
 from chat_app.turns.final_write import save_end, tell_end
 from chat_app.turns.generation import Generation
 from chat_app.turns.journal import Journal
-from chat_app.turns.log import Delta, Ended, Event, Log
-from chat_app.turns.turn import Turn, replay, stored_turn
+from chat_app.turns.log import Delta, Ended, Event
+from chat_app.turns.turn import Turn, stored_turn
 
 logger = logging.getLogger(__name__)
 
-LINGER_S = 60.0
 # A provider that is faster than its reader would not let go of the loop: readers are served after so many pieces.
 PIECES_A_STEP = 16
 # So long a source that was stopped may take to clean up.
@@ -48,7 +48,7 @@ Begin = Callable[[], Awaitable[tuple[Message, Message, bool]]]
 
 
 class Turns:
-    """All turns of this process. Times are in seconds.
+    """All turns. Those that are started here run in this process. Times are in seconds.
 
     `context_chars` is how much of a chat the reply source can take, where that is known.
     """
@@ -56,7 +56,7 @@ class Turns:
     def __init__(
         self,
         store: Store,
-        log: Log,
+        backplane: Backplane,
         reply: Reply,
         *,
         max_message_chars: int = 32_000,
@@ -66,7 +66,8 @@ class Turns:
         max_answer_chars: int = 4_000_000,
     ) -> None:
         self._store = store
-        self._log = log
+        self._backplane = backplane
+        self._name = new_id()
         self._reply = reply
         self._max_message_chars = max_message_chars
         self._first_token_timeout = first_token_timeout
@@ -74,15 +75,13 @@ class Turns:
         self._context_chars = context_chars
         self._max_answer_chars = max_answer_chars
         self._journal = Journal(store.add_rows)
-        self._generations: dict[str, Generation] = {}
+        # What this process has under way. What is true of a turn is asked of the backplane.
         self._beginning: set[asyncio.Task[str]] = set()
-        self._saving: set[asyncio.Future[None]] = set()
-        self._bell = asyncio.Event()
+        self._running: set[Generation] = set()
         self._closing = False
         self._on_start: list[Callable[[Turn], None]] = []
         self._on_delta: list[Callable[[Turn, Delta], None]] = []
         self._on_end: list[Callable[[Turn, Ended], None]] = []
-        self.version = 0
 
     async def start(
         self,
@@ -104,13 +103,12 @@ class Turns:
             NotFound: there is no such chat, or no such question in it.
             TurnRunning: the chat has a running turn.
         """
-        if self._closing:
-            raise ShuttingDown
+        self._refuse_if_closing()
         self._check(content)
         if key is not None and (known := await self._store.message_by_key(key)):
             turn = await self.find(known.id)
         else:
-            begin = partial(self._store.begin_turn, content, chat_id, key, edit_of, settings)
+            begin = partial(self._store.begin_turn, content, chat_id, key, edit_of, settings, self._refuse_if_closing)
             turn = await self._shielded(begin)
         # Also after a beginning: another request may have used the key at the same moment.
         if key is not None and not await self._asks_for(turn, content, chat_id, edit_of):
@@ -133,8 +131,7 @@ class Turns:
         return await self._another_version(reply_id, key, keep_text=True)
 
     async def _another_version(self, reply_id: str, key: str | None, *, keep_text: bool) -> Turn:
-        if self._closing:
-            raise ShuttingDown
+        self._refuse_if_closing()
         old = await self._store.message(reply_id)
         if turn := await self._known(key, old):
             return turn
@@ -158,63 +155,64 @@ class Turns:
 
     async def find(self, turn_id: str) -> Turn:
         """A running turn, or an ended one from its stored message. Raises NotFound."""
-        if generation := self._generations.get(turn_id):
-            return self._turn(generation)
+        if entry := await self._backplane.turn(turn_id):
+            return self._turn(entry)
         reply = await self._store.message(turn_id)
         if reply is None or reply.role != Role.assistant or reply.parent_id is None:
             raise no_turn()
-        if reply.status == Status.streaming and self._beginning:
-            # Saved a moment ago by a start that has not come to run it.
-            await asyncio.wait(self._beginning)
-        if generation := self._generations.get(turn_id):
-            return self._turn(generation)
-        user = await self._store.message(reply.parent_id)
+        if reply.status == Status.streaming:
+            # Saved a moment ago by a start that has not come to run it; it may even have ended by now.
+            await self._backplane.begun()
+            if entry := await self._backplane.turn(turn_id):
+                return self._turn(entry)
+            reply = await self._store.message(turn_id) or reply
+        user = await self._store.message(reply.parent_id or "")
         if user is None:
             raise NotFound("The message that this turn answers was deleted.")
         return stored_turn(user, reply)
 
-    def running(self, chat_id: str) -> Turn | None:
+    async def running(self, chat_id: str) -> Turn | None:
         """The turn that runs in the chat, if one does."""
-        of_chat = (generation for generation in self._generations.values() if generation.reply.chat_id == chat_id)
-        return next((self._turn(generation) for generation in of_chat if not generation.over), None)
+        entries = await self._backplane.of_chat(chat_id)
+        return next((self._turn(entry) for entry in entries if entry.ended_at is None), None)
 
-    def answering(self) -> set[str]:
+    async def answering(self) -> set[str]:
         """The ids of the chats in which a turn runs."""
-        return {generation.reply.chat_id for generation in self._generations.values() if not generation.over}
+        return await self._backplane.answering()
 
-    def next(self, chat_id: str, after: str) -> Turn | None:
-        """The first turn of the chat that is newer than the message `after` and in memory: running, or just ended."""
-        newer_ones = (
-            generation
-            for generation in self._generations.values()
-            if generation.reply.chat_id == chat_id and generation.reply.id > after
-        )
-        generation = min(newer_ones, key=lambda generation: generation.reply.id, default=None)
-        return self._turn(generation) if generation else None
+    async def next(self, chat_id: str, after: str) -> Turn | None:
+        """The first turn of the chat that is newer than the message `after`, and runs or has just ended."""
+        entries = await self._backplane.of_chat(chat_id)
+        return next((self._turn(entry) for entry in entries if entry.turn_id > after), None)
 
     async def stop(self, turn_id: str) -> Turn:
         """End a turn and wait until its text is saved; one that has ended stays as it is. Raises NotFound."""
         # Waits for one that is saved already and about to run.
-        await self.find(turn_id)
-        if generation := self._generations.get(turn_id):
-            await self._stop(generation)
+        turn = await self.find(turn_id)
+        if turn.ended_at is not None:
+            return turn
+        await self._stop(turn)
         return await self.find(turn_id)
 
     async def recover(self) -> int:
-        """Mark what a dead server left running as interrupted; returns how many turns."""
+        """Mark what a dead server left running as interrupted; returns how many turns.
+
+        At the start of the only server that uses the database, see `store.claim`: whatever runs then, nobody runs.
+        """
         return await self._store.interrupt_orphans()
+
+    @property
+    def version(self) -> int:
+        """Another one after each change."""
+        return self._backplane.version
 
     async def changed(self, since: int) -> int:
         """Wait until `version` is another than `since`: a turn started or ended, or a chat changed. Returns it."""
-        while self.version == since:
-            await self._bell.wait()
-        return self.version
+        return await self._backplane.changed(since)
 
-    def announce(self) -> None:
+    async def announce(self) -> None:
         """Wake those who wait in `changed`."""
-        self.version += 1
-        self._bell.set()
-        self._bell = asyncio.Event()
+        await self._backplane.announce()
 
     def on_start(self, callback: Callable[[Turn], None]) -> None:
         """Call this whenever a turn has begun. As all three, it is called in the loop and must not wait."""
@@ -230,24 +228,31 @@ class Turns:
 
     async def drop(self, chat_id: str) -> None:
         """Stop the turns of a chat that has just been deleted, also one that is about to run, and forget them."""
-        if self._beginning:
-            await asyncio.wait(self._beginning)
-        generations = [generation for generation in self._generations.values() if generation.reply.chat_id == chat_id]
-        await asyncio.gather(*(self._stop(generation) for generation in generations))
-        for generation in generations:
-            self._generations.pop(generation.reply.id, None)
-        self.announce()
+        await self._backplane.begun()
+        entries = await self._backplane.of_chat(chat_id)
+        await asyncio.gather(*(self._stop(self._turn(entry)) for entry in entries if entry.ended_at is None))
+        await self._backplane.forget(chat_id)
+        await self.announce()
 
     async def close(self, grace: float = 0) -> None:
-        """Start no more turns, let running ones end within `grace` seconds, then stop and save the rest."""
+        """Start no more turns, let running ones end within `grace` seconds, then stop and save the rest.
+
+        Of this process only: others go on.
+        """
         self._closing = True
         if self._beginning:
             await asyncio.wait(self._beginning)
-        tasks = {generation.task for generation in self._generations.values() if not generation.task.done()}
-        if tasks and grace:
-            await asyncio.wait(tasks, timeout=grace)
-        await asyncio.gather(*(self._stop(generation) for generation in list(self._generations.values())))
+        if self._running and grace:
+            await asyncio.wait({generation.task for generation in self._running}, timeout=grace)
+        for generation in self._running:
+            generation.stop()
+        if self._running:
+            await asyncio.wait({generation.task for generation in self._running})
         await self._journal.close()
+
+    def _refuse_if_closing(self) -> None:
+        if self._closing:
+            raise ShuttingDown
 
     def _check(self, content: str) -> None:
         if not content.strip():
@@ -269,8 +274,7 @@ class Turns:
 
     async def _shielded(self, begin: Begin) -> Turn:
         # Looked at once more: the server may have begun to close while the request was waiting.
-        if self._closing:
-            raise ShuttingDown
+        self._refuse_if_closing()
         # A task of its own: a caller that is cancelled meanwhile must not leave saved messages that nobody answers.
         beginning = asyncio.create_task(self._begin(begin))
         self._beginning.add(beginning)
@@ -281,67 +285,67 @@ class Turns:
         try:
             return await self._save_and_run(begin)
         except TurnRunning as busy:
-            if self._saving:
-                # One of these may have saved it a moment ago and not come to run it.
-                await asyncio.wait(self._saving)
-            if (generation := self._generations.get(busy.turn_id)) and not generation.over:
+            # It may have been saved a moment ago by a start that has not come to run it.
+            await self._backplane.begun()
+            if await self._backplane.owner(busy.turn_id):
                 raise
             # Its end could never be saved, and nobody runs it any more: it must not block its chat for ever.
             await self._store.interrupt(busy.turn_id)
             return await self._save_and_run(begin)
 
     async def _save_and_run(self, begin: Begin) -> str:
-        done = asyncio.get_running_loop().create_future()
-        self._saving.add(done)
-        try:
+        async with self._backplane.beginning():
             user, reply, new = await begin()
             if new:
                 await self._run(user, reply)
-        finally:
-            self._saving.discard(done)
-            done.set_result(None)
         return reply.id
 
     async def _begin_reply(self, reply_id: str, head: str, key: str | None) -> tuple[Message, Message, bool]:
-        user, reply = await self._store.begin_reply(reply_id, head, key)
+        user, reply = await self._store.begin_reply(reply_id, head, key, self._refuse_if_closing)
         return user, reply, True
 
     async def _run(self, user: Message, reply: Message) -> None:
-        await self._log.create(reply.id)
-        generation = self._generations[reply.id] = Generation(
-            user, reply, self._journal.page(reply.id, len(reply.content)), len(reply.content) + self._max_answer_chars
-        )
+        page = self._journal.page(reply.id, len(reply.content))
+        generation = Generation(user, reply, page, len(reply.content) + self._max_answer_chars)
+        entry = Entry(user, reply, self._name)
+        await self._backplane.add(entry, generation.stop)
         if reply.content:
-            await self._log.append(reply.id, generation.head(reply.content))
-        generation.reading = asyncio.create_task(self._generate(generation), name=f"generation {reply.id}")
-        # Of a source that was left behind nobody else asks how it ended.
-        generation.reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+            await self._backplane.log.append(reply.id, generation.head(reply.content))
         generation.task = asyncio.create_task(self._live(generation), name=f"turn {reply.id}")
-        self.announce()
-        self._tell(generation, self._on_start)
+        self._running.add(generation)
+        generation.task.add_done_callback(lambda _: self._running.discard(generation))
+        await self.announce()
+        self._tell(entry, self._on_start)
 
-    def _turn(self, generation: Generation) -> Turn:
-        ended_at = generation.events[-1].seq if generation.events else None
-        return Turn(
-            generation.user, generation.reply, ended_at, lambda after, idle: self._follow(generation, after, idle)
-        )
+    def _turn(self, entry: Entry) -> Turn:
+        return Turn(entry.user, entry.reply, entry.ended_at, lambda after, idle: self._follow(entry, after, idle))
 
-    def _follow(self, generation: Generation, after: int, idle: float | None) -> AsyncIterator[list[Event]]:
-        return (
-            replay(generation.events, after)
-            if generation.events
-            else self._log.follow(generation.reply.id, after, idle)
-        )
+    def _follow(self, entry: Entry, after: int, idle: float | None) -> AsyncIterator[list[Event]]:
+        try:
+            return self._backplane.log.follow(entry.turn_id, after, idle)
+        except KeyError:
+            # It ended a while ago, and is read only now.
+            return self._read_stored(entry, after)
+
+    async def _read_stored(self, entry: Entry, after: int) -> AsyncIterator[list[Event]]:
+        reply = await self._store.message(entry.turn_id) or entry.reply
+        async for batch in stored_turn(entry.user, reply).batches(after):
+            yield batch
 
     async def _live(self, generation: Generation) -> None:
-        """The whole life of a turn. Nobody cancels this task: `stop` cancels the generation inside it."""
+        """The whole life of a turn. Nobody cancels this task: it cancels the one inside it when it is to stop."""
         status: Status = Status.failed
         error: ChatError | None = None
+        reading = asyncio.create_task(self._generate(generation), name=f"generation {generation.reply.id}")
+        # Of a source that is left behind nobody else asks how it ended.
+        reading.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
-            await asyncio.wait({generation.reading, generation.left}, return_when=asyncio.FIRST_COMPLETED)
-            if not generation.left.done():
-                await generation.reading
-            status = Status.stopped if generation.left.done() else Status.complete
+            await asyncio.wait({reading, generation.stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if await self._let_go(reading):
+                await reading
+                status = Status.complete
+            else:
+                status = Status.stopped
         except asyncio.CancelledError:
             if generation.stopping:
                 status = Status.stopped
@@ -355,6 +359,15 @@ class Turns:
             error = InternalError()
         finally:
             await self._end(generation, status, error)
+
+    async def _let_go(self, reading: "asyncio.Task[None]") -> bool:
+        """Cancel what still reads, and wait a while for it; whether it has ended."""
+        if not reading.done():
+            reading.cancel()
+            await asyncio.wait({reading}, timeout=STOP_S)
+        if not reading.done():
+            logger.error("the reply source %s does not end when it is stopped; it is left behind", self._source)
+        return reading.done()
 
     async def _generate(self, generation: Generation) -> None:
         settings = await self._store.options(generation.reply.chat_id)
@@ -410,11 +423,12 @@ class Turns:
             return
         if generation.page.far():
             await self._journal.catch_up(generation.page)
-        await self._log.append(generation.reply.id, *events)
+        await self._backplane.log.append(generation.reply.id, *events)
         if self._on_delta:
+            entry = Entry(generation.user, generation.reply, self._name)
             for event in events:
                 if isinstance(event, Delta):
-                    self._tell(generation, self._on_delta, event)
+                    self._tell(entry, self._on_delta, event)
 
     async def _end(self, generation: Generation, status: Status, error: ChatError | None) -> None:
         ended = generation.ended(status, error)
@@ -428,32 +442,22 @@ class Turns:
             if not isinstance(problem, Exception):
                 raise
         finally:
-            generation.end(ended)
             tell_end(generation, ended, error)
-            await self._log.append(generation.reply.id, ended)
-            await self._log.drop(generation.reply.id)
-            asyncio.get_running_loop().call_later(LINGER_S, self._generations.pop, generation.reply.id, None)
-            self.announce()
-            self._tell(generation, self._on_end, ended)
+            await self._backplane.end(generation.reply.id, generation.events(ended))
+            await self.announce()
+            self._tell(Entry(generation.user, generation.reply, self._name, ended.seq), self._on_end, ended)
 
-    def _tell(self, generation: Generation, callbacks: Sequence[Callable[..., None]], *event: Event) -> None:
+    async def _stop(self, turn: Turn) -> None:
+        await self._backplane.stop(turn.id)
+        await turn.end()
+
+    def _tell(self, entry: Entry, callbacks: Sequence[Callable[..., None]], *event: Event) -> None:
         for callback in callbacks:
             try:
-                callback(self._turn(generation), *event)
+                callback(self._turn(entry), *event)
             except BaseException:
                 # SystemExit would end the event loop.
-                logger.exception("a callback of turn %s failed", generation.reply.id)
-
-    async def _stop(self, generation: Generation) -> None:
-        if generation.task.done():
-            return
-        generation.stopping = True
-        generation.reading.cancel()
-        await asyncio.wait({generation.reading, generation.task}, timeout=STOP_S, return_when=asyncio.FIRST_COMPLETED)
-        if not generation.reading.done() and not generation.left.done():
-            logger.error("the reply source %s does not end when it is stopped; it is left behind", self._source)
-            generation.left.set_result(None)
-        await asyncio.wait({generation.task})
+                logger.exception("a callback of turn %s failed", entry.turn_id)
 
     @property
     def _source(self) -> str:

@@ -42,9 +42,9 @@ class Turn:
 
     async def end(self) -> Ended:
         """Wait for the end."""
-        async for event in self.events():
-            if isinstance(event, Ended):
-                return event
+        async for batch in self.batches():
+            if batch and isinstance(ended := batch[-1], Ended):
+                return ended
         raise AssertionError("a log always ends with Ended")
 
 

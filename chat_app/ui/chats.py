@@ -63,7 +63,7 @@ class Chats(rx.State):
         while True:
             version = service.turns.version
             chats = await until_read(partial(service.store.chats, listed + 1), self._say_unread, "the list of chats")
-            rows, answering = chat_rows(list(chats)), sorted(service.turns.answering())
+            rows, answering = chat_rows(list(chats)), sorted(await service.turns.answering())
             if (rows, answering) != shown or self.unread:
                 async with self:
                     # What is as it was is not sent again.

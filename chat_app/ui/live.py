@@ -48,7 +48,7 @@ class Live(rx.State):
         chat_id = shown_chat(self.router.url.path)
         if chat_id != self._chat:
             # Before the chat is read: what ends from now on is followed.
-            self.follow_from(chat_id, _last_ended(chat_id))
+            self.follow_from(chat_id, await _last_ended(chat_id))
         transcript = await self.get_state(Transcript)
         try:
             await transcript.load(chat_id)
@@ -82,12 +82,12 @@ class Live(rx.State):
             async with self:
                 transcript = await self.get_state(Transcript)
                 if transcript.open_chat != self._chat:
-                    self.follow_from(transcript.open_chat, _last_ended(transcript.open_chat))
+                    self.follow_from(transcript.open_chat, await _last_ended(transcript.open_chat))
                 if self._stale:
                     await transcript.reload()
                     self._stale = False
                 chat_id, missing = self._chat, transcript.missing
-                turn = turns.next(chat_id, self._followed) if chat_id else None
+                turn = await turns.next(chat_id, self._followed) if chat_id else None
             backoff.over()
             if turn is None:
                 if chat_id and await _gone(chat_id) != missing:
@@ -166,10 +166,10 @@ async def _gone(chat_id: str) -> bool:
     return False
 
 
-def _last_ended(chat_id: str) -> str:
+async def _last_ended(chat_id: str) -> str:
     """The newest turn of the chat that has ended: it is in the database, and what is shown may be an older version."""
     turns, last = get_service().turns, ""
-    while (turn := turns.next(chat_id, last)) and turn.ended_at is not None:
+    while (turn := await turns.next(chat_id, last)) and turn.ended_at is not None:
         last = turn.id
     return last
 

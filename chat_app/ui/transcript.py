@@ -165,7 +165,7 @@ class Transcript(rx.State):
         self.open_chat, self.title, self.feedback = chat_id, "", {}
         self._show_nothing()
         self.missing = self.loading = self.unread = False
-        running = get_service().turns.running(chat_id)
+        running = await get_service().turns.running(chat_id)
         self.running = running.id if running else ""
         if not chat_id:
             return

@@ -1,0 +1,87 @@
+"""The backplane of one process: nothing to install, and gone with the process. The database has the text."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from chat_app.turns.backplane import Entry
+from chat_app.turns.log import Event, MemoryLog
+
+LINGER_S = 60.0
+"""How long a turn that has ended is kept; after that it is read from the database."""
+
+
+class MemoryBackplane:
+    """A `Backplane`."""
+
+    def __init__(self) -> None:
+        self.log = MemoryLog()
+        self.version = 0
+        self._bell = asyncio.Event()
+        self._entries: dict[str, Entry] = {}
+        self._stops: dict[str, Callable[[], None]] = {}
+        self._beginning: set[asyncio.Future[None]] = set()
+
+    @asynccontextmanager
+    async def beginning(self) -> AsyncIterator[None]:
+        done = asyncio.get_running_loop().create_future()
+        self._beginning.add(done)
+        try:
+            yield
+        finally:
+            self._beginning.discard(done)
+            done.set_result(None)
+
+    async def begun(self) -> None:
+        if self._beginning:
+            await asyncio.wait(self._beginning)
+
+    async def add(self, entry: Entry, stop: Callable[[], None]) -> None:
+        await self.log.create(entry.turn_id)
+        self._entries[entry.turn_id] = entry
+        self._stops[entry.turn_id] = stop
+
+    async def end(self, turn_id: str, events: Sequence[Event]) -> None:
+        self._stops.pop(turn_id, None)
+        if entry := self._entries.get(turn_id):
+            self._entries[turn_id] = replace(entry, ended_at=events[-1].seq)
+        await self.log.end(turn_id, events)
+        asyncio.get_running_loop().call_later(LINGER_S, self._drop, turn_id)
+
+    async def forget(self, chat_id: str) -> None:
+        for entry in await self.of_chat(chat_id):
+            self._entries.pop(entry.turn_id, None)
+
+    async def turn(self, turn_id: str) -> Entry | None:
+        return self._entries.get(turn_id)
+
+    async def of_chat(self, chat_id: str) -> list[Entry]:
+        # They are added in the order of their ids but for a few of the same moment.
+        found = [entry for entry in self._entries.values() if entry.chat_id == chat_id]
+        return sorted(found, key=lambda entry: entry.turn_id)
+
+    async def owner(self, turn_id: str) -> str | None:
+        entry = self._entries.get(turn_id)
+        return entry.owner if entry and entry.ended_at is None else None
+
+    async def answering(self) -> set[str]:
+        return {entry.chat_id for entry in self._entries.values() if entry.ended_at is None}
+
+    async def stop(self, turn_id: str) -> None:
+        if stop := self._stops.get(turn_id):
+            stop()
+
+    async def announce(self) -> None:
+        self.version += 1
+        self._bell.set()
+        self._bell = asyncio.Event()
+
+    async def changed(self, since: int) -> int:
+        while self.version == since:
+            await self._bell.wait()
+        return self.version
+
+    def _drop(self, turn_id: str) -> None:
+        self._entries.pop(turn_id, None)
+        self.log.drop(turn_id)
