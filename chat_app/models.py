@@ -1,17 +1,21 @@
 """The tables. A chat is a tree of messages: a new version of a message is a sibling, nothing is overwritten."""
 
+import zlib
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, DateTime, Dialect, Index, TypeDecorator, false, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import AutoString, Field, SQLModel
 from uuid_utils import uuid7
 
 from chat_app.usage import clean_usage
 
 MAX_REMARK_CHARS = 2_000
 MAX_SYSTEM_PROMPT_CHARS = 32_000
+
+
+PACKED_CHARS = 1_000
 
 
 class Role(StrEnum):
@@ -50,6 +54,21 @@ class UsageCounts(TypeDecorator[dict[str, Any]]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, Any] | None:
         return clean_usage(value)
+
+
+class PackedText(TypeDecorator[str]):
+    """Text that is kept for a short time; SQLite gets it compressed where it is long, PostgreSQL does so by itself."""
+
+    impl = AutoString
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        if value is None or len(value) < PACKED_CHARS or dialect.name != "sqlite":
+            return value
+        return zlib.compress(value.encode(), level=1)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        return zlib.decompress(value).decode() if isinstance(value, bytes) else value
 
 
 def new_id() -> str:
@@ -136,4 +155,4 @@ class JournalRow(SQLModel, table=True):
     seq: int
     part: int
     kind: str
-    text: str
+    text: str = Field(sa_type=PackedText)

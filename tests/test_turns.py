@@ -859,6 +859,63 @@ async def test_nothing_more_is_shown_while_readers_are_ahead_of_what_is_saved(
     assert order[2] == "held"
 
 
+async def test_the_model_is_read_on_while_its_text_waits_to_be_stored(
+    turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chat_app.turns.journal.AHEAD_CHARS", 6)
+    go_on, write = asyncio.Event(), turns._journal._write
+    shown: list[tuple[str, int]] = []
+    written: list[str] = []
+
+    async def slow(rows: Any) -> None:
+        await go_on.wait()
+        await write(rows)
+        written.extend(row["text"] for row in rows)
+
+    monkeypatch.setattr(turns._journal, "_write", slow)
+    turns.on_delta(lambda _, delta: shown.append((delta.text, len("".join(written)))))
+    words = ["shown.", *(f"word{number} " for number in range(20))]
+    reply.enqueue(*words, HANG)
+    turn = await turns.start("hello")
+    (generation,) = turns._running
+
+    async def is_read() -> bool:
+        return generation.seq == len("".join(words))
+
+    await until(is_read)
+    assert [text for text, _ in shown] == ["shown."]
+    go_on.set()
+
+    async def is_shown() -> bool:
+        return [text for text, _ in shown] == words
+
+    await until(is_shown)
+    ends = [len("".join(words[: count + 1])) for count in range(len(words))]
+    assert all(end <= stored + 6 for end, (_, stored) in zip(ends, shown, strict=True))
+    await turns.stop(turn.id)
+    assert text(await read(await turns.find(turn.id))) == "".join(words)
+
+
+async def test_text_that_waits_is_shown_though_nothing_more_comes_and_the_database_hangs(
+    turns: Turns, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chat_app.turns.journal.AHEAD_CHARS", 6)
+    monkeypatch.setattr("chat_app.turns.journal.HOLD_S", 0.05)
+    back = asyncio.Event()
+
+    async def hangs(_rows: Any) -> None:
+        await back.wait()
+
+    monkeypatch.setattr(turns._journal, "_write", hangs)
+    reply.enqueue("shown.", "held ", "back", HANG)
+    turn = await turns.start("hello")
+    got, batches = "", turn.batches()
+    async with asyncio.timeout(30):
+        while got != "shown.held back":
+            got += text(await anext(batches))
+    back.set()
+
+
 @pytest.mark.parametrize("hangs", [True, False], ids=["hangs", "fails"])
 async def test_a_database_that_is_away_does_not_hold_an_answer_back(
     turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch, hangs: bool

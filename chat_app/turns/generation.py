@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -48,6 +49,9 @@ class Generation:
     usage: dict[str, Any] | None = None
     model: str | None = None
     stopped: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    unseen: list[Event] = field(default_factory=list)
+    """What is not in the log yet."""
+    showing: asyncio.Lock = field(default_factory=asyncio.Lock)
     task: asyncio.Task[None] = field(init=False)
     _parts: list[Growing] = field(default_factory=list)
 
@@ -69,6 +73,15 @@ class Generation:
 
     def elapsed_ms(self) -> int:
         return round((time.monotonic() - self.began) * 1000)
+
+    def seen(self, reach: float) -> list[Event]:
+        """Take what was not seen up to that number."""
+        if self.page.seq <= reach:
+            events, self.unseen = self.unseen, []
+            return events
+        count = bisect_right(self.unseen, reach, key=lambda event: event.seq)
+        events, self.unseen = self.unseen[:count], self.unseen[count:]
+        return events
 
     def head(self, text: str) -> Delta:
         """What a version that goes on begins with; it is stored, and no token of the model's."""

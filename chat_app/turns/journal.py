@@ -1,13 +1,14 @@
 """The journal: one writer for all running turns of a process. It adds what is new of all of them in one transaction, at
 most every `BEAT_S`, sooner only where readers would have to wait for it. Nothing is written twice here.
 
-What readers have seen is at most `AHEAD_S`, and `AHEAD_CHARS`, ahead of what is stored: more is shown once it is. A
-database that fails or hangs holds nobody back for long.
+What readers have seen is at most `AHEAD_S`, and `AHEAD_CHARS`, ahead of what is stored: more is shown once it is. The
+provider is read on meanwhile, so rows grow with its speed. A database that fails or hangs holds nobody back for long.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +17,13 @@ from chat_app.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 
-BEAT_S = 0.05
+BEAT_S = 0.2
 # What is left of the second is for the way to the reader.
 AHEAD_S = 0.75
 AHEAD_CHARS = 2_000
+# A commit rewrites whole pages of the database, however little is new in them. So what waits to be shown is written
+# before the beat only once it is such a part of what there is: a long answer is some hundred rows, not thousands.
+PART_OF_ALL = 32
 # A database that does not even fail must not hold an answer back for good.
 HOLD_S = 5.0
 RETRY_S = 1.0
@@ -27,6 +31,7 @@ RETRY_S = 1.0
 Row = dict[str, Any]
 """The columns of a `JournalRow`."""
 Write = Callable[[Sequence[Row]], Awaitable[None]]
+Show = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -49,14 +54,29 @@ class Fresh:
 
 
 class Page:
-    """What the journal keeps of one turn. `seq` is the number that its text has reached, `saved` how much is stored."""
+    """What the journal keeps of one turn. `seq` is the number that its text has reached, `taken` how much of it went to
+    be written, `saved` how much is stored. `show` is called when more of it may be shown.
+    """
 
-    __slots__ = ("_fresh", "_journal", "_rows", "closed", "fresh_since", "saved", "seq", "turn_id", "unsaved_since")
+    __slots__ = (
+        "_fresh",
+        "_journal",
+        "_rows",
+        "closed",
+        "fresh_since",
+        "saved",
+        "seq",
+        "show",
+        "taken",
+        "turn_id",
+        "unsaved_since",
+    )
 
     def __init__(self, journal: "Journal", turn_id: str, seq: int) -> None:
         self._journal = journal
         self.turn_id = turn_id
-        self.seq = self.saved = seq
+        self.seq = self.taken = self.saved = seq
+        self.show: Show = _nothing
         self.closed = False
         # Since when there is text that is not stored, and text that no beat has taken.
         self.unsaved_since: float | None = None
@@ -67,9 +87,9 @@ class Page:
     def add(self, part: int, kind: str, text: str, places: int) -> None:
         """The reply has grown; nothing is written yet."""
         self.seq += places
-        if self._fresh and self._fresh[-1].part == part and self._fresh[-1].kind == kind:
-            self._fresh[-1].texts.append(text)
-            self._fresh[-1].seq = self.seq
+        if self._fresh and (last := self._fresh[-1]).part == part and last.kind == kind:
+            last.texts.append(text)
+            last.seq = self.seq
         else:
             self._fresh.append(Fresh(self.seq, part, kind, [text]))
         if self.fresh_since is None:
@@ -83,15 +103,19 @@ class Page:
         """Whether what has come is too far ahead of what is stored to be shown."""
         return self.seq - self.saved > AHEAD_CHARS
 
+    def ripe(self) -> bool:
+        """Whether there is enough of it for a commit of its own."""
+        return self.seq - self.taken > max(AHEAD_CHARS, self.taken // PART_OF_ALL)
+
     def take(self) -> list[Row]:
         """What is not stored, as rows; they are given again until they are."""
         self._rows += [fresh.row(self.turn_id) for fresh in self._fresh]
-        self._fresh, self.fresh_since = [], None
+        self._fresh, self.fresh_since, self.taken = [], None, self.seq
         return self._rows
 
     def stored(self) -> None:
         """All that was taken is."""
-        self.saved = self._rows[-1]["seq"]
+        self.saved = self.taken
         self._rows, self.unsaved_since = [], self.fresh_since
 
 
@@ -103,7 +127,7 @@ class Journal:
         self._dirty: dict[str, Page] = {}
         self._urgent = asyncio.Event()
         self._written = asyncio.Event()
-        self._writing = False
+        self._writing: asyncio.Future[None] | None = None
         self._beating: asyncio.Task[None] | None = None
         self._holding = True
 
@@ -119,24 +143,26 @@ class Journal:
         if self._beating is None:
             self._beating = asyncio.create_task(self._beats(), name="journal")
 
+    def reach(self, page: Page) -> float:
+        """The number up to which a turn may be shown; beyond, its `show` is called."""
+        if not self._holding:
+            return math.inf
+        if page.far() and page.ripe():
+            self._urgent.set()
+        return page.saved + AHEAD_CHARS
+
     async def catch_up(self, page: Page) -> None:
         """Wait until more may be shown; where the database is away, go on without."""
         while self._holding and (page.far() or page.late()):
             self._urgent.set()
-            written = self._written
-            try:
-                async with asyncio.timeout(HOLD_S):
-                    await written.wait()
-            except TimeoutError:
-                logger.warning("the journal takes long; turn %s goes on without", page.turn_id)
-                self._holding = False
+            await self._written.wait()
 
     async def finish(self, page: Page) -> None:
         """Take nothing more of a turn, and wait for what is being written: its end drops the rows, and comes after."""
         page.closed = True
         self._dirty.pop(page.turn_id, None)
         if self._writing:
-            await self._written.wait()
+            await asyncio.wait({self._writing})
 
     async def close(self) -> None:
         """After the last turn: nothing is left to be written, and no task."""
@@ -159,9 +185,15 @@ class Journal:
     async def _beat(self) -> bool:
         pages, self._dirty = self._dirty, {}
         rows = [row for page in pages.values() for row in page.take()]
-        self._writing = True
+        self._writing = asyncio.ensure_future(self._write(rows))
+        if not (await asyncio.wait({self._writing}, timeout=HOLD_S))[0]:
+            logger.warning("the journal takes long; answers go on without")
+            self._holding = False
+            await self._tell((pages | self._dirty).values())
+            await asyncio.wait({self._writing})
+        writing, self._writing = self._writing, None
         try:
-            await self._write(rows)
+            writing.result()
         except Exception as problem:
             if not isinstance(problem, DatabaseUnavailable):
                 logger.warning("the journal could not be written, will try again", exc_info=True)
@@ -171,10 +203,20 @@ class Journal:
             for page in pages.values():
                 page.stored()
             self._holding = True
-        self._writing = False
-        self._written.set()
-        self._written = asyncio.Event()
+        await self._tell((pages | self._dirty).values())
         return self._holding
+
+    async def _tell(self, pages: Iterable[Page]) -> None:
+        """More of them may be shown."""
+        written, self._written = self._written, asyncio.Event()
+        written.set()
+        for shown in await asyncio.gather(*(page.show() for page in pages), return_exceptions=True):
+            if isinstance(shown, Exception):
+                logger.error("what is stored could not be shown", exc_info=shown)
+
+
+async def _nothing() -> None:
+    """Of a turn that nobody shows."""
 
 
 def _now() -> float:

@@ -7,6 +7,7 @@ is handed in), SQL (`store`), and how readers encode what they read (`api`, `ui`
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -311,6 +312,7 @@ class Turns:
         await self._backplane.add(entry, generation.stop)
         if reply.content:
             await self._backplane.log.append(reply.id, generation.head(reply.content))
+        generation.page.show = partial(self._show_stored, generation)
         generation.task = asyncio.create_task(self._live(generation), name=f"turn {reply.id}")
         self._running.add(generation)
         generation.task.add_done_callback(lambda _: self._running.discard(generation))
@@ -383,6 +385,8 @@ class Turns:
             history += [_chat_message(generation.reply), {"role": Role.user.value, "content": CONTINUE}]
         try:
             await self._read(generation, self._reply(history, **options))
+            if generation.unseen:
+                await self._journal.catch_up(generation.page)
         except (ChatError, asyncio.CancelledError):
             raise
         except BaseException as problem:
@@ -419,16 +423,26 @@ class Turns:
     async def _append(self, generation: Generation, given: Given) -> None:
         if generation.page.late():
             await self._journal.catch_up(generation.page)
-        if not (events := generation.take(given)):
-            return
-        if generation.page.far():
-            await self._journal.catch_up(generation.page)
-        await self._backplane.log.append(generation.reply.id, *events)
+        if events := generation.take(given):
+            generation.unseen += events
+            await self._show(generation, self._journal.reach(generation.page))
+
+    async def _show(self, generation: Generation, reach: float) -> None:
+        """Give readers what has come, up to that number."""
+        # The journal and the generation do, and none may overtake the other.
+        async with generation.showing:
+            if not (events := generation.seen(reach)):
+                return
+            await self._backplane.log.append(generation.reply.id, *events)
         if self._on_delta:
             entry = Entry(generation.user, generation.reply, self._name)
             for event in events:
                 if isinstance(event, Delta):
                     self._tell(entry, self._on_delta, event)
+
+    async def _show_stored(self, generation: Generation) -> None:
+        if generation.unseen:
+            await self._show(generation, self._journal.reach(generation.page))
 
     async def _end(self, generation: Generation, status: Status, error: ChatError | None) -> None:
         ended = generation.ended(status, error)
@@ -442,6 +456,7 @@ class Turns:
             if not isinstance(problem, Exception):
                 raise
         finally:
+            await self._show(generation, math.inf)
             tell_end(generation, ended, error)
             await self._backplane.end(generation.reply.id, generation.events(ended))
             await self.announce()
