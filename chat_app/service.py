@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -166,6 +168,7 @@ class Service:
         """Raises CannotStart: another server uses the database, or it cannot be brought up to date."""
         if claimed := await asyncio.to_thread(claim, self.settings.database_url):
             self._held.enter_context(claimed)
+        await self.store.database.claim(end_this_server)
         await self.store.open()
         await self.store.empty_trash()
         if orphans := await self.turns.recover():
@@ -218,6 +221,11 @@ class Service:
             await self.local_model.close()
         await self.store.close()
         self._held.close()
+
+
+def end_this_server() -> None:
+    """In order, as an operator would: running answers are saved first."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _cancel(tasks: set[asyncio.Task[None]]) -> None:

@@ -144,6 +144,15 @@ async def test_a_reader_waits_where_it_has_read_all_so_far() -> None:
     assert await waiting == [Delta(5, "de")]
 
 
+async def test_a_reader_that_is_ahead_of_the_log_gets_only_what_it_does_not_have() -> None:
+    log = await filled(*deltas("ab"))
+    reader = asyncio.ensure_future(flat(log.follow(TURN, after=6)))
+    for event in [Delta(4, "cd"), Delta(9, "efghi"), Delta(10, "j"), end(11)]:
+        await asyncio.sleep(0)
+        await log.append(TURN, event)
+    assert await reader == [Delta(9, "ghi"), Delta(10, "j"), end(11)]
+
+
 async def test_many_readers_that_joined_at_different_times_get_the_same_text() -> None:
     log = await filled()
     readers = []

@@ -1,10 +1,12 @@
 """The core on a real SQLite store: a turn lives on whoever leaves, keeps its text, and always ends exactly once."""
 
 import asyncio
+import os
 import sqlite3
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from chat_app.turns.registry import Turns
 from chat_app.turns.turn import END_OF_INTERRUPTED, Turn
 from tests import journal
 from tests.clock import Clock
+from tests.slow_backplane import SlowBackplane
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +58,15 @@ class ScriptedReply:
             self.closed += 1
 
 
-MakeTurns = Callable[..., Turns]
+MakeBackplane = Callable[[], MemoryBackplane]
+
+
+@pytest.fixture(params=["memory", pytest.param("slow", marks=pytest.mark.slow)])
+def make_backplane(request: pytest.FixtureRequest) -> MakeBackplane:
+    """All tests run on the plain one, and on one on which nothing is instant; `BACKPLANE_SEED` gives another order."""
+    if request.param == "memory":
+        return MemoryBackplane
+    return partial(SlowBackplane, int(os.environ.get("BACKPLANE_SEED", "1")))
 
 
 @pytest.fixture
@@ -64,8 +75,8 @@ def reply() -> ScriptedReply:
 
 
 @pytest.fixture
-async def turns(store: Store, reply: ScriptedReply) -> AsyncIterator[Turns]:
-    turns = Turns(store, MemoryBackplane(), reply, max_message_chars=100)
+async def turns(store: Store, reply: ScriptedReply, make_backplane: MakeBackplane) -> AsyncIterator[Turns]:
+    turns = Turns(store, make_backplane(), reply, max_message_chars=100)
     yield turns
     await turns.close()
 
@@ -281,14 +292,14 @@ async def test_a_source_without_options_is_asked_as_before(turns: Turns, store: 
     assert reply.histories == [[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]]
 
 
-async def test_the_source_gets_the_options_that_are_set(store: Store) -> None:
+async def test_the_source_gets_the_options_that_are_set(store: Store, make_backplane: MakeBackplane) -> None:
     asked: list[dict[str, Any]] = []
 
     async def source(messages: Sequence[ChatMessage], **options: Any) -> AsyncGenerator[str, None]:
         asked.append(options)
         yield "text"
 
-    turns = Turns(store, MemoryBackplane(), source)
+    turns = Turns(store, make_backplane(), source)
     chat = await store.create_chat()
     for values in ({}, {"temperature": 0.0}, {"model": "m"}, {"temperature": None}):
         await store.set_chat(chat.id, **values)
@@ -572,23 +583,27 @@ async def test_an_error_of_ours_from_the_source_reaches_the_reader(
     assert (answer.content, answer.status, answer.error) == ("so far", Status.failed, busy.as_dict())
 
 
-async def test_a_source_that_is_called_wrongly_is_a_bug_too(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_source_that_is_called_wrongly_is_a_bug_too(
+    store: Store, caplog: pytest.LogCaptureFixture, make_backplane: MakeBackplane
+) -> None:
     def broken(messages: Sequence[ChatMessage]) -> AsyncGenerator[Piece | str, None]:
         raise TypeError("no such source")
 
-    turns = Turns(store, MemoryBackplane(), broken)
+    turns = Turns(store, make_backplane(), broken)
     assert (await end(await turns.start("hello"))).status is Status.failed
     await turns.close()
 
 
-async def test_the_source_is_closed_also_when_the_fault_is_not_its_own(store: Store, reply: ScriptedReply) -> None:
+async def test_the_source_is_closed_also_when_the_fault_is_not_its_own(
+    store: Store, reply: ScriptedReply, make_backplane: MakeBackplane
+) -> None:
     class FullLog(MemoryLog):
         async def append(self, turn_id: str, *events: Event) -> None:
             if isinstance(events[0], Delta):
                 raise OSError("the log is full")
             await super().append(turn_id, *events)
 
-    backplane = MemoryBackplane()
+    backplane = make_backplane()
     backplane.log = FullLog()
     turns = Turns(store, backplane, reply)
     reply.enqueue("text", HANG)
@@ -599,8 +614,10 @@ async def test_the_source_is_closed_also_when_the_fault_is_not_its_own(store: St
     await turns.close()
 
 
-async def test_silence_before_the_first_token_is_provider_silent(store: Store, reply: ScriptedReply) -> None:
-    turns = Turns(store, MemoryBackplane(), reply, first_token_timeout=0.05, next_token_timeout=60)
+async def test_silence_before_the_first_token_is_provider_silent(
+    store: Store, reply: ScriptedReply, make_backplane: MakeBackplane
+) -> None:
+    turns = Turns(store, make_backplane(), reply, first_token_timeout=0.05, next_token_timeout=60)
     reply.enqueue(HANG)
     ended = await end(await turns.start("hello"))
     assert ended.status is Status.failed
@@ -610,8 +627,10 @@ async def test_silence_before_the_first_token_is_provider_silent(store: Store, r
     await turns.close()
 
 
-async def test_silence_after_a_token_is_provider_silent_and_keeps_the_text(store: Store, reply: ScriptedReply) -> None:
-    turns = Turns(store, MemoryBackplane(), reply, first_token_timeout=60, next_token_timeout=0.05)
+async def test_silence_after_a_token_is_provider_silent_and_keeps_the_text(
+    store: Store, reply: ScriptedReply, make_backplane: MakeBackplane
+) -> None:
+    turns = Turns(store, make_backplane(), reply, first_token_timeout=60, next_token_timeout=0.05)
     reply.enqueue("so far", HANG)
     turn = await turns.start("hello")
     ended = await end(turn)
@@ -621,9 +640,11 @@ async def test_silence_after_a_token_is_provider_silent_and_keeps_the_text(store
     await turns.close()
 
 
-async def test_the_limit_of_the_first_token_holds_until_there_is_one(store: Store, reply: ScriptedReply) -> None:
+async def test_the_limit_of_the_first_token_holds_until_there_is_one(
+    store: Store, reply: ScriptedReply, make_backplane: MakeBackplane
+) -> None:
     """Many providers send a chunk with only the role at once, and think after it."""
-    turns = Turns(store, MemoryBackplane(), reply, first_token_timeout=60, next_token_timeout=0.05)
+    turns = Turns(store, make_backplane(), reply, first_token_timeout=60, next_token_timeout=0.05)
     thinking = asyncio.Event()
     reply.enqueue(Piece(model="m"), thinking, "text")
     turn = await turns.start("hello")
@@ -632,7 +653,9 @@ async def test_the_limit_of_the_first_token_holds_until_there_is_one(store: Stor
     await turns.close()
 
 
-async def test_tokens_that_keep_coming_are_no_silence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tokens_that_keep_coming_are_no_silence(
+    store: Store, monkeypatch: pytest.MonkeyPatch, make_backplane: MakeBackplane
+) -> None:
     clock = Clock(monkeypatch)
 
     async def slow(messages: Sequence[ChatMessage]) -> AsyncGenerator[Piece | str, None]:
@@ -640,7 +663,7 @@ async def test_tokens_that_keep_coming_are_no_silence(store: Store, monkeypatch:
             await clock.forward(6_000)
             yield word
 
-    turns = Turns(store, MemoryBackplane(), slow, first_token_timeout=10_000, next_token_timeout=10_000)
+    turns = Turns(store, make_backplane(), slow, first_token_timeout=10_000, next_token_timeout=10_000)
     turn = await turns.start("hello")
     assert (await turn.end()).status is Status.complete
     await turns.close()
@@ -678,13 +701,13 @@ async def status_and_code(turn: Turn) -> tuple[Status, str | None]:
     "problem", [TimeoutError("its own"), asyncio.CancelledError(), SystemExit(3), KeyboardInterrupt(), GeneratorExit()]
 )
 async def test_what_a_source_raises_is_its_own_fault_and_ends_only_its_turn(
-    store: Store, problem: BaseException, caplog: pytest.LogCaptureFixture
+    store: Store, problem: BaseException, caplog: pytest.LogCaptureFixture, make_backplane: MakeBackplane
 ) -> None:
     async def broken(messages: Sequence[ChatMessage]) -> AsyncGenerator[str, None]:
         yield "so far"
         raise problem
 
-    turns = Turns(store, MemoryBackplane(), broken)
+    turns = Turns(store, make_backplane(), broken)
     turn = await turns.start("hello")
     assert await status_and_code(turn) == (Status.failed, InternalError.code)
     assert (await saved(store, turn)).content == "so far"
@@ -704,7 +727,7 @@ async def test_what_a_callback_raises_harms_nothing(turns: Turns, reply: Scripte
 
 
 async def test_a_source_that_takes_no_cancel_is_left_behind(
-    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, make_backplane: MakeBackplane
 ) -> None:
     monkeypatch.setattr("chat_app.turns.registry.STOP_S", 0.05)
     go_on, gone = asyncio.Event(), asyncio.Event()
@@ -719,7 +742,7 @@ async def test_a_source_that_takes_no_cancel_is_left_behind(
         finally:
             gone.set()
 
-    turns = Turns(store, MemoryBackplane(), deaf)
+    turns = Turns(store, make_backplane(), deaf)
     turn = await turns.start("hello")
     await first(turn)
     async with asyncio.timeout(5):
@@ -757,9 +780,9 @@ async def test_a_source_that_takes_the_cancel_for_something_else_ends_with_its_n
 
 @pytest.mark.parametrize("pieces", [["x" * 25], ["x"] * 25, [["x" * 5] * 5], [Piece(reasoning="x" * 9), "x" * 16]])
 async def test_an_answer_that_is_too_long_ends_as_one_that_the_model_cut_off(
-    store: Store, reply: ScriptedReply, pieces: list[Any]
+    store: Store, reply: ScriptedReply, pieces: list[Any], make_backplane: MakeBackplane
 ) -> None:
-    turns = Turns(store, MemoryBackplane(), reply, max_answer_chars=20)
+    turns = Turns(store, make_backplane(), reply, max_answer_chars=20)
     reply.enqueue(*pieces, HANG)
     turn = await turns.start("hello")
     ended = await end(turn)
@@ -984,14 +1007,19 @@ async def test_nothing_is_left_running_after_a_turn(turns: Turns, reply: Scripte
 
 @pytest.mark.parametrize("busy_timeout_ms", [50, 60_000], ids=["fails", "waits"])
 async def test_a_database_that_is_locked_for_a_while_loses_nothing(
-    file: Path, reply: ScriptedReply, often_saved: None, monkeypatch: pytest.MonkeyPatch, busy_timeout_ms: int
+    file: Path,
+    reply: ScriptedReply,
+    often_saved: None,
+    monkeypatch: pytest.MonkeyPatch,
+    busy_timeout_ms: int,
+    make_backplane: MakeBackplane,
 ) -> None:
     monkeypatch.setattr("chat_app.store.database.SQLITE_BUSY_TIMEOUT_MS", busy_timeout_ms)
     # So little text is held back only if it comes late, and then for long: on a busy machine, not here.
     monkeypatch.setattr("chat_app.turns.journal.AHEAD_S", 3_600)
     store = Store(f"sqlite:///{file}")
     await store.open()
-    turns = Turns(store, MemoryBackplane(), reply)
+    turns = Turns(store, make_backplane(), reply)
     while_locked, unlocked = asyncio.Event(), asyncio.Event()
     reply.enqueue("before, ", while_locked, "while locked, ", unlocked, "after")
     turn = await turns.start("hello")
@@ -1014,12 +1042,17 @@ async def test_a_database_that_is_locked_for_a_while_loses_nothing(
 
 @pytest.mark.parametrize("stopping", [True, False])
 async def test_a_database_that_is_locked_at_the_end_delays_it_only(
-    file: Path, reply: ScriptedReply, often_saved: None, monkeypatch: pytest.MonkeyPatch, stopping: bool
+    file: Path,
+    reply: ScriptedReply,
+    often_saved: None,
+    monkeypatch: pytest.MonkeyPatch,
+    stopping: bool,
+    make_backplane: MakeBackplane,
 ) -> None:
     monkeypatch.setattr("chat_app.store.database.SQLITE_BUSY_TIMEOUT_MS", 50)
     store = Store(f"sqlite:///{file}")
     await store.open()
-    turns = Turns(store, MemoryBackplane(), reply)
+    turns = Turns(store, make_backplane(), reply)
     go_on = asyncio.Event()
     reply.enqueue("text", go_on)
     turn = await turns.start("hello")
@@ -1185,8 +1218,10 @@ async def test_close_also_ends_what_is_just_being_started(
 # The end of the server, and the next start
 
 
-async def test_close_stops_and_saves_what_runs_and_readers_get_their_end(store: Store, reply: ScriptedReply) -> None:
-    turns = Turns(store, MemoryBackplane(), reply)
+async def test_close_stops_and_saves_what_runs_and_readers_get_their_end(
+    store: Store, reply: ScriptedReply, make_backplane: MakeBackplane
+) -> None:
+    turns = Turns(store, make_backplane(), reply)
     running = []
     for n in range(5):
         reply.enqueue(f"text {n}", HANG)
@@ -1257,8 +1292,10 @@ async def test_a_start_that_waits_for_the_database_when_the_server_begins_to_clo
     assert len(reply.histories) == 1
 
 
-async def test_close_gives_what_runs_its_grace(store: Store, reply: ScriptedReply) -> None:
-    turns = Turns(store, MemoryBackplane(), reply)
+async def test_close_gives_what_runs_its_grace(
+    store: Store, reply: ScriptedReply, make_backplane: MakeBackplane
+) -> None:
+    turns = Turns(store, make_backplane(), reply)
     nearly = asyncio.Event()
     reply.enqueue("nearly ", nearly, "done")
     reply.enqueue("endless", HANG)
@@ -1280,11 +1317,11 @@ async def test_close_with_nothing_running_is_harmless(turns: Turns) -> None:
 
 
 async def test_what_a_dead_server_left_is_interrupted_with_its_text(
-    file: Path, reply: ScriptedReply, store: Store
+    file: Path, reply: ScriptedReply, store: Store, make_backplane: MakeBackplane
 ) -> None:
     _, orphan, _ = await store.begin_turn("hello")
     await journal.write(store, orphan.id, ("text", "so far"))
-    turns = Turns(store, MemoryBackplane(), reply)
+    turns = Turns(store, make_backplane(), reply)
     assert await turns.recover() == 1
     turn = await turns.find(orphan.id)
     assert await read(turn) == [Delta(6, "so far"), Ended(END_OF_INTERRUPTED, Status.interrupted, "interrupted")]

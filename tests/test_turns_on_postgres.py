@@ -2,9 +2,16 @@
 
 import pytest
 
+from chat_app.turns.memory import MemoryBackplane
 from tests import test_turns
 from tests.postgres import on_postgres
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 globals().update(on_postgres(test_turns))
+
+
+@pytest.fixture
+def make_backplane() -> test_turns.MakeBackplane:
+    """The plain one alone: what is tried here is the database."""
+    return MemoryBackplane

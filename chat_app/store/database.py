@@ -20,6 +20,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from chat_app import logs
 from chat_app.errors import CannotStart, DatabaseUnavailable
 from chat_app.store import postgres_url, schema, sqlite_file, trouble
+from chat_app.store.postgres_claim import PostgresClaim
 
 ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 SQLITE_BUSY_TIMEOUT_MS = 5_000
@@ -55,6 +56,7 @@ class Database:
         self._turn_to_write = asyncio.Lock() if is_sqlite else None
         self._plain = PlainSqlite(self.url) if is_sqlite else None
         self._state = State()
+        self._claim: PostgresClaim | None = None
 
     async def open(self) -> None:
         """Bring the schema up to date. Raises CannotStart."""
@@ -71,6 +73,16 @@ class Database:
             else:
                 await self._wait_for_server()
 
+    async def claim(self, lost: Callable[[], None]) -> None:
+        """Take a PostgreSQL database for this server alone; `lost` is called if another one takes it. A SQLite file is
+        claimed before it is opened, see `claim`. Raises CannotStart."""
+        if self._plain:
+            return
+        await self.reach()
+        self._claim = PostgresClaim(_engine(self.url, 1, self._limit_s), trouble.where(self.url), lost)
+        with self._or_a_sentence():
+            await self._claim.take()
+
     @contextmanager
     def _or_a_sentence(self) -> Iterator[None]:
         try:
@@ -81,6 +93,8 @@ class Database:
             raise CannotStart(trouble.at_start(self.url, problem)) from problem
 
     async def close(self) -> None:
+        if self._claim:
+            await self._claim.close()
         if self._plain:
             self._plain.close()
         await self.engine.dispose()

@@ -83,6 +83,11 @@ def newer(events: Sequence[Event], after: int) -> list[Event]:
     return batch
 
 
+def _begins(event: Event) -> int:
+    """The number before its first place."""
+    return event.seq - (len(event.text) if isinstance(event, Delta) else 1)
+
+
 class _Entry:
     """The events of one turn and the bell that rings when there are more."""
 
@@ -128,7 +133,9 @@ async def _follow(entry: _Entry, after: int, idle: float | None) -> AsyncIterato
     while True:
         # Taken before the look at the events, so that none that comes in between is missed.
         bell = entry.bell
-        batch += entry.events[done:]
+        fresh = entry.events[done:]
+        # A reader may know more than the log does so far, if it lives elsewhere.
+        batch += newer(fresh, after) if fresh and _begins(fresh[0]) < after else fresh
         done = len(entry.events)
         if batch:
             yield batch
