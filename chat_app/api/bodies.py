@@ -1,6 +1,6 @@
 """The JSON bodies that come in and go out."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from datetime import datetime
 from typing import Annotated, Any, Self, TypeVar
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from chat_app.api.problems import invalid
 from chat_app.api.reference.schemas import or_null
 from chat_app.models import Chat, Message, Role, Status
+from chat_app.parts import Part, parts_of
 from chat_app.store.chatfile import WORDS_PATTERN, ChatFile, ChatsFile, Name, Rating, Remark, SystemPrompt, Temperature
 from chat_app.store.chatfiles.reading import Imported
 from chat_app.store.search import Hit
@@ -124,6 +125,13 @@ class MessageOut(BaseModel):
     remark: str
 
 
+class MessageWithParts(MessageOut):
+    """A message and its parts in their order: growing ones as `{"type": "reasoning", "text": "…", "ms": 1200}` (`ms` is
+    how long the model thought, where that is known), whole ones as `{"type": "tool", "tool": {…}}`."""
+
+    parts: list[dict[str, Any]]
+
+
 class ChatList(BaseModel):
     """A page of chats; `next` is the `before` of the following page, null on the last."""
 
@@ -155,7 +163,7 @@ class History(BaseModel):
     """A page of messages, oldest first; `next` is the `before` of the page with older ones, null on the last."""
 
     chat_id: str
-    messages: list[MessageOut]
+    messages: list[MessageWithParts | MessageOut]
     next: str | None
 
 
@@ -175,6 +183,18 @@ def import_out(first: Chat, imported: Imported) -> ImportOut:
 
 def message_out(message: Message) -> MessageOut:
     return MessageOut.model_validate(message)
+
+
+def message_with_parts(message: Message, kinds: Container[str]) -> MessageWithParts:
+    """Its text, and the parts of these kinds."""
+    parts = [_part(part) for part in parts_of(message) if part.kind in kinds]
+    return MessageWithParts(**message_out(message).model_dump(), parts=parts)
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if part.data is not None:
+        return {"type": part.kind, part.kind: part.data}
+    return {"type": part.kind, "text": part.text} | ({} if part.ms is None else {"ms": part.ms})
 
 
 def hit_out(hit: Hit) -> HitOut:

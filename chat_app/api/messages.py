@@ -1,11 +1,21 @@
 """`/messages/`: the whole reply as JSON, for clients that do not stream; works whatever FEATURE_STREAMING says."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 
-from chat_app.api.bodies import Ask, Feedback, History, MessageOut, json_body, message_out
+from chat_app.api.bodies import (
+    Ask,
+    Feedback,
+    History,
+    MessageOut,
+    MessageWithParts,
+    json_body,
+    message_out,
+    message_with_parts,
+)
 from chat_app.api.parameters import IdempotencyKey, Left, MessageId, example
 from chat_app.api.problems import error_response
 from chat_app.api.reference import examples
@@ -14,6 +24,7 @@ from chat_app.api.reference.responses import (
     LARGE,
     NO_ANSWER,
     NO_CHAT,
+    NO_MESSAGE,
     NO_TURN,
     OF_TURN,
     PROVIDER_FAILS,
@@ -22,12 +33,17 @@ from chat_app.api.reference.responses import (
     link,
     takes,
 )
+from chat_app.api.sse import included
 from chat_app.api.stream import turn_headers
-from chat_app.errors import Interrupted, InvalidRequest, KeyReused, NotFound
+from chat_app.errors import Interrupted, InvalidRequest, KeyReused, NotFound, no_message
 from chat_app.models import Status
 from chat_app.service import Service, get_service
 from chat_app.turns.turn import Turn
 
+Parts = Annotated[
+    str,
+    Query(description="What `parts` has beside the text: `reasoning`, `tools`, … as at the stream. Comma-separated."),
+]
 router = APIRouter(prefix="/messages", tags=["messages"])
 
 
@@ -92,15 +108,31 @@ async def read_history(
     chat_id: Annotated[str, Query(openapi_examples=example(examples.CHAT_ID))],
     before: Annotated[str | Left, Query(description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    include: Parts = "",
 ) -> History:
-    """The messages of a chat, the newest page first, oldest message first within it."""
+    """The messages of a chat, the newest page first, oldest message first within it; with `include`, their parts."""
     page = await get_service().store.path_page(chat_id, before, limit)
     messages = [item.message for item in page.items]
+    out = partial(message_with_parts, kinds=included(include)) if include else message_out
     return History(
         chat_id=chat_id,
-        messages=[message_out(message) for message in messages],
+        messages=[out(message) for message in messages],
         next=messages[0].id if page.earlier else None,
     )
+
+
+@router.get(
+    "/{message_id}",
+    summary="Read a message",
+    response_description="The message and its parts.",
+    responses=gives(examples.THOUGHTFUL) | fails(NO_MESSAGE),
+)
+async def read_message(message_id: MessageId, include: Parts = "") -> MessageWithParts:
+    """A message with its parts in their order: the text, and what `include` asks for."""
+    message = await get_service().store.message(message_id)
+    if message is None:
+        raise no_message()
+    return message_with_parts(message, included(include))
 
 
 # A path, for a key may have slashes in it.

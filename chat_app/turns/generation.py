@@ -27,6 +27,10 @@ class Growing:
     data: dict[str, Any] | None = None
     ms: int | None = None
 
+    @property
+    def elapsed_ms(self) -> int:
+        return round((time.monotonic() - self.since) * 1000)
+
     def part(self) -> Part:
         return Part(self.kind, "".join(self.texts), self.data, self.ms)
 
@@ -143,7 +147,7 @@ class Generation:
         since = self._parts[0].since
         self._parts = [Growing(part.kind, since, [part.text], part.data) for part in recast(self.parts(), head)]
         self.page.add(len(self._parts), RECAST, str(head), 0)
-        return replace(delta, recast=head)
+        return replace(delta, recast=head, ms=self._parts[-1].elapsed_ms)
 
     def _added(self, part: Part) -> Whole:
         self._counted()
@@ -155,9 +159,10 @@ class Generation:
     def _grown(self, kind: str, text: str) -> Delta:
         self._counted()
         text = storable(text)[: self.limit - self.page.seq]
-        self._part(kind).texts.append(text)
+        part = self._part(kind)
+        part.texts.append(text)
         self.page.add(len(self._parts) - 1, kind, text, len(text))
-        return Delta(self.page.seq, text, kind)
+        return Delta(self.page.seq, text, kind, ms=part.elapsed_ms if kind == REASONING else None)
 
     def _counted(self) -> None:
         if self.first_token_ms is None:
@@ -173,4 +178,4 @@ class Generation:
 
     def _end_part(self) -> None:
         if self._parts and (last := self._parts[-1]).kind == REASONING and last.ms is None:
-            last.ms = round((time.monotonic() - last.since) * 1000)
+            last.ms = last.elapsed_ms

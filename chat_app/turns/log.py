@@ -19,13 +19,15 @@ from chat_app.models import Status
 class Delta:
     """Some text of the reply, of the kind `text` or `reasoning`; each character (code point) has a number.
 
-    `recast` is there where text turned out to be reasoning: all of it after that number, this piece's too.
+    `recast` is there where text turned out to be reasoning: all of it after that number, this piece's too. `ms`: how
+    long the thoughts that it belongs to took up to here, in milliseconds.
     """
 
     seq: int
     text: str
     kind: str = "text"
     recast: int | None = None
+    ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

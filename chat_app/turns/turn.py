@@ -72,7 +72,10 @@ def numbered(parts: Sequence[Part]) -> list[Event]:
     seq = 0
     for part in parts:
         seq += part.places
-        events.append(Whole(seq, part.kind, part.data) if part.data is not None else Delta(seq, part.text, part.kind))
+        if part.data is not None:
+            events.append(Whole(seq, part.kind, part.data))
+        else:
+            events.append(Delta(seq, part.text, part.kind, ms=part.ms))
     return events
 
 

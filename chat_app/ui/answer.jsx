@@ -1,21 +1,25 @@
 /* The growing text: what Python cannot do per token without sending the whole text again.
 
-`LiveWindow` gets small windows [id, offset, text] ("from `offset` on, the text of `id` is `text`", in UTF-16 units) and
-splices them into a text kept here; `Answer` shows the text of one message and renders again only when that one changes.
+`LiveWindow` gets small windows [id, offset, text] ("from `offset` on, the reply's string is `text`", in UTF-16 units) and
+splices them into a string kept here, see reply_text.js; `Answer` shows one message and renders again only when that one
+changes.
 */
-import { memo, useCallback, useLayoutEffect, useState, useSyncExternalStore } from "react";
+import { memo, useCallback, useLayoutEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { copyText } from "./clipboard.js";
-import { Markdown } from "./markdown.jsx";
+import { Reply } from "./reply.jsx";
+import { laidOut, partsOf, textOf, thoughtLength } from "./reply_text.js";
 
-const texts = new Map();
+// By window: the string so far and its parts.
+const replies = new Map();
 const listeners = new Map();
 
 function splice([id, offset, text]) {
-  const known = texts.get(id) ?? "";
-  if (offset > known.length) return false;
-  const next = known.slice(0, offset) + text;
-  if (next !== known) {
-    texts.set(id, next);
+  const known = replies.get(id) ?? { raw: "", parts: [] };
+  if (offset > known.raw.length) return false;
+  const raw = known.raw.slice(0, offset) + text;
+  if (raw !== known.raw) {
+    const parts = partsOf(raw, known.parts);
+    replies.set(id, { raw, parts });
     listeners.get(id)?.forEach((listener) => listener());
   }
   return true;
@@ -32,10 +36,7 @@ export function LiveWindow({ value, onGap }) {
 // The window names a turn by the end of its id, to be short.
 const windowId = (messageId) => messageId.slice(-8);
 
-// The stored text may be newer than what was followed here: another tab went on with it.
-const newer = (live, stored) => (live !== undefined && live.length >= stored.length ? live : stored);
-
-function useText(messageId, stored) {
+function useLive(messageId) {
   const id = windowId(messageId);
   const subscribe = useCallback(
     (listener) => {
@@ -48,18 +49,38 @@ function useText(messageId, stored) {
     },
     [id],
   );
-  const live = useSyncExternalStore(subscribe, () => texts.get(id), () => undefined);
-  return newer(live, stored);
+  return useSyncExternalStore(subscribe, () => replies.get(id), () => undefined);
 }
 
-export const Answer = memo(function Answer({ messageId, stored, streaming }) {
-  return <Markdown text={useText(messageId, stored)} growing={streaming} />;
+// The stored text may be newer than what was followed here: another tab went on with it.
+const isNewer = (live, stored) => live !== undefined && textOf(live.parts).length >= stored.length;
+const newerText = (live, stored) => (isNewer(live, stored) ? textOf(live.parts) : stored);
+
+/** Of what has ended, the server knows the order, and how long the model thought. */
+function shownParts(live, stored, layout, streaming) {
+  if (streaming && isNewer(live, stored)) return live.parts;
+  const thoughts = live?.parts.map(({ type, text }) => (type === "reasoning" ? text : "")).join("");
+  const known = streaming || thoughts?.length === thoughtLength(layout) ? thoughts : undefined;
+  return laidOut(layout, newerText(live, stored), known);
+}
+
+async function fetchThoughts(messageId, nth) {
+  const response = await fetch(`/messages/${encodeURIComponent(messageId)}?include=reasoning`);
+  if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+  const { parts } = await response.json();
+  return parts.filter(({ type }) => type === "reasoning")[nth].text;
+}
+
+export const Answer = memo(function Answer({ messageId, stored, layout, streaming }) {
+  const live = useLive(messageId);
+  const parts = useMemo(() => shownParts(live, stored, layout, streaming), [live, stored, layout, streaming]);
+  return <Reply parts={parts} growing={streaming} fetchThoughts={(nth) => fetchThoughts(messageId, nth)} />;
 });
 
 export function CopyText({ messageId, stored }) {
   const [done, setDone] = useState(false);
   const copy = async () => {
-    await copyText(newer(texts.get(windowId(messageId)), stored));
+    await copyText(newerText(replies.get(windowId(messageId)), stored));
     setDone(true);
     setTimeout(() => setDone(false), 1500);
   };

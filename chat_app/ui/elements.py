@@ -42,6 +42,9 @@ TOASTS = ["sonner@2.0.8"]
 # What these and stream_chat.jsx import.
 _MARKDOWN = [
     "markdown.jsx",
+    "reply.jsx",
+    "reply_text.js",
+    "thoughts.jsx",
     "answer_blocks.js",
     "answer_tree.js",
     "address_syntax.js",
@@ -88,7 +91,8 @@ class LiveWindow(rx.Component):
 
 
 class Answer(rx.Component):
-    """The text of an assistant's message as markdown: the live text where it is followed, else `stored`."""
+    """An assistant's message, its text as markdown: the live one where it is followed, else what is `stored`, in the
+    order of `layout`."""
 
     library = ANSWER
     tag = "Answer"
@@ -96,6 +100,7 @@ class Answer(rx.Component):
 
     message_id: rx.Var[str]
     stored: rx.Var[str]
+    layout: rx.Var[str]
     streaming: rx.Var[bool]
 
 

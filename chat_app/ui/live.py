@@ -10,10 +10,12 @@ import reflex as rx
 from chat_app.backoff import Backoff
 from chat_app.errors import NotFound
 from chat_app.models import Status
+from chat_app.parts import TEXT
 from chat_app.service import get_service
 from chat_app.turns.log import Delta, Ended, Event
 from chat_app.turns.turn import Turn
 from chat_app.ui.elements import LiveWindow
+from chat_app.ui.reply_text import ReplyText, utf16_length
 from chat_app.ui.session import Session
 from chat_app.ui.transcript import Transcript, shown_chat
 
@@ -21,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 # One frame of a 60 Hz screen: a token that comes alone goes out at once, those that come faster go together.
 FLUSH_S = 0.016
+TYPING, THINKING = "Assistant is typing", "Assistant is thinking"
 
 
 Window = tuple[str, int, str]
@@ -116,7 +119,7 @@ class Live(rx.State):
         if transcript.running and _short(transcript.running) == window_id:
             turn = await get_service().turns.find(transcript.running)
             async for batch in turn.batches():
-                self.window = (window_id, 0, _text(batch, turn))
+                self.window = (window_id, 0, ReplyText(turn.reply.content).added(batch))
                 return
 
     async def _follow(self, turn: Turn) -> AsyncGenerator[Any, None]:
@@ -124,15 +127,12 @@ class Live(rx.State):
         async with self:
             transcript = await self.get_state(Transcript)
             await transcript.begin(turn)
-            self.announcement = "Assistant is typing"
+            self.announcement = TYPING
             whole = (await self.get_state(Session)).whole_replies
-        held = ""
+        reply, held, said = ReplyText(turn.reply.content), "", {TYPING}
         async for batch in turn.batches():
             recast = _recasts(batch)
-            if recast:
-                # What is shown was reasoning: the text begins anew.
-                offset, held = 0, ""
-            text = held + _text(batch, turn)
+            text = held + reply.added(batch)
             ended = batch[-1] if isinstance(batch[-1], Ended) else None
             if whole and not ended:
                 held = text
@@ -140,17 +140,27 @@ class Live(rx.State):
             async with self:
                 if recast:
                     (await self.get_state(Transcript)).take_back(turn)
-                if text or recast:
+                if text:
                     self.window = (window_id, offset, text)
+                self._announce(batch[-1], said)
                 if ended:
                     await self._end(ended)
-            offset += _utf16_length(text)
+            offset += utf16_length(text)
             if not ended:
                 await asyncio.sleep(FLUSH_S)
         if ended and ended.status is Status.failed and ended.error:
             again = {"label": "Try again", "on_click": Transcript.regenerate(turn.id)}
             # Named: where another `watch` takes this one's place just now, it comes twice and is shown once.
             yield rx.toast.error(ended.error["message"], id=turn.id, action=again if ended.error["retryable"] else None)
+
+    def _announce(self, newest: Event, said: set[str]) -> None:
+        """Say what the assistant does, for those who do not see it; that it thinks only once, however often it does."""
+        if not isinstance(newest, Delta):
+            return
+        doing = TYPING if newest.kind == TEXT else THINKING
+        if doing == TYPING or doing not in said:
+            self.announcement = doing
+            said.add(doing)
 
     async def _end(self, ended: Ended) -> None:
         transcript = await self.get_state(Transcript)
@@ -180,19 +190,6 @@ def _short(turn_id: str) -> str:
 
 def _recasts(batch: list[Event]) -> bool:
     return any(isinstance(event, Delta) and event.recast is not None for event in batch)
-
-
-def _text(batch: list[Event], turn: Turn) -> str:
-    """The text that a batch adds; of one that recasts, all that the turn has."""
-    text = ""
-    for event in batch:
-        if isinstance(event, Delta) and event.kind == "text":
-            text = text + event.text if event.recast is None else turn.reply.content
-    return text
-
-
-def _utf16_length(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
 
 
 def live() -> rx.Component:

@@ -136,7 +136,12 @@ def choices(submit: str) -> rx.Component:
 
 def answer(row: rx.Var[Row], feedback: rx.Component, form: rx.Component) -> rx.Component:
     return rx.el.article(
-        Answer.create(message_id=row["id"], stored=row["content"], streaming=row["status"] == Status.streaming),
+        Answer.create(
+            message_id=row["id"],
+            stored=row["content"],
+            layout=row["parts"],
+            streaming=row["status"] == Status.streaming,
+        ),
         rx.cond(row["problem"], problem(row)),
         rx.cond(row["status"] == Status.streaming, rx.fragment(), answer_tools(row, feedback)),
         form,

@@ -5,7 +5,9 @@ from typing import TypedDict
 
 from chat_app.errors import Interrupted
 from chat_app.models import Message, Role, Status
+from chat_app.parts import parts_of
 from chat_app.service import PathItem
+from chat_app.ui.reply_text import layout
 
 AT_LIMIT = "The answer was cut off at the model's limit."
 
@@ -15,12 +17,14 @@ class Row(TypedDict):
 
     `problem` is a sentence where it did not end well, and `cut` whether there is text to go on from. `version` is
     `2 / 3` where there are several, `previous` and `next` the ids of those beside it; `key` the idempotency key with
-    which an answer was asked for.
+    which an answer was asked for; `parts` the order of its parts, see `reply_text.layout`: a string, which React knows
+    again.
     """
 
     id: str
     role: str
     content: str
+    parts: str
     status: str
     problem: str
     figures: str
@@ -60,6 +64,7 @@ def message_row(message: Message) -> Row:
         id=message.id,
         role=message.role,
         content=message.content,
+        parts=layout(parts_of(message)),
         status=message.status,
         problem=_problem(message),
         figures=_figures(message),

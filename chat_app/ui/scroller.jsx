@@ -148,7 +148,7 @@ function viewOf(area, content, given, onFollow) {
     const edge = area.getBoundingClientRect().top;
     const first = firstBelow(log.children, edge);
     const message = first?.matches(".gap") ? besideGap(first, upwards) : first;
-    const block = firstBelow(message?.querySelector(".prose")?.children ?? [], edge);
+    const block = firstBelow(message?.querySelectorAll(".prose > *") ?? [], edge);
     const id = message?.querySelector("article")?.id;
     anchors = [block, message].filter(Boolean).map((element) => ({ element, id, top: place(element) }));
   };

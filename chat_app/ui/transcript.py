@@ -181,7 +181,7 @@ class Transcript(rx.State):
         self.loaded, self.recent = rows[:ended], rows[ended:]
         if (await self.get_state(Session)).whole_replies:
             # A growing answer is saved again and again, and shown when it is whole.
-            self.recent = [_with_text(row, "") for row in self.recent]
+            self.recent = [_anew(row, "") for row in self.recent]
 
     async def begin(self, turn: Turn) -> None:
         """Show a turn that starts to be followed; what it is another version of gives way, with all that came after."""
@@ -202,7 +202,7 @@ class Transcript(rx.State):
 
     def take_back(self, turn: Turn) -> None:
         """What was stored of a turn's text, when it was loaded in mid-answer, was reasoning."""
-        self.recent = [_with_text(row, turn.reply.content) if row["id"] == turn.id else row for row in self.recent]
+        self.recent = [_anew(row, turn.reply.content) if row["id"] == turn.id else row for row in self.recent]
 
     async def end(self) -> None:
         """Show how a followed turn ended; its text is on the page already."""
@@ -293,6 +293,11 @@ def shown_chat(path: str) -> str:
 
 def _with_text(row: Row, content: str) -> Row:
     return Row(**row | {"content": content})
+
+
+def _anew(row: Row, content: str) -> Row:
+    """It has nothing but this text so far."""
+    return Row(**row | {"content": content, "parts": ""})
 
 
 def _end_of(rows: list[Row], message_id: str | None) -> int | None:

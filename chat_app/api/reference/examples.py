@@ -57,6 +57,9 @@ QUESTION = MESSAGE | {
     "first_token_ms": None,
     "duration_ms": None,
 }
+THOUGHTFUL = MESSAGE | {
+    "parts": [{"type": "reasoning", "text": "A greeting.", "ms": 1200}, {"type": "text", "text": "Hello"}]
+}
 STOPPED = MESSAGE | {
     "content": "Hel",
     "status": "stopped",

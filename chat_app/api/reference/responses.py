@@ -29,6 +29,7 @@ from chat_app.errors import (
     TurnRunning,
     no_answer,
     no_chat,
+    no_message,
     no_turn,
 )
 
@@ -37,6 +38,7 @@ Responses = dict[int | str, dict[str, Any]]
 Link = dict[str, Any]
 
 NO_CHAT, NO_TURN, NO_ANSWER, STREAMING_OFF = no_chat(), no_turn(), no_answer(), StreamingOff()
+NO_MESSAGE = no_message()
 FOREIGN = ForeignRequest(
     "Pages of https://example.org may not use this app. Add it to CORS_ALLOWED_ORIGINS to allow it."
 )
