@@ -42,6 +42,8 @@ class Live(rx.State):
     # was ended in between.
     _chat: str = ""
     _followed: str = ""
+    # The turn of which it was said that the assistant thinks: once is enough.
+    _thinking: str = ""
     # The database failed while the chat was read: what is shown is not all.
     _stale: bool = False
 
@@ -127,9 +129,10 @@ class Live(rx.State):
         async with self:
             transcript = await self.get_state(Transcript)
             await transcript.begin(turn)
-            self.announcement = TYPING
+            if self._thinking != turn.id:
+                self.announcement = TYPING
             whole = (await self.get_state(Session)).whole_replies
-        reply, held, said = ReplyText(turn.reply.content), "", {TYPING}
+        reply, held = ReplyText(turn.reply.content), ""
         async for batch in turn.batches():
             recast = _recasts(batch)
             text = held + reply.added(batch)
@@ -142,7 +145,7 @@ class Live(rx.State):
                     (await self.get_state(Transcript)).take_back(turn)
                 if text:
                     self.window = (window_id, offset, text)
-                self._announce(batch[-1], said)
+                self._announce(turn, batch[-1])
                 if ended:
                     await self._end(ended)
             offset += utf16_length(text)
@@ -153,14 +156,14 @@ class Live(rx.State):
             # Named: where another `watch` takes this one's place just now, it comes twice and is shown once.
             yield rx.toast.error(ended.error["message"], id=turn.id, action=again if ended.error["retryable"] else None)
 
-    def _announce(self, newest: Event, said: set[str]) -> None:
-        """Say what the assistant does, for those who do not see it; that it thinks only once, however often it does."""
+    def _announce(self, turn: Turn, newest: Event) -> None:
+        """Say what the assistant does, for those who do not see it."""
         if not isinstance(newest, Delta):
             return
-        doing = TYPING if newest.kind == TEXT else THINKING
-        if doing == TYPING or doing not in said:
-            self.announcement = doing
-            said.add(doing)
+        if newest.kind == TEXT:
+            self.announcement = TYPING
+        elif self._thinking != turn.id:
+            self._thinking, self.announcement = turn.id, THINKING
 
     async def _end(self, ended: Ended) -> None:
         transcript = await self.get_state(Transcript)
