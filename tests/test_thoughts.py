@@ -58,3 +58,22 @@ async def test_they_are_stored_and_replayed_as_reasoning(
 async def test_who_does_not_ask_gets_a_blank_line_in_the_place_of_a_lone_tag(client: httpx.AsyncClient) -> None:
     async with streaming(client, "POST", "/stream/", json={"content": script(pieces=LONE)}) as stream:
         assert text_of(await stream.rest()) == "hm, so\n\n\nHello"
+
+
+async def test_a_stored_message_gives_its_parts_in_their_order(client: httpx.AsyncClient) -> None:
+    deltas = [{"reasoning_content": "hm, "}, {"content": "Hel"}, {"reasoning_content": "so"}]
+    asked = {"content": script(deltas=deltas, pieces=["lo"])}
+    reply = (await client.post("/messages/", json=asked)).raise_for_status().json()
+    assert "parts" not in reply
+    message = (await client.get(f"/messages/{reply['id']}?include=reasoning")).raise_for_status().json()
+    parts = [(part["type"], part["text"]) for part in message["parts"]]
+    assert parts == [("reasoning", "hm, "), ("text", "Hel"), ("reasoning", "so"), ("text", "lo")]
+    assert [type(part.get("ms")) for part in message["parts"]] == [int, type(None)] * 2
+    bare = (await client.get(f"/messages/{reply['id']}")).raise_for_status().json()
+    assert [part["text"] for part in bare["parts"]] == ["Hel", "lo"]
+    assert {name: message[name] for name in reply} == reply
+    history = {"chat_id": reply["chat_id"], "include": "reasoning,tools"}
+    question, answer = (await client.get("/messages/", params=history)).raise_for_status().json()["messages"]
+    assert (question["parts"], answer) == ([{"type": "text", "text": asked["content"]}], message)
+    missing = await client.get("/messages/nothing")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
