@@ -9,7 +9,7 @@ else knows where a log lives.
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from chat_app.models import Status
@@ -27,7 +27,7 @@ class Delta:
     text: str
     kind: str = "text"
     recast: int | None = None
-    ms: int | None = None
+    ms: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,9 @@ class Live(rx.State):
         if not isinstance(newest, Delta):
             return
         if newest.kind == TEXT:
-            self.announcement = TYPING
+            # Each time that it is set, it is sent.
+            if self.announcement != TYPING:
+                self.announcement = TYPING
         elif self._thinking != turn.id:
             self._thinking, self.announcement = turn.id, THINKING
 
