@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from chat_app import logs
 from chat_app.api import create_api
 from chat_app.api.guard import Guard
+from chat_app.api.statuses import Statuses
 from chat_app.config import load_settings
 from chat_app.extend import page_adder
 from chat_app.server import or_a_sentence
@@ -17,7 +18,7 @@ from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
 from chat_app.ui.connection import connection_watch
 from chat_app.ui.loading import place_script
-from chat_app.ui.pages import add_pages
+from chat_app.ui.pages import add_pages, has_page
 from chat_app.ui.problems import complaint
 from chat_app.ui.storage import storage_script
 from chat_app.ui.theme import favicon
@@ -27,6 +28,10 @@ settings = load_settings()
 
 def guarded(inner: ASGIApp) -> ASGIApp:
     return Guard(inner, settings)
+
+
+def with_statuses(inner: ASGIApp) -> ASGIApp:
+    return Statuses(inner, lambda path: has_page(app, path))
 
 
 @asynccontextmanager
@@ -43,7 +48,7 @@ async def lifespan() -> AsyncIterator[None]:
 
 
 app = rx.App(
-    api_transformer=[create_api(), guarded],
+    api_transformer=[with_statuses, create_api(), guarded],
     stylesheets=["/chat.css"],
     backend_exception_handler=complaint,
     head_components=[storage_script(), favicon(), place_script(), connection_watch()],

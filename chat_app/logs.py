@@ -54,6 +54,9 @@ def install(form: str, secrets: Iterable[str | None] = ()) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("chat_app").setLevel(logging.INFO)
+    # What a client does wrong at the page's socket is nothing to log.
+    for name in ("engineio.server", "socketio.server"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     # What it says is said by `event`, too.
     logging.getLogger("alembic").setLevel(logging.WARNING)
 

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from chat_app import logs
 from chat_app.config import ROOT, VERSION, Settings, load_settings
-from chat_app.errors import ChatError, ProviderRefused
+from chat_app.errors import ChatError, DatabaseUnavailable, ProviderRefused, ShuttingDown
 from chat_app.extend import reply_source, setup_of
 from chat_app.models import Chat, Message
+from chat_app.readiness import Model, problem_of
 from chat_app.replies.openai_service import OpenAIService
 from chat_app.reply import Reply
 from chat_app.store.chatfiles.process import read
@@ -58,6 +59,7 @@ class Service:
     titles: Titles | None
     source_name: str = ""
     setup: Callable[["Service"], None] | None = None
+    _model_asked: Model = field(default_factory=lambda: Model(None))
     _held: ExitStack = field(default_factory=ExitStack)
     _emptying: set[asyncio.Task[None]] = field(default_factory=set)
     _readers: set[asyncio.Future[None]] = field(default_factory=set)
@@ -193,6 +195,13 @@ class Service:
         host = urlsplit(self.settings.provider_url or "").hostname or ""
         return f"{self.settings.openai_model or 'the first listed'} at {host}"
 
+    async def checks(self) -> dict[str, str | None]:
+        """What keeps it from working, by what it is: `database`, `model`, `server`; None: nothing."""
+        database, model = await asyncio.gather(
+            problem_of(self.store.database.answers, DatabaseUnavailable().message), self._model_asked.problem()
+        )
+        return {"database": database, "model": model, "server": ShuttingDown().message if self.turns.closing else None}
+
     async def end_turns(self) -> None:
         """Let running turns end for a while, then stop and save them, and let all who read them take their end."""
         logs.event("server stopping", running=len(await self.turns.answering()), grace_s=self.settings.shutdown_grace)
@@ -276,7 +285,11 @@ def build(settings: Settings) -> Service:
     wanted = settings.chat_titles and not settings.embedded and not settings.replies
     titles = Titles(store, turns, openai.chat_completion) if wanted else None
     setup = setup_of(settings.hooks) if settings.hooks else None
-    return Service(settings, store, reply, openai, turns, local_model, titles, source_name, setup)
+    # A child's health costs nothing to ask; a function of the user's is not asked.
+    look = local_model.base_url if local_model else None if settings.replies else openai.models
+    return Service(
+        settings, store, reply, openai, turns, local_model, titles, source_name, setup, _model_asked=Model(look)
+    )
 
 
 async def _no_provider() -> str:

@@ -17,7 +17,7 @@ LAYERS = [
     ["config", "reply"],
     ["store"],
     ["turns"],
-    ["replies", "extend"],
+    ["replies", "extend", "readiness"],
     ["answer", "titles"],
     ["service"],
     ["api", "ui"],

@@ -2,16 +2,22 @@
 
 import asyncio
 import json
+import os
+import pwd
+import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
+from chat_app.config import ROOT
 from tests.app import free_port
 from tests.forked import Api, ForkedApp
 from tests.postgres import Postgres
@@ -281,3 +287,182 @@ async def test_tls_as_managed_postgresql_hands_it_out(
             assert (await client.get("/chats/")).status_code == 200
         assert await server.fetch("SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'rill'")
         await asyncio.to_thread(api.__exit__, None, None, None)
+
+
+# A start that fails
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., str]:
+    """`start(database_url=…)` starts the whole app in vain and gives all that it said."""
+
+    def start(**settings: str) -> str:
+        app = ForkedApp(tmp_path, **{"database_wait": "0", "database_timeout": "3"} | settings)
+        try:
+            app.log.write_text("")
+            process = app.spawn(app.environment())
+            assert process.wait(30) == 1
+        finally:
+            app.http.close()
+        return app.logged()
+
+    return start
+
+
+PROGRESS = ("The page is built already.\n", "Starting …\n")
+
+
+def one_sentence(said: str, *expected: str) -> None:
+    """That, and not a line more of it."""
+    said = "".join(line for line in said.splitlines(True) if line not in PROGRESS)
+    assert said.endswith(".\n") and said.count("\n") == 1, said
+    for text in expected:
+        assert text in said
+    assert "secret" not in said.lower()
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("poor:wrong-secret@127.0.0.1:PORT/postgres", "wrong user or password in DATABASE_URL"),
+        ("nobody:secret@127.0.0.1:PORT/postgres", "wrong user or password in DATABASE_URL"),
+        ("poor:poor-secret@127.0.0.1:PORT/missing", "there is no database missing. Create it, or correct DATABASE_URL"),
+        ("poor:poor-secret@127.0.0.1:PORT/postgres", "does not let the user poor make or change tables"),
+        (
+            "poor:poor-secret@127.0.0.1:CLOSED/postgres",
+            "cannot be reached (Connection refused). Start it, or correct DATA",
+        ),
+        ("poor:poor-secret@no-such-host.invalid/postgres", "there is no host of that name. Correct DATABASE_URL"),
+        ("poor:poor-secret@127.0.0.1:PORT/postgres?sslmode=require", "cannot be reached with TLS"),
+        ("poor:poor-secret@127.0.0.1:PORT/postgres?sslmode=sometimes", "Check DATABASE_URL"),
+        (
+            "poor:p@secret@127.0.0.1:PORT/postgres",
+            "The setting DATABASE_URL cannot be used: marks in a user or password",
+        ),
+        (
+            "poor:p@sec/ret@127.0.0.1:PORT/postgres",
+            "The setting DATABASE_URL cannot be used: marks in a user or password",
+        ),
+        (
+            "po@or:secret@127.0.0.1:PORT/postgres",
+            "The setting DATABASE_URL cannot be used: marks in a user or password",
+        ),
+        ("poor:secret@127.0.0.1:port/postgres", "The setting DATABASE_URL cannot be used"),
+        ("poor:secret@127.0.0.1:99999/postgres", "a port is a number from 1 to 65535"),
+    ],
+)
+def test_a_start_without_its_postgresql_is_one_sentence(
+    address: str, expected: str, server: Postgres, start: Callable[..., str]
+) -> None:
+    filled = address.replace("PORT", str(server.port)).replace("CLOSED", str(free_port()))
+    one_sentence(start(database_url=f"postgresql://{filled}"), expected)
+
+
+@pytest.mark.slow
+def test_a_start_with_a_postgresql_that_is_frozen_ends(server: Postgres, start: Callable[..., str]) -> None:
+    with server.frozen():
+        address = server.tcp_url("postgres", "poor:poor-secret")
+        one_sentence(start(database_url=address), "(it does not answer). Start it, or correct DATABASE_URL.")
+
+
+async def test_a_start_waits_for_postgresql_and_says_so(server: Postgres, database: str, tmp_path: Path) -> None:
+    app = Api(tmp_path, database_url=server.tcp_url(database, f"person:{WRITTEN}"), database_wait="30")
+    app.log.touch()
+    server.stop()
+    starting = asyncio.create_task(asyncio.to_thread(app.start))
+    try:
+        await until(lambda: lines(app, "waiting for PostgreSQL"))
+    finally:
+        server.start()
+    await starting
+    [line] = lines(app, "waiting for PostgreSQL")
+    assert f'at=127.0.0.1:{server.port}/{database} seconds=30 reason="Connection refused"' in line
+    assert PASSWORD not in app.logged() and WRITTEN not in app.logged()
+    await asyncio.to_thread(app.__exit__, None, None, None)
+
+
+def sqlite(folder: Path) -> Path:
+    file = folder / "database" / "chat.db"
+    file.parent.mkdir()
+    return file
+
+
+def damaged(file: Path, migrated: Path, at: int) -> None:
+    content = bytearray(migrated.read_bytes())
+    content[at : at + 4096] = os.urandom(4096)
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("content", [b"This is no database at all.\n" * 200, b"\x89PNG\r\n" + bytes(9_000)])
+def test_a_file_that_is_no_database(content: bytes, tmp_path: Path, start: Callable[..., str]) -> None:
+    file = sqlite(tmp_path)
+    file.write_bytes(content)
+    said = start(database_url=f"sqlite:///{file}")
+    one_sentence(said, f"The file {file} is no database.", "set DATABASE_URL to another file.")
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("page", [0, 1, 7])
+def test_a_database_that_is_damaged(page: int, migrated: Path, tmp_path: Path, start: Callable[..., str]) -> None:
+    file = sqlite(tmp_path)
+    damaged(file, migrated, page * 4096 + (200 if page == 0 else 0))
+    one_sentence(start(database_url=f"sqlite:///{file}"), f"The database {file} is damaged", "DATABASE_URL")
+
+
+def test_a_database_in_a_place_that_is_no_folder(tmp_path: Path, start: Callable[..., str]) -> None:
+    (tmp_path / "file").touch()
+    one_sentence(
+        start(database_url=f"sqlite:///{tmp_path}/file/chat.db"), "cannot be opened and written", "DATABASE_URL"
+    )
+    (tmp_path / "chat.db").mkdir()
+    one_sentence(start(database_url=f"sqlite:///{tmp_path}/chat.db"), "cannot be opened and written", "DATABASE_URL")
+
+
+def test_a_port_or_an_address_that_cannot_be_had(start: Callable[..., str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        one_sentence(start(port=port), f"Port {port} is taken. End the program that uses it, or set PORT to another.")
+    one_sentence(start(host="192.0.2.1"), "HOST=192.0.2.1 is no address of this machine. Set HOST to")
+    one_sentence(start(host="no-such-host.invalid"), "HOST=no-such-host.invalid is no address of this machine.")
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "lock", "log"])
+def test_a_place_that_this_user_cannot_write(kind: str, migrated: Path, tmp_path: Path) -> None:
+    """As another user than root, whom nothing keeps from writing."""
+    file = sqlite(tmp_path)
+    if kind != "folder":
+        file.write_bytes(migrated.read_bytes())
+    if kind == "lock":
+        file.with_name("chat.db.lock").touch(mode=0o400)
+    if kind == "log":
+        file.with_name("chat.db-wal").touch(mode=0o400)
+    if kind == "file":
+        file.chmod(0o444)
+    with open_to_others(file.parent, writable=kind != "folder"):
+        said = check(f"sqlite:///{file}")
+    one_sentence(said, f"The database {file} cannot be opened and written", "set DATABASE_URL to another file.")
+
+
+@contextmanager
+def open_to_others(folder: Path, writable: bool) -> Iterator[None]:
+    """Within the block other users reach the folder, and may write in it or may not."""
+    parents = [parent for parent in folder.parents if parent != Path("/") and not parent.stat().st_mode & 0o001]
+    for parent in parents:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    folder.chmod(0o777 if writable else 0o555)
+    try:
+        yield
+    finally:
+        folder.chmod(0o755)
+
+
+def check(address: str) -> str:
+    """What a start says of its database to a user without rights, who may not even reach Python's own files."""
+    become = "os.setgroups([]), os.setgid({0.pw_gid}), os.setuid({0.pw_uid});".format(pwd.getpwnam("nobody"))
+    code = f"import encodings.idna, os; from chat_app.__main__ import main; {'' if os.getuid() else become} main()"
+    environment = os.environ | {"DATABASE_URL": address, "PORT": str(free_port())}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30
+    )
+    assert run.returncode == 1
+    return run.stdout + run.stderr

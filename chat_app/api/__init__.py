@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from chat_app.api import chats, completions, embed, files, messages, paths, problems, search, stream, websocket
+from chat_app.api import chats, completions, embed, files, health, messages, paths, problems, search, stream, websocket
 from chat_app.api.deadline import SEND_TIMEOUT_S, Deadline
 from chat_app.api.reference import openapi, page
 
@@ -13,6 +13,7 @@ def create_api(send_timeout_s: float = SEND_TIMEOUT_S) -> FastAPI:
     # Before `/stream/{turn_id}`, which would take `ws` for a turn.
     api.include_router(websocket.router)
     api.include_router(embed.router)
+    api.include_router(health.router)
     api.include_router(page.router)
     # `files` before `/chats/{chat_id}`, which would take `export` for a chat.
     routers = [module.router for module in (stream, messages, files, chats, search)]

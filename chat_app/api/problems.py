@@ -63,6 +63,15 @@ def invalid(error: ValidationError | RequestValidationError) -> InvalidRequest:
     return InvalidRequest(f"{where or 'The body'}: {first['msg'].removeprefix('Value error, ')}.")
 
 
+def not_there(path: str) -> JSONResponse:
+    body = {
+        "code": "not_found",
+        "message": f"There is nothing at {shown(path)}. See /openapi.json for what there is.",
+        "retryable": False,
+    }
+    return JSONResponse({"error": body}, 404)
+
+
 def sentence(request: Request, error: HTTPException) -> str:
     """What Starlette says in a word or two."""
     if error.status_code == 404:

@@ -1,5 +1,7 @@
-"""The file of a SQLite database before it is opened: its folder, whether it is one, and whether it is whole."""
+"""The file of a SQLite database before it is opened: its folder, whether it can be written, is one, and is whole."""
 
+import errno
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -22,6 +24,9 @@ def check(url: URL) -> None:
         return
     file = Path(url.database)
     file.parent.mkdir(parents=True, exist_ok=True)
+    for place in (file.parent, file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
     if not file.exists() or not file.stat().st_size:
         return
     with closing(sqlite3.connect(file, timeout=CHECK_S)) as connection:

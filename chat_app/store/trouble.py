@@ -1,6 +1,7 @@
 """What an error of the database means: that it is away, at the doors; what is to be mended, at the start. Pure."""
 
 import errno
+import os
 import socket
 import sqlite3
 import ssl
@@ -61,8 +62,9 @@ def reason(problem: BaseException) -> str:
     *_, cause = _causes(problem)
     if isinstance(cause, TimeoutError):
         return "it does not answer"
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
+    if isinstance(cause, OSError) and cause.errno and not isinstance(cause, socket.gaierror):
+        # asyncio's own words for it have the address in them.
+        return os.strerror(cause.errno)
     return hide_values(str(cause)) or type(cause).__name__
 
 

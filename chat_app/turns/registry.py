@@ -235,6 +235,11 @@ class Turns:
         await self._backplane.forget(chat_id)
         await self.announce()
 
+    @property
+    def closing(self) -> bool:
+        """Whether no more turns are started: the server is about to end."""
+        return self._closing
+
     async def close(self, grace: float = 0) -> None:
         """Start no more turns, let running ones end within `grace` seconds, then stop and save the rest.
 

@@ -1,5 +1,7 @@
 """The pages, as lists of named views, and what each loads."""
 
+import re
+
 import reflex as rx
 
 from chat_app.ui.chats import Chats, sidebar
@@ -47,6 +49,13 @@ def add_pages(app: rx.App) -> None:
         on_load=[Session.begin, Composer.load, Chats.watch, Live.open, ChatSettings.show],
     )
     app.add_page(unknown_address, route="404", title=f"There is no such page · {NAME}", image="/favicon.svg")
+
+
+def has_page(app: rx.App, path: str) -> bool:
+    """Whether an address leads to a page: ours, or one that PAGES has added. Ours would match any other, too."""
+    if (route := app.router(path)) is None or route.strip("/") == "404":
+        return False
+    return route.strip("/") != ROUTE.strip("/") or re.fullmatch(r"/|/c/[^/]+/?", path) is not None
 
 
 def unknown_address() -> rx.Component:
