@@ -970,3 +970,24 @@ def test_pipes_are_utf_8_whatever_the_system_thinks(app: App) -> None:
     )
     assert run.stdout.decode() == "Käse 🧀\n\n"
     assert stored(app, chats(app)[0])[0]["content"] == f"Über\n{question}"
+
+
+@pytest.mark.parametrize(("term", "dim"), [("xterm", "\x1b[2m{}\x1b[22m"), ("dumb", "{}")])
+def test_thoughts_are_dim_in_a_terminal_and_apart_from_the_answer(app: App, term: str, dim: str) -> None:
+    deltas = [{"reasoning_content": "hm \x1b[31m"}, {"content": "Hello "}, {"reasoning_content": "so"}]
+    with Terminal("--url", app.url, script(deltas=deltas, pieces=["world"]), term=term) as terminal:
+        shown = terminal.until("world\r\n").replace("\r\n", "\n")
+        assert terminal.end() == 0
+    assert shown == "\n\n".join([dim.format("hm \ufffd[31m"), "Hello ", dim.format("so"), "world\n"])
+
+
+def test_a_pipe_gets_no_thoughts(app: App) -> None:
+    run = subprocess.run(
+        [*PROGRAM, "--url", app.url, script(reasoning=["hm, so"], pieces=["Hello"])],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=ENVIRONMENT | {"TERM": "xterm"},
+        timeout=WAIT_S,
+    )
+    assert (run.returncode, run.stdout) == (0, "Hello\n")

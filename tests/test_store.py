@@ -615,6 +615,22 @@ async def test_a_chat_as_markdown_is_the_shown_path(store: Store) -> None:
     assert await store.chat_markdown(first.chat_id) == ("# Numbers\n\n## You\n\none\n\n## Assistant\n\n# 1\n\ntext\n")
 
 
+@pytest.mark.parametrize(
+    ("ms", "heading"), [(12_300, "Thought for 12 s"), (61_000, "Thought for 1 min 1 s"), (None, "Thoughts")]
+)
+async def test_a_chat_as_markdown_has_the_thoughts_on_request(store: Store, ms: int | None, heading: str) -> None:
+    thoughts = {"type": "reasoning", "chars": 8} | ({} if ms is None else {"ms": ms})
+    parts = [{"type": "text", "chars": 4}, thoughts, {"type": "tool", "tool": {}}, {"type": "text", "chars": 5}]
+    question = {"id": "1", "role": "user", "content": "Well?"}
+    answer = {"id": "2", "parent_id": "1", "role": "assistant", "content": "Hm. Forty", "parts": parts}
+    file = {"version": 1, "chat": {"title": "T"}, "messages": [question, answer | {"reasoning": "six\n\n7\n\n"}]}
+    chat = await store.import_chat(json.dumps(file))
+    begin = "# T\n\n## You\n\nWell?\n\n## Assistant\n\n"
+    assert await store.chat_markdown(chat.id) == begin + "Hm. Forty\n"
+    quote = f"> **{heading}**\n>\n> six\n>\n> 7"
+    assert await store.chat_markdown(chat.id, reasoning=True) == f"{begin}Hm.\n\n{quote}\n\nForty\n"
+
+
 async def test_renaming_keeps_the_place_in_the_list(store: Store) -> None:
     old, new = await store.create_chat("old"), await store.create_chat("new")
     assert (await store.rename_chat(old.id, "renamed")).title == "renamed"

@@ -127,12 +127,16 @@ async def delete_chat(chat_id: ChatId) -> None:
     )
     | fails(InvalidRequest("format: Input should be 'json' or 'markdown'."), NO_CHAT),
 )
-async def export_chat(chat_id: ChatId, format: Literal["json", "markdown"] = "json") -> Response:
+async def export_chat(
+    chat_id: ChatId,
+    format: Literal["json", "markdown"] = "json",
+    reasoning: Annotated[bool, Query(description="In Markdown too, what the models thought, as quotes.")] = False,
+) -> Response:
     """The chat as a file: JSON has all versions of all messages and can be imported, Markdown the shown path."""
     store = get_service().store
     chat = await store.chat(chat_id)
     if format == "markdown":
-        return _file(await store.chat_markdown(chat_id), "text/markdown", f"{chat.title}.md")
+        return _file(await store.chat_markdown(chat_id, reasoning), "text/markdown", f"{chat.title}.md")
     data = await store.export_chat(chat_id)
     text = await run_in_threadpool(json.dumps, data, ensure_ascii=False, indent=2)
     return _file(text + "\n", "application/json", f"{chat.title}.json")

@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 from chat_app.client import prompt
 from chat_app.client.address import URL
 from chat_app.client.chat_client import ChatClient
-from chat_app.client.events import ClientError, Event, Finished, Started, Text
+from chat_app.client.events import ClientError, Event, Finished, Reasoning, Started, Text
 from chat_app.client.prompt import Questions
-from chat_app.client.screen import Cleaner, clean
+from chat_app.client.screen import Cleaner, clean, dim
 
 FAILED, INTERRUPTED = 1, 130
 STOP_S = 5.0
@@ -37,11 +37,13 @@ class Chat:
         self._turn: asyncio.Future[str]
         self._key = ""
         self._wrote = False
+        # What is on the screen last: text, thoughts, or neither.
+        self._last: type[Text | Reasoning] | None = None
 
     async def ask(self, question: str) -> int:
         """Write the answer as it grows. The exit code: 0, FAILED, or INTERRUPTED after Ctrl+C."""
         key = uuid.uuid4().hex
-        return await self._answer(key, self.client.stream(question, self.chat_id, key=key))
+        return await self._answer(key, self.client.stream(question, self.chat_id, key=key, reasoning=shows_thoughts()))
 
     async def continue_answer(self) -> int:
         """Write what follows the last answer, that one left out. The exit code as of `ask`."""
@@ -51,7 +53,7 @@ class Chat:
     async def _answer(self, key: str, events: AsyncGenerator[Event, None]) -> int:
         self._turn = asyncio.get_running_loop().create_future()
         self._key = key
-        self._wrote = False
+        self._wrote, self._last = False, None
         reading = asyncio.create_task(self._read(events))
         try:
             return await asyncio.shield(reading)
@@ -69,7 +71,8 @@ class Chat:
         last = (await self.client.history(self.chat_id))[-1:] if self.chat_id else []
         if not last or last[0].role != "assistant" or not last[0].content:
             raise ClientError("no_answer", "There is no answer to go on with. Ask something first, or give --chat ID.")
-        async with aclosing(self.client.continue_(last[0].id, len(last[0].content), key=key)) as events:
+        events = self.client.continue_(last[0].id, len(last[0].content), key=key, reasoning=shows_thoughts())
+        async with aclosing(events):
             async for event in events:
                 yield event
 
@@ -90,13 +93,23 @@ class Chat:
                 self.chat_id = chat_id
                 self._turn.set_result(turn_id)
             case Text(_, text):
+                self._begin(Text)
                 self._wrote = True
                 write(text)
+            case Reasoning(_, text):
+                self._begin(Reasoning)
+                write(text, dimmed=True)
             case Finished(reason):
                 write("\n")
                 if reason in NOTES:
                     say(f"{NOTES[reason]} {self._how_to_continue()}" if self._wrote else NOTES[reason])
-                self._wrote = False
+                self._wrote, self._last = False, None
+
+    def _begin(self, kind: type[Text | Reasoning]) -> None:
+        """A line between thoughts and text."""
+        if self._last not in (None, kind):
+            write("\n\n")
+        self._last = kind
 
     async def _stop(self, reading: asyncio.Task[int]) -> None:
         """Stop the turn at the server, and read what it wrote until then."""
@@ -126,16 +139,23 @@ class Chat:
         return f"To go on with it: {how}"
 
     def _end_line(self) -> None:
-        if self._wrote:
+        if self._last:
             write("\n")
 
 
 cleaned = Cleaner()
 
 
-def write(text: str) -> None:
+def shows_thoughts() -> bool:
+    """Only to people: what reads a pipe wants the answer."""
+    return sys.stdout.isatty()
+
+
+def write(text: str, dimmed: bool = False) -> None:
     """To stdout, at once; a file or a pipe gets exactly the text."""
-    sys.stdout.write(cleaned(text) if sys.stdout.isatty() else text)
+    if sys.stdout.isatty():
+        text = dim(cleaned(text)) if dimmed else cleaned(text)
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +30,7 @@ from chat_app.client.events import (
 # The server sends a comment every 15 s of silence.
 SILENCE_S = 45.0
 REPLY_S = 600.0
+KNOWN = ("reasoning", "tools", "files", "steps", "sources")
 
 
 class ChatClient:
@@ -89,21 +90,36 @@ class ChatClient:
         await self._http.aclose()
 
     async def stream(
-        self, content: str, chat_id: str | None = None, *, key: str | None = None, reasoning: bool = False
+        self,
+        content: str,
+        chat_id: str | None = None,
+        *,
+        key: str | None = None,
+        reasoning: bool = False,
+        include: Iterable[str] = (),
     ) -> AsyncGenerator[Event, None]:
         """Send a message and read the answer as it grows: `Started`, `Text` …, `Finished`.
 
         Without `chat_id` it begins a new chat. A broken connection is made again, and reading goes on at the exact
         character. Leaving the loop early leaves the turn running; `stop` ends it. Where the server does not stream, the
         whole answer comes as one `Text`. The same `key` (an own one each time by default) gives the same turn again.
+
+        `reasoning` adds what the model thinks (`Reasoning`) and the known kinds of parts (`Part`), `include` parts of
+        any other kinds, by their names.
         """
         request = _ask(content, chat_id, key or uuid.uuid4().hex)
-        async with aclosing(self._begin("", request, Reading(), content, reasoning)) as events:
+        async with aclosing(self._begin("", request, Reading(), content, _kinds(reasoning, include))) as events:
             async for event in events:
                 yield event
 
     async def continue_(
-        self, message_id: str, after: int = -1, *, key: str | None = None, reasoning: bool = False
+        self,
+        message_id: str,
+        after: int = -1,
+        *,
+        key: str | None = None,
+        reasoning: bool = False,
+        include: Iterable[str] = (),
     ) -> AsyncGenerator[Event, None]:
         """Go on with an answer that was cut off or stopped: a new version of it, which begins with the old one's text.
 
@@ -111,7 +127,8 @@ class ChatClient:
         """
         path = f"{quote(message_id, safe='')}/continue"
         request = {"headers": {"Idempotency-Key": key or uuid.uuid4().hex}}
-        async with aclosing(self._begin(path, request, Reading(after=after), None, reasoning)) as events:
+        kinds = _kinds(reasoning, include)
+        async with aclosing(self._begin(path, request, Reading(after=after), None, kinds)) as events:
             async for event in events:
                 yield event
 
@@ -126,12 +143,14 @@ class ChatClient:
         """
         return await self._reply("", _ask(content, chat_id, key or uuid.uuid4().hex))
 
-    async def resume(self, turn_id: str, after: int = -1, *, reasoning: bool = False) -> AsyncGenerator[Event, None]:
+    async def resume(
+        self, turn_id: str, after: int = -1, *, reasoning: bool = False, include: Iterable[str] = ()
+    ) -> AsyncGenerator[Event, None]:
         """Read a turn, running or ended, after the number of the last event that is known (`Text.seq`).
 
         By default all of it. It begins with `Started` and ends with `Finished` even if there is no new text.
         """
-        async with aclosing(self._follow(Reading(turn_id, after), None, reasoning)) as events:
+        async with aclosing(self._follow(Reading(turn_id, after), None, _kinds(reasoning, include))) as events:
             async for event in events:
                 yield event
 
@@ -143,13 +162,13 @@ class ChatClient:
         return Message.parse(await self._body("POST", f"/messages/{quote(turn, safe='')}/stop"))
 
     async def _follow(
-        self, reading: Reading, first: dict[str, Any] | None, reasoning: bool
+        self, reading: Reading, first: dict[str, Any] | None, include: str
     ) -> AsyncGenerator[Event, None]:
         """The turn's events over as many connections as it takes; `first` is the request until the turn is known."""
         backoff = Backoff(self._reconnect_for)
         try:
             while True:
-                request = first if first and not reading.turn_id else _get(reading, reasoning)
+                request = first if first and not reading.turn_id else _get(reading, include)
                 try:
                     async with aclosing(self._connection(reading, request)) as events:
                         async for event in events:
@@ -184,13 +203,13 @@ class ChatClient:
         raise TryAgain(self._lost())
 
     async def _begin(
-        self, path: str, request: dict[str, Any], reading: Reading, content: str | None, reasoning: bool
+        self, path: str, request: dict[str, Any], reading: Reading, content: str | None, include: str
     ) -> AsyncGenerator[Event, None]:
         """The events of the turn that this request begins, below `/stream/`; of a whole reply where that is off."""
         after = reading.after
-        post = {"method": "POST", "url": f"/stream/{path}", "params": _params(reasoning) | {"ids": "1"}, **request}
+        post = {"method": "POST", "url": f"/stream/{path}", "params": _params(include) | {"ids": "1"}, **request}
         try:
-            async with aclosing(self._follow(reading, post, reasoning)) as events:
+            async with aclosing(self._follow(reading, post, include)) as events:
                 async for event in events:
                     yield event
             return
@@ -263,17 +282,21 @@ def _ask(content: str, chat_id: str | None, key: str) -> dict[str, Any]:
     return {"content": body, "headers": {"Content-Type": "application/json", "Idempotency-Key": key}}
 
 
-def _get(reading: Reading, reasoning: bool) -> dict[str, Any]:
+def _get(reading: Reading, include: str) -> dict[str, Any]:
     """The request that goes on where reading stopped."""
     request = {"method": "GET", "url": f"/stream/{quote(reading.turn_id, safe='')}"}
     if reading.whole:
-        return request | {"params": _params(reasoning) | {"after": "0"}}
+        return request | {"params": _params(include) | {"after": "0"}}
     known = {"Last-Event-ID": f"{reading.turn_id}:{reading.after}"} if reading.after >= 0 else {}
-    return request | {"params": _params(reasoning), "headers": known}
+    return request | {"params": _params(include), "headers": known}
 
 
-def _params(reasoning: bool) -> dict[str, str]:
-    return {"include": "reasoning,tools,files,steps,sources"} if reasoning else {}
+def _kinds(reasoning: bool, include: Iterable[str]) -> str:
+    return ",".join([*(KNOWN if reasoning else ()), *include])
+
+
+def _params(include: str) -> dict[str, str]:
+    return {"include": include} if include else {}
 
 
 def _whole(content: str | None, reply: Message, after: int) -> list[Event]:

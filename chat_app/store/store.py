@@ -281,11 +281,11 @@ class Store:
         # Each message is looked at: whether it could be read again.
         return await asyncio.to_thread(chatfile.exported, chat, messages)
 
-    async def chat_markdown(self, chat_id: str) -> str:
+    async def chat_markdown(self, chat_id: str, reasoning: bool = False) -> str:
         """The title and the shown path. Raises NotFound."""
         async with self._session() as session:
             chat = await _chat(session, chat_id)
-            return chatfile.markdown(chat, tree.path(await _messages(session, chat_id), chat.leaf_id))
+            return chatfile.markdown(chat, tree.path(await _messages(session, chat_id), chat.leaf_id), reasoning)
 
     async def import_chat(self, data: str | bytes) -> Chat:
         """A new chat from what `export_chat` gave, as JSON; it counts as used just now.
