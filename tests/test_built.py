@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
@@ -69,7 +70,8 @@ class Unprivileged(App):
 def test_a_read_only_checkout_in_another_place_is_served_by_an_unprivileged_user(moved: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    # The folders of pytest are closed to others.
+    for folder in {tmp_path, *tmp_path.parents, *moved.parents} - {Path(gettempdir()), *Path(gettempdir()).parents}:
         folder.chmod(0o755)
     app = Unprivileged(data, replies="tests.examples.rules:reply")
     app.root = moved
