@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -21,9 +21,18 @@ COPIED = [*SOURCES, "chat_app", "docs", "tests/__init__.py", "tests/examples"]
 
 
 @pytest.fixture(scope="module")
-def moved(page_built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder() -> Iterator[Path]:
+    """Open to everybody; pytest closes the ones that it gives, whenever another run begins."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def moved(page_built: None, folder: Path) -> Iterator[Path]:
     """What a container has: the sources and the build, in another place, and read-only."""
-    tree = tmp_path_factory.mktemp("moved")
+    tree = folder / "moved"
+    tree.mkdir()
     for name in COPIED:
         source, target = ROOT / name, tree / name
         if source.is_dir():
@@ -67,12 +76,9 @@ class Unprivileged(App):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="setpriv is Linux's")
-def test_a_read_only_checkout_in_another_place_is_served_by_an_unprivileged_user(moved: Path, tmp_path: Path) -> None:
-    data = tmp_path / "data"
+def test_a_read_only_checkout_in_another_place_is_served_by_an_unprivileged_user(moved: Path, folder: Path) -> None:
+    data = folder / "data"
     data.mkdir()
-    # The folders of pytest are closed to others.
-    for folder in {tmp_path, *tmp_path.parents, *moved.parents} - {Path(gettempdir()), *Path(gettempdir()).parents}:
-        folder.chmod(0o755)
     app = Unprivileged(data, replies="tests.examples.rules:reply")
     app.root = moved
     before = {path: path.stat().st_mtime for path in moved.rglob("*")}
