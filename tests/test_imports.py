@@ -17,7 +17,7 @@ LAYERS = [
     ["config", "reply"],
     ["store"],
     ["turns"],
-    ["replies", "extend", "readiness", "built"],
+    ["replies", "extend", "readiness"],
     ["answer", "titles"],
     ["service"],
     ["api", "ui"],

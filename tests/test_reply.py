@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from chat_app.api.bodies import message_out
 from chat_app.errors import BadReply, ChatError, ProviderError
 from chat_app.models import Message, Status
 from chat_app.replies.chunk import ChunkReader
-from chat_app.replies.completion import completion_chunks
+from chat_app.replies.completion import completion_batches
 from chat_app.replies.problem import Reported
 from chat_app.reply import Piece, checked
 from chat_app.store.store import Store
@@ -129,11 +130,30 @@ async def read(body: bytes, cuts: list[int]) -> tuple[list[Any], ChatError | Rep
 
     reader, pieces = ChunkReader(), []
     try:
-        async for chunk in completion_chunks(pieces_of_body()):
-            pieces += [piece for given in reader.pieces(chunk) if (piece := checked(given))]
+        async for chunks in completion_batches(pieces_of_body()):
+            pieces += [piece for chunk in chunks for given in reader.pieces(chunk) if (piece := checked(given))]
     except (ProviderError, Reported) as problem:
         return pieces, problem
     return pieces, None
+
+
+@pytest.mark.anyio
+async def test_what_comes_in_one_read_goes_on_in_one_list() -> None:
+    def event(text: str) -> bytes:
+        return b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode() + b"\n\n"
+
+    async def body() -> AsyncGenerator[bytes, None]:
+        yield b"".join(event(str(number)) for number in range(100))
+        yield event("a") + event("b")[:9]
+        yield event("b")[9:]
+        yield b": nothing but a comment\n\n"
+        yield event("c") + b'data: {"error": {"message": "broken"}}\n\n' + event("d")
+
+    lists = []
+    with pytest.raises(Reported):
+        async for chunks in completion_batches(body()):
+            lists += [[chunk["choices"][0]["delta"]["content"] for chunk in chunks]]
+    assert lists == [[str(number) for number in range(100)], ["a"], ["b"], ["c"]]
 
 
 @given(

@@ -1242,9 +1242,8 @@ async def test_close_stops_and_saves_what_runs_and_readers_get_their_end(
     assert reply.closed == 5
 
 
-@pytest.mark.parametrize("again", [False, True])
-async def test_a_start_that_waits_when_the_server_begins_to_close_is_refused_and_saves_nothing(
-    turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch, again: bool
+async def test_a_regeneration_that_waits_when_the_server_begins_to_close_is_refused_and_saves_nothing(
+    turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reply.enqueue("text")
     old = await turns.start("hello")
@@ -1257,8 +1256,7 @@ async def test_a_start_that_waits_when_the_server_begins_to_close_is_refused_and
         return await message_by_key(key)
 
     monkeypatch.setattr(store, "message_by_key", slow)
-    late = turns.regenerate(old.id, key="k") if again else turns.start("late", old.chat_id, key="k")
-    starting = asyncio.ensure_future(late)
+    starting = asyncio.ensure_future(turns.regenerate(old.id, key="k"))
     await asked.wait()
     await turns.close()
     go_on.set()
@@ -1266,6 +1264,31 @@ async def test_a_start_that_waits_when_the_server_begins_to_close_is_refused_and
         await starting
     assert [message.content for message in await store.messages(old.chat_id)] == ["hello", "text"]
     assert len(reply.histories) == 1
+
+
+async def test_a_new_key_is_not_looked_up_before_the_start(
+    turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database refuses one that it knows: every start would pay for the few that come twice."""
+    reply.enqueue("text")
+    reply.enqueue("more")
+    looked_up, message_by_key = [], store.message_by_key
+
+    async def noted(key: str) -> Message | None:
+        looked_up.append(key)
+        return await message_by_key(key)
+
+    monkeypatch.setattr(store, "message_by_key", noted)
+    first = await turns.start("hello", key="k1")
+    await end(first)
+    await end(await turns.start("and on", first.chat_id, key="k2"))
+    assert looked_up == []
+    assert (await turns.start("hello", key="k1")).id == first.id
+    await store.trash_chat(first.chat_id)
+    with pytest.raises(NotFound):
+        await turns.start("and on", first.chat_id, key="k2")
+    assert looked_up == ["k1", "k2"]
+    assert len(reply.histories) == 2
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -35,8 +35,11 @@ FIELDS = (b":", b"data", b"event", b"id", b"retry")
 _lenient = json.JSONDecoder(strict=False, parse_int=float)
 
 
-async def completion_chunks(body: AsyncIterator[bytes]) -> AsyncGenerator[dict[str, Any], None]:
-    """The chunks of an answer as they come; of one that came whole, the completion itself.
+Chunks = list[dict[str, Any]]
+
+
+async def completion_batches(body: AsyncIterator[bytes]) -> AsyncGenerator[Chunks, None]:
+    """The chunks of an answer as they come, all of one read together; of one that came whole, the completion itself.
 
     Raises:
         Reported: the provider told an error in its place, or in mid-answer.
@@ -44,30 +47,51 @@ async def completion_chunks(body: AsyncIterator[bytes]) -> AsyncGenerator[dict[s
     """
     head = await _head(body)
     if head[:1] in SHAPES:
-        for chunk in _whole(await _read(head, body)):
-            yield chunk
+        yield _whole(await _read(head, body))
         return
-    finished = begun = answered = False
-    events = _events(head, body)
+    batches, told = _events(head, body), _Told()
     try:
-        while event := await (_late(events) if finished else anext(events, None)):
-            if _is_done(event.data):
-                await _to_end(events)
-                finished = True
+        while batch := await (_late(batches) if told.finished else anext(batches, None)):
+            chunks, problem = told.chunks(batch)
+            if chunks:
+                yield chunks
+            if problem:
+                raise problem
+            if told.done:
+                await _to_end(batches)
                 break
-            if value := _chunk(event):
-                begun = True
-                answered = answered or "choices" in value
-                finished = finished or finish_reason(first_choice(value)) is not None
-                yield value
     except (httpx2.HTTPError, Reported, ProviderError):
         # What comes after the end changes nothing any more.
-        if not finished:
+        if not told.finished:
             raise
-    if begun and not answered:
+    if told.begun and not told.answered:
         raise _no_completion()
-    if not finished:
-        raise _broken_off() if begun or head.startswith(FIELDS) else _no_completion(head)
+    if not told.finished:
+        raise _broken_off() if told.begun or head.startswith(FIELDS) else _no_completion(head)
+
+
+class _Told:
+    """What the events of an answer have told so far."""
+
+    def __init__(self) -> None:
+        self.begun = self.answered = self.finished = self.done = False
+
+    def chunks(self, events: Sequence[ServerEvent]) -> tuple[Chunks, Reported | ProviderError | None]:
+        """The chunks of these events, and the error that ends them."""
+        chunks: Chunks = []
+        try:
+            for event in events:
+                if _is_done(event.data):
+                    self.finished = self.done = True
+                    break
+                if value := _chunk(event):
+                    chunks.append(value)
+                    self.begun = True
+                    self.answered = self.answered or "choices" in value
+                    self.finished = self.finished or finish_reason(first_choice(value)) is not None
+        except (Reported, ProviderError) as problem:
+            return chunks, problem
+        return chunks, None
 
 
 async def _head(body: AsyncIterator[bytes]) -> bytes:
@@ -90,33 +114,34 @@ async def _read(head: bytes, body: AsyncIterator[bytes]) -> bytes:
     return b"".join(parts)
 
 
-async def _events(head: bytes, body: AsyncIterator[bytes]) -> AsyncGenerator[ServerEvent, None]:
+async def _events(head: bytes, body: AsyncIterator[bytes]) -> AsyncGenerator[list[ServerEvent], None]:
+    """Those of each read that ends some."""
     decoder = EventDecoder()
     try:
-        for event in decoder.feed(head):
-            yield event
+        if events := decoder.feed(head):
+            yield events
         async for data in body:
-            for event in decoder.feed(data):
-                yield event
-        for event in decoder.close():
-            yield event
+            if events := decoder.feed(data):
+                yield events
+        if events := decoder.close():
+            yield events
     except EventTooLong:
         raise _too_long() from None
 
 
-async def _late(events: AsyncIterator[ServerEvent]) -> ServerEvent | None:
+async def _late(batches: AsyncIterator[list[ServerEvent]]) -> list[ServerEvent] | None:
     """What comes after the finish reason, such as the usage; None where nothing comes, not even the end."""
     with suppress(TimeoutError):
         async with asyncio.timeout(LATE_S):
-            return await anext(events, None)
+            return await anext(batches, None)
     return None
 
 
-async def _to_end(events: AsyncIterator[ServerEvent]) -> None:
+async def _to_end(batches: AsyncIterator[list[ServerEvent]]) -> None:
     """Read to the end of the response, which is due at once: only then can the next turn use the connection."""
     with suppress(TimeoutError, httpx2.HTTPError, ProviderError):
         async with asyncio.timeout(RESPONSE_END_S):
-            async for _ in events:
+            async for _ in batches:
                 pass
 
 

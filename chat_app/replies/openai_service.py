@@ -20,7 +20,7 @@ from chat_app.errors import (
 )
 from chat_app.proxy import proxy_for
 from chat_app.replies.chunk import ChunkReader, message_in, says
-from chat_app.replies.completion import completion_chunks, parsed, whole_completion
+from chat_app.replies.completion import Chunks, completion_batches, parsed, whole_completion
 from chat_app.replies.dialect import Dialect, refused_part, without
 from chat_app.replies.ending import Ending
 from chat_app.replies.history import alternating
@@ -45,8 +45,8 @@ CONTEXT_FULL = (
 BROKEN = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, anyio.EndOfStream)
 
 BaseUrl = Callable[[], Awaitable[str]]
-Source = Callable[[dict[str, Any]], AsyncGenerator[dict[str, Any], None]]
-"""A request's chunks, or its one completion. Raises Reported, ProviderError."""
+Source = Callable[[dict[str, Any]], AsyncGenerator[Chunks, None]]
+"""A request's chunks as they come, or its one completion. Raises Reported, ProviderError."""
 
 
 class OpenAIService:
@@ -126,7 +126,7 @@ class OpenAIService:
             ProviderError: one of its kinds, translated from the SDK's.
         """
         async with aclosing(self._answer(self._completion, messages, kwargs)) as completions:
-            return await anext(completions)
+            return (await anext(completions))[0]
 
     async def chat_completion_stream(
         self, messages: Sequence[ChatMessage], **kwargs: Any
@@ -137,24 +137,32 @@ class OpenAIService:
         generator closes the provider's connection. Arguments and errors as in `chat_completion`; an error that the
         provider sends in mid-stream is raised too, and so is an answer without its end.
         """
-        async with aclosing(self._answer(self._chunks, messages, kwargs | {"stream": True})) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        async with aclosing(self._answer(self._chunks, messages, kwargs | {"stream": True})) as batches:
+            async for chunks in batches:
+                for chunk in chunks:
+                    yield chunk
 
     async def reply(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[Piece, None]:
         """The reply source (`Reply`): the answer to the history, trimmed from its oldest end if too long.
 
         A system message at its front takes the place of the service's own. `kwargs` as in `chat_completion`.
         """
+        async with aclosing(self.reply_at_once(messages, **kwargs)) as batches:
+            async for pieces in batches:
+                for piece in pieces:
+                    yield piece
+
+    async def reply_at_once(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[list[Piece], None]:
+        """The same; what came in one read from the provider is one list."""
         system, kept = self._system_and_rest(messages)
         kept = self._fitting(system, kept)
         said = False
         while True:
             try:
-                async with aclosing(self._pieces(alternating([*system, *kept]), kwargs)) as pieces:
-                    async for piece in pieces:
-                        said = said or bool(piece.text or piece.reasoning)
-                        yield piece
+                async with aclosing(self._pieces(alternating([*system, *kept]), kwargs)) as batches:
+                    async for pieces in batches:
+                        said = said or any(piece.text or piece.reasoning for piece in pieces)
+                        yield pieces
                 return
             except ContextTooLong:
                 if said:
@@ -163,30 +171,28 @@ class OpenAIService:
                     raise
                 kept = _from_question(kept[-(len(kept) // 2) :])
 
-    async def _pieces(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> AsyncGenerator[Piece, None]:
-        options = {"stream_options": {"include_usage": True}} | self._defaults | kwargs
+    async def _pieces(
+        self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]
+    ) -> AsyncGenerator[list[Piece], None]:
+        request = {"stream_options": {"include_usage": True}} | self._defaults | kwargs | {"stream": True}
         reader, thoughts, ending = ChunkReader(), Thoughts(), Ending()
         try:
-            async with aclosing(self.chat_completion_stream(messages, **options)) as chunks:
-                async for chunk in chunks:
-                    ending.delta(message_in(chunk))
-                    for whole in reader.pieces(chunk):
-                        for piece in thoughts.split(whole):
-                            ending.piece(piece)
-                            yield piece
+            async with aclosing(self._answer(self._chunks, messages, request)) as batches:
+                async for chunks in batches:
+                    yield _read(chunks, reader, thoughts, ending)
         except ProviderError:
-            for piece in thoughts.rest():
-                yield piece
+            yield list(thoughts.rest())
             raise
-        for piece in thoughts.rest():
+        rest = list(thoughts.rest())
+        for piece in rest:
             ending.piece(piece)
-            yield piece
+        yield rest
         if problem := ending.problem():
             raise problem
 
     async def _answer(
         self, source: Source, messages: Sequence[ChatMessage], kwargs: dict[str, Any]
-    ) -> AsyncGenerator[dict[str, Any], None]:
+    ) -> AsyncGenerator[Chunks, None]:
         """What the source gives for the request, asked again without what the server says that it does not take.
 
         Each part is left out at most once, and only while nothing was said; what helped is remembered for the model.
@@ -196,12 +202,12 @@ class OpenAIService:
         said = False
         while True:
             try:
-                async with aclosing(source(request)) as chunks:
-                    async for chunk in chunks:
-                        if not said and says(chunk):
+                async with aclosing(source(request)) as batches:
+                    async for chunks in batches:
+                        if not said and any(map(says, chunks)):
                             said = True
                             self._dialect.remember(request["model"], refused)
-                        yield chunk
+                        yield chunks
                 return
             except Reported as reported:
                 part = None if said else refused_part(reported.problem, request)
@@ -210,26 +216,26 @@ class OpenAIService:
                 request = without(request, part)
                 refused.append(part)
 
-    async def _chunks(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async def _chunks(self, request: dict[str, Any]) -> AsyncGenerator[Chunks, None]:
         try:
             client = await self._ready_client()
             # The raw response, not the SDK's objects: a pydantic object a chunk costs 25 times the CPU (field notes).
             async with (
                 client.chat.completions.with_streaming_response.create(**request) as response,
-                aclosing(completion_chunks(response.iter_bytes())) as chunks,
+                aclosing(completion_batches(response.iter_bytes())) as batches,
             ):
-                async for chunk in chunks:
-                    yield chunk
+                async for chunks in batches:
+                    yield chunks
         except openai.OpenAIError as error:
             raise self._translated(error) from error
         except BROKEN as error:
             raise ProviderError("The connection to the model broke off. Try again.") from error
 
-    async def _completion(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async def _completion(self, request: dict[str, Any]) -> AsyncGenerator[Chunks, None]:
         try:
             client = await self._ready_client()
             response = await client.chat.completions.with_raw_response.create(**request)
-            yield whole_completion(response.http_response.content)
+            yield [whole_completion(response.http_response.content)]
         except openai.OpenAIError as error:
             raise self._translated(error) from error
 
@@ -299,6 +305,17 @@ class OpenAIService:
 
     async def _request(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> dict[str, Any]:
         return {"model": kwargs.get("model") or await self.model(), "messages": list(messages)} | kwargs
+
+
+def _read(chunks: Chunks, reader: ChunkReader, thoughts: Thoughts, ending: Ending) -> list[Piece]:
+    read: list[Piece] = []
+    for chunk in chunks:
+        ending.delta(message_in(chunk))
+        for whole in reader.pieces(chunk):
+            for piece in thoughts.split(whole):
+                ending.piece(piece)
+                read.append(piece)
+    return read
 
 
 def _from_question(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:

@@ -332,7 +332,8 @@ class Store:
 
         try:
             user, reply = await self.database.write(begin)
-        except (IntegrityError, TurnRunning):
+        except (IntegrityError, NotFound, TurnRunning):
+            # Asked only now: nearly every key is new, and the database refuses one that is not.
             if key is not None and (known := await self.message_by_key(key)):
                 return await self._parent(known), known, False
             raise

@@ -11,6 +11,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic as _now
 from typing import Any
 
 from chat_app.errors import DatabaseUnavailable
@@ -217,7 +218,3 @@ class Journal:
 
 async def _nothing() -> None:
     """Of a turn that nobody shows."""
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

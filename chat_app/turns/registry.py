@@ -106,12 +106,9 @@ class Turns:
         """
         self._refuse_if_closing()
         self._check(content)
-        if key is not None and (known := await self._store.message_by_key(key)):
-            turn = await self.find(known.id)
-        else:
-            begin = partial(self._store.begin_turn, content, chat_id, key, edit_of, settings, self._refuse_if_closing)
-            turn = await self._shielded(begin)
-        # Also after a beginning: another request may have used the key at the same moment.
+        begin = partial(self._store.begin_turn, content, chat_id, key, edit_of, settings, self._refuse_if_closing)
+        turn = await self._shielded(begin)
+        # Another request may have used the key.
         if key is not None and not await self._asks_for(turn, content, chat_id, edit_of):
             raise KeyReused
         return turn
@@ -415,8 +412,9 @@ class Turns:
                     # A piece without text, such as the role alone, is no first token.
                     if generation.deltas:
                         limit.reschedule(asyncio.get_running_loop().time() + self._next_token_timeout)
-                    count += 1
-                    if count % PIECES_A_STEP == 0:
+                    count += len(given) if isinstance(given, list) else 1
+                    if count >= PIECES_A_STEP:
+                        count = 0
                         await asyncio.sleep(0)
                 if not generation.answered:
                     raise NoAnswer("The answer came out empty. Try again.")
