@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from chat_app import logs, server
+from chat_app import built, logs, server
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import CannotStart, SettingsError
 from chat_app.extend import module_file
@@ -25,8 +25,6 @@ from chat_app.store.claim import claim
 from chat_app.store.database import Database
 
 REFLEX = [sys.executable, "-m", "reflex"]
-BUILT = ROOT / ".web" / "build" / "client"
-STAMP = ROOT / ".web" / "build" / "built-from"
 LOCK = ROOT / "reflex.lock" / "package-lock.json"
 SAME_ORIGIN_URL = "http://same-origin.invalid"
 """Given to Reflex as the address of its server while building; `ui/build.py` turns it into the page's own origin."""
@@ -116,7 +114,7 @@ def build_page(pages: str | None = None) -> None:
         CannotStart: it could not be built.
     """
     stamp = fingerprint(pages)
-    if BUILT.is_dir() and STAMP.is_file() and STAMP.read_text() == stamp:
+    if built.folder(stamp).is_dir():
         logs.note("The page is built already.")
         return
     check_folders()
@@ -126,7 +124,7 @@ def build_page(pages: str | None = None) -> None:
     try:
         subprocess.run(export, cwd=ROOT, env=environment, check=True)
         drop_funding()
-        STAMP.write_text(stamp)
+        built.keep(stamp)
     except (OSError, subprocess.CalledProcessError) as problem:
         raise CannotStart(unbuilt(problem)) from problem
 
@@ -198,6 +196,9 @@ def serve(settings: Settings) -> None:
         "__REFLEX_SKIP_COMPILE": "true",
         "__REFLEX_MOUNT_FRONTEND_COMPILED_APP": "true",
         "REFLEX_TELEMETRY_ENABLED": "false",
+        # Or Reflex links the page's sources into assets/, which only a build needs and not every user may.
+        "REFLEX_BACKEND_ONLY": "true",
+        built.VARIABLE: str(built.folder(fingerprint(settings.pages))),
     }
     logs.note("Starting …")
     server.serve("chat_app.chat_app:app", host=settings.host, port=settings.port, grace=settings.shutdown_grace)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from chat_app import logs
-from chat_app.config import ROOT, VERSION, Settings, load_settings
+from chat_app.config import VERSION, Settings, load_settings
 from chat_app.errors import ChatError, DatabaseUnavailable, ProviderRefused, ShuttingDown
 from chat_app.extend import reply_source, setup_of
 from chat_app.models import Chat, Message
@@ -257,7 +257,7 @@ def build(settings: Settings) -> Service:
         from chat_app.replies.local_model import LocalModel
 
         # One model for all workers of one app: they share its port.
-        local_model = LocalModel(settings.local_model_path, ROOT / "data" / f"local-model-{settings.port}.lock")
+        local_model = LocalModel(settings.local_model_path)
         openai = OpenAIService(
             base_url=local_model.base_url,
             system_prompt=settings.system_prompt,

@@ -106,7 +106,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 def test_the_commands_for_curl_run(running: Api) -> None:
     commands = [code for code in blocks("docs/api.md", "sh") if code.startswith("curl")]
-    assert len(commands) == 2
+    assert len(commands) == 3
     for command in commands:
         shown = shell(command.replace(URL, running.url).replace("curl", "curl -sS"))
         assert "Hello! " in shown

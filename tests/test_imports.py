@@ -17,7 +17,7 @@ LAYERS = [
     ["config", "reply"],
     ["store"],
     ["turns"],
-    ["replies", "extend", "readiness"],
+    ["replies", "extend", "readiness", "built"],
     ["answer", "titles"],
     ["service"],
     ["api", "ui"],

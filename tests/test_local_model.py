@@ -1,7 +1,6 @@
 """The embedded model, for real: the bundled weights, real child processes, real signals."""
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -23,14 +22,13 @@ from chat_app.replies.local_server import alias
 pytestmark = pytest.mark.anyio
 
 APP = """
-import asyncio, sys
-from pathlib import Path
+import asyncio
 from chat_app.replies.local_model import LocalModel
 
 async def main():
-    model = LocalModel(None, Path(sys.argv[1]))
+    model = LocalModel(None)
     await model.start()
-    print(await model.base_url(), flush=True)
+    print(await model.base_url(), model.pid, flush=True)
     await asyncio.sleep(600)
 
 asyncio.run(main())
@@ -42,14 +40,9 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-def lock(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "model.lock"
-
-
 @asynccontextmanager
-async def running(path: Path | None, lock: Path) -> AsyncIterator[LocalModel]:
-    model = LocalModel(path, lock)
+async def running(path: Path | None) -> AsyncIterator[LocalModel]:
+    model = LocalModel(path)
     await model.start()
     try:
         yield model
@@ -58,9 +51,9 @@ async def running(path: Path | None, lock: Path) -> AsyncIterator[LocalModel]:
 
 
 @contextmanager
-def app(lock: Path) -> Iterator[subprocess.Popen[str]]:
+def app() -> Iterator[subprocess.Popen[str]]:
     """A process that uses the model, as a worker of the app does."""
-    process = subprocess.Popen([sys.executable, "-c", APP, str(lock)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", APP], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
@@ -73,9 +66,9 @@ def first_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def child_pid(lock: Path) -> int:
-    """0 while there is none."""
-    return int(json.loads(lock.with_suffix(".json").read_text())["pid"] or 0)
+def child_of(model: LocalModel) -> int:
+    assert model.pid
+    return model.pid
 
 
 def alive(pid: int) -> bool:
@@ -110,8 +103,8 @@ async def answer(url: str, question: str = "Why is the sky blue?") -> str:
         return "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
 
 
-async def test_it_streams_an_answer_with_usage_and_names_its_model(lock: Path) -> None:
-    async with running(None, lock) as model, AsyncOpenAI(base_url=await model.base_url(), api_key="none") as client:
+async def test_it_streams_an_answer_with_usage_and_names_its_model() -> None:
+    async with running(None) as model, AsyncOpenAI(base_url=await model.base_url(), api_key="none") as client:
         stream = await client.chat.completions.create(
             model="local",
             messages=[{"role": "user", "content": "Why is the sky blue?"}],
@@ -129,15 +122,15 @@ async def test_it_streams_an_answer_with_usage_and_names_its_model(lock: Path) -
         assert model.name == "SmolLM2 135M"
 
 
-async def test_a_prompt_over_the_context_is_refused_at_once(lock: Path) -> None:
-    async with running(None, lock) as model:
+async def test_a_prompt_over_the_context_is_refused_at_once() -> None:
+    async with running(None) as model:
         with pytest.raises(BadRequestError) as refusal:
             await answer(await model.base_url(), "word " * (model.context_tokens + 1))
     assert refusal.value.type == "exceed_context_size_error"
 
 
-async def test_an_answer_that_is_closed_is_not_written_on(lock: Path) -> None:
-    async with running(None, lock) as model, AsyncOpenAI(base_url=await model.base_url(), api_key="none") as client:
+async def test_an_answer_that_is_closed_is_not_written_on() -> None:
+    async with running(None) as model, AsyncOpenAI(base_url=await model.base_url(), api_key="none") as client:
         stream = await client.chat.completions.create(
             model="local",
             messages=[{"role": "user", "content": "Tell me a story."}],
@@ -147,7 +140,7 @@ async def test_an_answer_that_is_closed_is_not_written_on(lock: Path) -> None:
         )
         await anext(stream)
         await stream.close()
-        pid = child_pid(lock)
+        pid = child_of(model)
 
         async def idle() -> bool:
             before = cpu_seconds(pid)
@@ -157,56 +150,44 @@ async def test_an_answer_that_is_closed_is_not_written_on(lock: Path) -> None:
         await until(idle)  # all 4000 tokens would take longer than this waits
 
 
-async def test_a_killed_child_is_replaced_and_answers_again(lock: Path) -> None:
-    async with running(None, lock) as model:
+async def test_a_killed_child_is_replaced_and_answers_again() -> None:
+    async with running(None) as model:
         await model.base_url()
-        first = child_pid(lock)
+        first = child_of(model)
         os.kill(first, signal.SIGKILL)
         await until(lambda: not alive(first))
         assert await answer(await model.base_url())
-        assert child_pid(lock) != first
+        assert child_of(model) != first
 
 
-async def test_close_ends_the_child(lock: Path) -> None:
-    async with running(None, lock) as model:
+async def test_close_ends_the_child() -> None:
+    async with running(None) as model:
         await model.base_url()
-        pid = child_pid(lock)
+        pid = child_of(model)
     assert not alive(pid)
 
 
-async def test_close_while_the_model_loads(lock: Path) -> None:
-    async with running(None, lock):
-        await until(lambda: lock.with_suffix(".json").exists() and bool(child_pid(lock)))
-        pid = child_pid(lock)
+async def test_close_while_the_model_loads() -> None:
+    async with running(None) as model:
+        await until(lambda: bool(model.pid))
+        pid = child_of(model)
     assert not alive(pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
-async def test_the_child_does_not_outlive_the_app(lock: Path, number: signal.Signals) -> None:
-    with app(lock) as process:
-        assert first_line(process).startswith("http://127.0.0.1:")
-        pid = child_pid(lock)
+async def test_the_child_does_not_outlive_the_app(number: signal.Signals) -> None:
+    with app() as process:
+        url, child = first_line(process).split()
+        assert url.startswith("http://127.0.0.1:")
+        pid = int(child)
         assert alive(pid)
         process.send_signal(number)
         await until(lambda: not alive(pid), seconds=5)
 
 
-async def test_two_processes_share_one_child_and_the_second_takes_over(lock: Path) -> None:
-    with app(lock) as process:
-        url = first_line(process)
-        pid = child_pid(lock)
-        async with running(None, lock) as model:
-            assert await model.base_url() == url
-            assert child_pid(lock) == pid
-            process.kill()
-            await until(lambda: not alive(pid))
-            assert await answer(await model.base_url())
-            assert child_pid(lock) != pid
-
-
-async def test_missing_bundled_weights(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_bundled_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_model, "_bundled_weights", lambda: None)
-    async with running(None, lock) as model:
+    async with running(None) as model:
         with pytest.raises(ModelMissing) as error:
             await model.base_url()
     assert str(error.value) == (
@@ -215,9 +196,9 @@ async def test_missing_bundled_weights(lock: Path, monkeypatch: pytest.MonkeyPat
     )
 
 
-async def test_a_missing_file_is_named_and_served_once_it_is_there(lock: Path, tmp_path: Path) -> None:
+async def test_a_missing_file_is_named_and_served_once_it_is_there(tmp_path: Path) -> None:
     path = tmp_path / "absent.gguf"
-    async with running(path, lock) as model:
+    async with running(path) as model:
         assert model.name == "absent"
         with pytest.raises(ModelMissing, match=f"no model at LOCAL_MODEL_PATH={path}"):
             await model.base_url()
@@ -234,14 +215,14 @@ async def test_a_missing_file_is_named_and_served_once_it_is_there(lock: Path, t
         await until(served)
 
 
-async def test_a_corrupt_file_is_named_to_everybody_without_a_hang(lock: Path, tmp_path: Path) -> None:
+async def test_a_corrupt_file_is_named_without_a_hang(tmp_path: Path) -> None:
     path = tmp_path / "corrupt.gguf"
     path.write_bytes(b"GGUF but not really" * 100)
-    async with running(path, lock) as leader, running(path, lock) as follower:
-        for model in (leader, follower):
-            async with asyncio.timeout(20):
-                with pytest.raises(ModelMissing, match=f"LOCAL_MODEL_PATH={path} does not load"):
-                    await model.base_url()
+    async with running(path) as model, asyncio.timeout(20):
+        # Not only to the first who asks.
+        for _ in range(2):
+            with pytest.raises(ModelMissing, match=f"LOCAL_MODEL_PATH={path} does not load"):
+                await model.base_url()
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,18 @@
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
-from chat_app.config import ROOT
+from chat_app import built
 from chat_app.errors import NotFound
 
 # A page, no part of the API: its parameters are read in the browser (`ui/embed_page.jsx`).
 router = APIRouter(include_in_schema=False)
-# Made by `ui/embed_build.py`; its scripts and styles are beside it, served with the page's.
-PAGE = ROOT / ".web" / "build" / "client" / "embed.html"
 
 
 @router.api_route("/embed/", methods=["GET", "HEAD"])
 @router.api_route("/embed", methods=["GET", "HEAD"])
 async def embed() -> FileResponse:
-    if not PAGE.is_file():
+    # Made by `ui/embed_build.py`; its scripts and styles are beside it, served with the page's.
+    page = built.served() / "embed.html"
+    if not page.is_file():
         raise NotFound("The page to embed is not built. Start the app with `python -m chat_app`, which builds it.")
-    return FileResponse(PAGE, media_type="text/html", headers={"Cache-Control": "no-cache"})
+    return FileResponse(page, media_type="text/html", headers={"Cache-Control": "no-cache"})

@@ -10,9 +10,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat_app.api.problems import not_there
-from chat_app.config import ROOT
+from chat_app.built import served
 
-BUILT = ROOT / ".web" / "build" / "client"
 # What Reflex answers itself, and pages that only it asks for.
 REFLEX = ("/ping", "/_health", "/_event/", "/auth-codespace")
 INNER = {"/404.html", "/__spa-fallback.html", "/embed.html", "/index.html"}
@@ -21,10 +20,10 @@ INNER = {"/404.html", "/__spa-fallback.html", "/embed.html", "/index.html"}
 class Statuses:
     """`has_page` says whether an address leads to a page."""
 
-    def __init__(self, app: ASGIApp, has_page: Callable[[str], bool], built: Path = BUILT) -> None:
+    def __init__(self, app: ASGIApp, has_page: Callable[[str], bool], folder: Path | None = None) -> None:
         self.app = app
         self.has_page = has_page
-        self.built = built.resolve()
+        self.built = (folder or served()).resolve()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

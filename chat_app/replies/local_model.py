@@ -1,11 +1,10 @@
-"""The embedded model: finds its weights, keeps its process running, and shares it among the app's workers.
+"""The embedded model: finds its weights, keeps its process running, and says where it listens.
 
 The model itself runs in local_server, a child process: a crash in native code must not take the app along. Requests
 go over HTTP to `base_url()` and are openai_service's business.
 """
 
 import asyncio
-import fcntl
 import importlib.util
 import json
 import logging
@@ -15,7 +14,6 @@ import time
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 from urllib.parse import urlsplit
 
 from chat_app.config import ROOT
@@ -33,29 +31,24 @@ START_SECONDS = 60.0
 """How long `base_url` waits."""
 LOAD_SECONDS = 600.0
 """A child that is not ready by then is stuck, however large its model."""
-POLL_SECONDS = 0.25
 
 OTHERWISE = "or set OPENAI_API_KEY or OPENAI_BASE_URL to use another model"
 
 
 class LocalModel:
-    """One supervised model server, shared by all processes that name the same `lock_file`.
-
-    Who holds the lock runs the child and writes `{"base_url", "pid", "error"}` to the JSON file beside it; the others
-    read that. The kernel frees the lock when its holder dies, and one of them takes over.
-    """
+    """One supervised model server."""
 
     # The bundled model was trained for 8192, but at 150 tokens/s on one core reading that many takes 80 s.
     context_tokens = 4096
 
-    def __init__(self, path: Path | None, lock_file: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         """`path` is a GGUF file, None the bundled weights."""
         self._path = path.expanduser().absolute() if path else None
-        self._lock_file = lock_file
-        self._notice = lock_file.with_suffix(".json")
         self._task: asyncio.Task[None] | None = None
         self._url: str | None = None
         self._problem: str | None = None
+        self.pid: int | None = None
+        """Of the child, while there is one."""
 
     @property
     def name(self) -> str:
@@ -91,35 +84,14 @@ class LocalModel:
     async def _supervise(self) -> None:
         while True:
             try:
-                await self._lead_or_follow()
+                await self._keep_running()
             except Exception as error:
                 log.exception("The embedded model's supervisor failed")
                 self._url, self._problem = None, f"The model {self.name} cannot be started: {error}."
                 await asyncio.sleep(BACK_OFF[-1])
-            await asyncio.sleep(POLL_SECONDS)
 
-    async def _lead_or_follow(self) -> None:
-        lock = _try_lock(self._lock_file)
-        if lock is None:
-            self._read_notice()
-            return
-        with lock:
-            await self._lead()
-
-    def _read_notice(self) -> None:
-        with suppress(FileNotFoundError):
-            notice = json.loads(self._notice.read_text())
-            self._url, self._problem = notice["base_url"], notice["error"]
-
-    def _publish(self, url: str | None = None, pid: int | None = None, problem: str | None = None) -> None:
-        self._url, self._problem = url, problem
-        draft = self._notice.with_suffix(".json.new")
-        draft.write_text(json.dumps({"base_url": url, "pid": pid, "error": problem}))
-        draft.replace(self._notice)
-
-    async def _lead(self) -> None:
+    async def _keep_running(self) -> None:
         """Run the child again and again; never returns."""
-        self._publish()
         crashes = 0
         while True:
             weights = self._path or _bundled_weights()
@@ -127,29 +99,27 @@ class LocalModel:
             served = await self._serve(weights) if weights and found else 0.0
             crashes = 1 if served > STEADY_SECONDS else crashes + 1
             if not found:
-                self._publish(problem=self._not_there())
+                self._problem = self._not_there()
             elif not served and crashes >= FAILED_STARTS:
-                self._publish(problem=self._not_loading())
+                self._problem = self._not_loading()
             await asyncio.sleep(BACK_OFF[min(crashes, len(BACK_OFF)) - 1])
 
     async def _serve(self, weights: Path) -> float:
         """One life of the child: how many seconds it served, 0.0 when it was never ready."""
         child = await self._spawn(weights)
-        problem = self._problem
+        self.pid = child.pid
         try:
-            self._publish(pid=child.pid, problem=problem)
-            url = await _ready(child)
-            if url is None:
+            self._url = await _ready(child)
+            if self._url is None:
                 return 0.0
-            problem = None
-            self._publish(url, child.pid)
+            self._problem = None
             began = time.monotonic()
             await child.wait()
             log.warning("The embedded model's process ended (%s); starting it again", child.returncode)
             return time.monotonic() - began
         finally:
             await _end(child)
-            self._publish(problem=problem)
+            self._url = self.pid = None
 
     async def _spawn(self, weights: Path) -> Process:
         module = "chat_app.replies.local_server"
@@ -181,21 +151,6 @@ def _threads() -> int:
     """All cores but one, which is left to the app: sharing it made the model up to ten times slower."""
     usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, usable - 1)
-
-
-def _try_lock(path: Path) -> IO[str] | None:
-    """The locked file, to be closed by the caller, or None when another has the lock.
-
-    Python opens files close-on-exec, so that the child does not hold the lock after our death.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
 
 
 async def _ready(child: Process) -> str | None:

@@ -1,0 +1,120 @@
+"""A built checkout: served by a user who may not write it, moved, and built anew while a server runs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from chat_app import built
+from chat_app.__main__ import SOURCES
+from chat_app.config import ROOT
+from tests.app import App
+
+NOBODY = 65534
+COPIED = [*SOURCES, "chat_app", "docs", "tests/__init__.py", "tests/examples"]
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """Open to everybody; pytest closes the ones that it gives, whenever another run begins."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def moved(page_built: None, folder: Path) -> Iterator[Path]:
+    """What a container has: the sources and the build, in another place, and read-only."""
+    tree = folder / "moved"
+    tree.mkdir()
+    for name in COPIED:
+        source, target = ROOT / name, tree / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "external")
+            shutil.copytree(source, target, ignore=ignored, dirs_exist_ok=True)
+        elif source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+    shutil.copytree(built.PAGES, tree / ".web" / "pages")
+    change_all(tree, 0o555, 0o444)
+    yield tree
+    change_all(tree, 0o755, 0o644)
+
+
+def change_all(tree: Path, folders: int, files: int) -> None:
+    for path in (tree, *tree.rglob("*")):
+        path.chmod(folders if path.is_dir() else files)
+
+
+class Unprivileged(App):
+    """Run by a user who owns nothing but the folder of the data, and has no home."""
+
+    def spawn(self, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+        environment = environment | {"HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
+        prefix: list[str] = []
+        if os.geteuid() == 0:
+            os.chown(self.folder, NOBODY, NOBODY)
+            # Python and its packages may be where only root may look.
+            reads = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+            prefix = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", *reads]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [*prefix, sys.executable, "-m", "chat_app"],
+                cwd=self.root,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="setpriv is Linux's")
+def test_a_read_only_checkout_in_another_place_is_served_by_an_unprivileged_user(moved: Path, folder: Path) -> None:
+    data = folder / "data"
+    data.mkdir()
+    app = Unprivileged(data, replies="tests.examples.rules:reply")
+    app.root = moved
+    before = {path: path.stat().st_mtime for path in moved.rglob("*")}
+    with app:
+        page = app.http.get("/")
+        assert page.status_code == 200
+        scripts = re.findall(r'(?:src|href)="(/assets/[^"]+)"', page.text)
+        assert scripts
+        assert {app.http.get(script).status_code for script in scripts} == {200}
+        for path in ("/embed", "/docs", "/chat.css", "/openapi.json"):
+            assert app.http.get(path).status_code == 200, path
+        assert app.http.post("/messages/", json={"content": "hello"}).json()["content"].startswith("Hello!")
+        assert "The page is built already." in app.log.read_text()
+    assert {path: path.stat().st_mtime for path in moved.rglob("*")} == before
+
+
+def test_a_running_server_keeps_its_build_while_others_are_made(
+    page_built: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reflex empties its folder before it builds; nothing that is served is there."""
+    web = tmp_path / ".web"
+    shutil.copytree(next(built.PAGES.iterdir()) / "build", web / "build")
+    monkeypatch.setattr(built, "WEB", web)
+    monkeypatch.setattr(built, "PAGES", web / "pages")
+    built.keep("first" * 10)
+    served = built.folder("first" * 10) / "build" / "client"
+    files = {path.relative_to(served) for path in served.rglob("*")}
+    shutil.rmtree(web / "build")
+    (web / "build" / "client").mkdir(parents=True)
+    (web / "build" / "client" / "index.html").write_text("new")
+    built.keep("other" * 10)
+    assert {path.relative_to(served) for path in served.rglob("*")} == files
+    assert (built.folder("other" * 10) / "build" / "client" / "index.html").read_text() == "new"
+    # The same once more changes nothing, and old ones go at last.
+    built.keep("other" * 10)
+    for name in ("third", "fourth"):
+        built.keep(name * 10)
+    assert len(list((web / "pages").iterdir())) == built.KEPT
+    assert not served.exists()
