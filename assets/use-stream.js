@@ -19,7 +19,8 @@ const DEFAULTS = {
   fetch: (...request) => globalThis.fetch(...request),
   // Keeps a question until the server has it, also while the page is loaded anew: {get, set} of a JSON value or null.
   unsent: { get: () => null, set() {} },
-  // The times are milliseconds. The server sends the first frame at once: one that is not here by then is held back.
+  // The times are milliseconds. The server sends the first frame at once: one that is not here by then is held back,
+  // if the server answers another request meanwhile; if not, it is slow, and waited for.
   patience: 5000,
   // The server pings every 15 s: a connection with less than that is dead.
   silence: 40_000,
@@ -271,11 +272,19 @@ class ChatStream {
     const began = now();
     let heard = began;
     let late = false;
-    const tooLate = () => {
-      late = first;
-      connection.abort();
+    const abort = () => connection.abort();
+    const heldBack = () => {
+      late = true;
+      abort();
     };
-    let timer = setTimeout(tooLate, first ? patience : silence);
+    const suspect = async () => {
+      timer = setTimeout(abort, silence);
+      if (!(await this.#answers(connection.signal)) || heard !== began) return;
+      clearTimeout(timer);
+      // A server that was slow until now answers both at once.
+      timer = setTimeout(heldBack, patience / 5);
+    };
+    let timer = first ? setTimeout(suspect, patience) : setTimeout(abort, silence);
     // A machine that slept finds its connections dead, and its timers late.
     const awake = onWake(() => now() - heard > silence / 2 && connection.abort());
     let reads = 0;
@@ -291,7 +300,7 @@ class ChatStream {
         reads += 1;
         heard = now();
         clearTimeout(timer);
-        timer = setTimeout(() => connection.abort(), silence);
+        timer = setTimeout(abort, silence);
         if (this.#turn === turn && !turn.gone) this.#show(turn);
         return turn.done;
       };
@@ -414,6 +423,15 @@ class ChatStream {
     const message = "This page no longer waits for the answer. The server may still be writing it.";
     turn.end ??= { status: "stopped", error: { code: "stop_failed", message, retryable: false } };
     leave(turn);
+  }
+
+  /** Whether the server answers at all. */
+  async #answers(signal) {
+    try {
+      return !TRANSIENT.includes((await this.#fetch("/healthz", { signal })).status);
+    } catch {
+      return false;
+    }
   }
 
   /** Whether streams get through again, for the next question. */

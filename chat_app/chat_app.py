@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from chat_app import logs
 from chat_app.api import create_api
-from chat_app.api.guard import Guard
+from chat_app.api.guard import Guard, max_bytes
 from chat_app.api.statuses import Statuses
 from chat_app.config import load_settings
 from chat_app.extend import page_adder
@@ -59,6 +59,8 @@ app.app_wraps.pop((5, "Overlay"), None)
 # The guard checks every origin, with the host that the request really names; this check knows a fixed list only.
 if app.sio is not None:
     app.sio.eio.cors_allowed_origins = []
+    # Beyond it the socket is closed without a word: what is allowed must come through.
+    app.sio.eio.max_http_buffer_size = max(app.sio.eio.max_http_buffer_size, max_bytes(settings))
 app.register_lifespan_task(lifespan)
 add_pages(app)
 if settings.pages:

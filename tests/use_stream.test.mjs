@@ -325,6 +325,7 @@ for (const [name, handler] of Object.entries(FALLBACKS)) {
         "POST /stream/": handler,
         "POST /messages/": [reply("The whole"), reply("Another")],
         "GET /stream/selftest": failure(404, "streaming_off"),
+        "GET /healthz": json({ status: "alive" }),
       },
       { patience: 40 },
     );
@@ -335,12 +336,35 @@ for (const [name, handler] of Object.entries(FALLBACKS)) {
       states.some((state) => state.mode === "whole" && state.status === "waiting"),
       "says so while it waits",
     );
-    assert.deepEqual(names(), ["POST /stream/", "POST /messages/"]);
+    const asked = name.startsWith("buffered") ? ["GET /healthz"] : [];
+    assert.deepEqual(names(), ["POST /stream/", ...asked, "POST /messages/"]);
     assert.equal(keys().size, 1);
     // From then on at once.
     assert.equal((await client.send("And?")).content, "Another");
     assert.equal(names().filter((one) => one === "POST /stream/").length, 1);
     assert.equal(keys().size, 2);
+  });
+}
+
+for (const [name, answer] of Object.entries({
+  "does not answer": ({ signal }) => hold(signal),
+  "is away": broken(),
+  "is away behind its proxy": () => new Response("<h1>Bad gateway</h1>", { status: 502 }),
+  "answers again at the same moment": json({ status: "alive" }),
+})) {
+  test(`a server that is slow is waited for, and streams: it ${name}`, async () => {
+    let thaw;
+    const thawed = new Promise((resolve) => (thaw = resolve));
+    const { client, names } = scripted(
+      {
+        "POST /stream/": async ({ signal }) => (await thawed, stream(...blocks(["Here"]))({ signal })),
+        "GET /healthz": (request) => (setTimeout(thaw), answer(request)),
+      },
+      { patience: 40 },
+    );
+    assert.equal((await client.send("Hi")).content, "Here");
+    assert.equal(client.getState().mode, "stream");
+    assert.deepEqual(names(), ["POST /stream/", "GET /healthz"]);
   });
 }
 
@@ -525,6 +549,7 @@ function stoppableWhole(first, ...before) {
     "POST /stream/": first,
     "POST /messages/": [...before, () => stopped.then(reply("So far", { status: "stopped" }))],
     "POST /messages/…/stop": () => (asked(), Response.json({})),
+    "GET /healthz": json({ status: "alive" }),
   };
 }
 
@@ -558,7 +583,7 @@ test("a stop that waits for a name is not forgotten where the whole reply takes 
   const answer = client.send("Hi");
   client.stop();
   assert.deepEqual([(await answer).content, (await answer).status], ["So far", "stopped"]);
-  assert.deepEqual(names(), ["POST /stream/", "POST /messages/…/stop", "POST /messages/"]);
+  assert.deepEqual(names(), ["POST /stream/", "GET /healthz", "POST /messages/…/stop", "POST /messages/"]);
 });
 
 test("a stop that cannot be delivered ends the waiting, and says so", async () => {

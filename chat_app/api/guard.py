@@ -34,6 +34,11 @@ ASSETS = (".css", ".js", ".map", ".mjs", ".png", ".svg", ".ttf", ".woff", ".woff
 EXPOSED = "X-Stream-Version, X-Turn-Id, X-Chat-Id, X-Message-Id, Retry-After"
 
 
+def max_bytes(settings: Settings) -> int:
+    """How much a request may have that holds a message."""
+    return settings.max_message_chars * BYTES_PER_CHAR + BODY_ALLOWANCE
+
+
 class Guard:
     """Wraps the whole app."""
 
@@ -41,7 +46,7 @@ class Guard:
         self.app = app
         self.settings = settings
         self.origins = set(map(origin, settings.origins)) - {None}
-        self.max_body = settings.max_message_chars * BYTES_PER_CHAR + BODY_ALLOWANCE
+        self.max_body = max_bytes(settings)
         framed_by = " ".join(["'self'", *settings.cors_allowed_origins])
         self.policy = f"frame-ancestors {framed_by}; {FETCHES}"
 

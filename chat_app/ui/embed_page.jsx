@@ -88,6 +88,7 @@ createRoot(document.getElementById("root")).render(
       greeting={greeting}
       headers={{ "X-Session-Id": session }}
       onChat={remember}
+      onTitle={(title) => (document.title = title || "Chat")}
       storage={sessionStorage}
     />
   </main>,

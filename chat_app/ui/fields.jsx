@@ -10,6 +10,9 @@ import { enterKeyHint, hovers, sends } from "./touch.js";
 // Where CSS can size a field by its content (see chat.css): measuring 100 KB of text at every key is slow.
 const GROWS_BY_ITSELF = typeof CSS !== "undefined" && CSS.supports("field-sizing", "content");
 
+// A box with more than that keeps the browser busy for long, at each key.
+const MAX_PASTED_CHARS = 2_000_000;
+
 export function sendOnEnter(event) {
   if (!sends(event.nativeEvent)) return;
   event.preventDefault();
@@ -84,7 +87,25 @@ export function MessageBox({ busy, limit, tooLong, ...props }) {
     };
   }, [draft]);
 
+  /* What is far beyond any limit stays in the clipboard; what is in the box stays there. */
+  function pasted(event) {
+    const text = event.clipboardData.getData("text");
+    const refused = text.length > MAX_PASTED_CHARS && tooLongFor(text, limit, tooLong);
+    if (!refused) return;
+    event.preventDefault();
+    toast.error(refused, { id: refused });
+  }
+
   return (
-    <textarea {...props} ref={ref} rows={1} dir="auto" onInput={changed} onKeyDown={sendOnEnter} enterKeyHint={enterKeyHint()} />
+    <textarea
+      {...props}
+      ref={ref}
+      rows={1}
+      dir="auto"
+      onInput={changed}
+      onPaste={pasted}
+      onKeyDown={sendOnEnter}
+      enterKeyHint={enterKeyHint()}
+    />
   );
 }

@@ -35,6 +35,8 @@ const NEAR = 24;
 const SHOWN_MS = 8000;
 // How long the server may be silent before the sign says so, less than until a stream counts as held back.
 const SILENT_MS = 3000;
+// As the server makes it from a first message.
+const TITLE_CHARS = 60;
 
 export function StreamChat({
   baseUrl = "",
@@ -42,6 +44,7 @@ export function StreamChat({
   greeting = "What would you like to know?",
   headers,
   onChat,
+  onTitle,
   storage = null,
 }) {
   const box = useRef(null);
@@ -54,6 +57,10 @@ export function StreamChat({
   useEffect(() => {
     onChat?.(chat.chatId ?? "");
   }, [chat.chatId]);
+  const first = messages.find(({ role }) => role === "user")?.content ?? "";
+  useEffect(() => {
+    onTitle?.(first.replace(/\s+/g, " ").trim().slice(0, TITLE_CHARS));
+  }, [first]);
   const returned = !busy && unsent.get()?.refused ? unsent.get().text : "";
   const sending = status === "reconnecting" ? "Not sent yet. It goes out when the connection is back." : "Sending …";
   const note = busy && !turnId && status !== "loading" ? sending : "";

@@ -130,6 +130,7 @@ async def test_an_answer_grows_and_stays_without_a_websocket(page: Page, app: Ap
     await expect(chat.status).to_have_text("Answer ended")
     assert await recorded(page, STATUS) == ["", "Assistant is typing", "Answer ended"]
     await expect(chat.answers).to_have_count(1)
+    await expect(page).to_have_title(re.compile("^SCRIPT "))
     await expect(chat.connection).to_have_text("Live")
     text = await chat.text()
     assert text == words(len(text.split())) == fold((await chat.stored())[-1]["content"])
@@ -345,9 +346,9 @@ async def test_behind_a_proxy_that_holds_streams_back_it_takes_whole_replies(
     chat = await opened(page, proxy.url)
     await page.clock.install()
     await chat.ask(tokens=100, hold=[50])
-    async with page.expect_request(lambda request: request.url.endswith("/messages/")):
-        # Longer than it waits for the first frame.
-        await page.clock.fast_forward(6000)
+    # Longer than it waits for the first frame, and then for the one of a server that was slow.
+    while not any(request.path == "/messages/" for request in proxy.requests):
+        await page.clock.run_for(1000)
     await expect(chat.connection).to_have_text(re.compile("Whole replies.*holds streams back"))
     await expect(chat.status).to_have_text("Assistant is typing")
     await provider.until(bool)

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from playwright.async_api import BrowserContext, Locator, Page, WebSocketRoute, expect
@@ -155,6 +156,35 @@ async def test_what_is_far_too_long_is_refused_before_it_is_sent(page: Page, app
     await chat.box.press("Enter")
     await expect(chat.answers.locator(".prose")).to_contain_text("Short enough")
     assert max(sizes) < 10_000
+
+
+async def test_a_huge_paste_is_refused_before_it_is_in_the_box(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.box.fill("Typed before")
+    await chat.box.evaluate(
+        """(box) => {
+          const clipboardData = new DataTransfer();
+          clipboardData.setData("text/plain", "x".repeat(6_000_000));
+          const paste = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
+          if (box.dispatchEvent(paste)) box.value += "pasted";
+        }"""
+    )
+    await expect(chat.toasts).to_contain_text("The message has 6,000,000 characters; at most 20,000 are allowed.")
+    await expect(chat.box).to_have_value("Typed before")
+
+
+async def test_a_message_that_is_allowed_comes_through_the_socket(
+    page: Page, page_built: None, provider: Provider, tmp_path: Path
+) -> None:
+    settings = {"openai_base_url": provider.base_url, "openai_model": "bench", "max_message_chars": "3000000"}
+    with ForkedApp(tmp_path, **settings) as app:
+        chat = await ChatPage(page, app).open()
+        question = "long " * 250_000 + script(text="Read.")
+        await chat.box.evaluate("(box, text) => (box.value = text)", question)
+        await chat.send.click()
+        await expect(chat.answers.last.locator(".figures:not(:empty), .problem")).not_to_have_count(0)
+        await expect(unsent(page)).to_have_count(0)
+        assert (await chat.stored())[0]["content"] == question
 
 
 class Held:
@@ -318,6 +348,25 @@ async def test_the_embedded_page_gets_its_answer_from_a_frozen_server_after_a_re
     await expect(chat.answers.locator(".prose")).to_contain_text("Embedded and frozen")
     await expect(chat.questions).to_have_count(1)
     assert await asked(own_app, "Embedded and frozen") == 1
+
+
+# For the clock is the whole profile's.
+@pytest.mark.new_profile
+async def test_the_embedded_page_waits_for_a_slow_server_and_streams(page: Page, own_app: App) -> None:
+    chat = await EmbedPage(page).open(own_app.url)
+    await page.clock.install()
+    await page.clock.pause_at(datetime.now() + timedelta(hours=1))
+    async with frozen(own_app):
+        await chat.ask(tokens=-1, interval_ms=20)
+        async with page.expect_request("**/healthz"):
+            # Longer than a stream takes to begin.
+            await page.clock.fast_forward(6_000)
+        await expect(chat.connection).to_have_text("The server does not answer. Waiting …")
+        await page.clock.resume()
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok20")
+    await expect(chat.connection).to_have_text("Live")
+    await chat.stop.click()
+    await expect(chat.status).to_have_text("Answer ended")
 
 
 # For the clock is the whole profile's.
