@@ -14,8 +14,11 @@ const DEFAULTS = {
   baseUrl: "",
   // Sent with every request, for example { "X-Session-Id": … }.
   headers: {},
-  // What is to come beside the text: "recast" takes back what a model wrote as text and then called its thoughts.
+  // What is to come beside the text, such as "reasoning,steps": the parts of an answer are then in the state. "recast"
+  // takes back what a model wrote as text and then called its thoughts.
   include: "",
+  // Gets each whole part as it comes, also of a kind that is not known here: `{type: "tool", tool: {…}}`.
+  onPart() {},
   fetch: (...request) => globalThis.fetch(...request),
   // Keeps a question until the server has it, also while the page is loaded anew: {get, set} of a JSON value or null.
   unsent: { get: () => null, set() {} },
@@ -42,7 +45,7 @@ const TRANSIENT = [408, 425, 502, 503, 504];
 const PASSING = ["buffered", "not-a-stream"];
 const BUSY = ["loading", "waiting", "streaming", "reconnecting"];
 
-const EMPTY = { chatId: null, turnId: null, messages: [], partial: "", status: "idle", error: null };
+const EMPTY = { chatId: null, turnId: null, messages: [], partial: "", parts: [], status: "idle", error: null };
 
 /** An error that trying again does not help: `{code, message, retryable}` in `error`. */
 class Problem extends Error {
@@ -56,8 +59,10 @@ class Problem extends Error {
 
     chatId    null until the first answer begins
     turnId    of the answer that grows
-    messages  [{id, role, content, status, error}], finished ones, oldest first
+    messages  [{id, role, content, status, error, parts}], finished ones, oldest first; `parts` where `include` is set
     partial   the text so far of the answer that grows
+    parts     its parts so far, in their order: {type: "text", text}, {type: "reasoning", text, ms} (`since`, on the page's
+              clock, while it thinks, then `ms`), and whole ones, {type: "tool", tool}
     status    idle | loading | waiting | streaming | reconnecting | complete | stopped | failed | interrupted
     mode      stream | whole
     reason    why it is whole: no-body | off | not-a-stream | buffered
@@ -98,7 +103,7 @@ class ChatStream {
     const again = this.#unanswered?.text === text && this.#unanswered.chatId === chatId;
     const turn = newTurn({ text, chatId, key: again ? this.#unanswered.key : newKey() });
     this.#options.unsent.set({ text, chatId, key: turn.key });
-    this.#begin({ messages: [...messages, asked(turn)], partial: "" });
+    this.#begin({ messages: [...messages, asked(turn)], partial: "", parts: [] });
     return this.#settle(turn, messages);
   };
 
@@ -109,7 +114,7 @@ class ChatStream {
     if (this.#turn || old?.role !== "assistant") return null;
     const again = this.#unanswered?.goesOn === old.id;
     const turn = newTurn({ chatId, goesOn: old.id, key: again ? this.#unanswered.key : newKey() });
-    this.#begin({ messages: messages.slice(0, -1), partial: old.content });
+    this.#begin({ messages: messages.slice(0, -1), partial: old.content, parts: old.parts ?? grown([], "text", old.content) });
     return this.#settle(turn, messages);
   };
 
@@ -170,7 +175,7 @@ class ChatStream {
     const last = messages.findLastIndex(({ role }) => role === "user");
     const before = messages[last]?.content === unsent.text ? messages.slice(0, last) : messages;
     const turn = newTurn(unsent);
-    this.#begin({ messages: [...before, asked(turn)], partial: "" });
+    this.#begin({ messages: [...before, asked(turn)], partial: "", parts: [] });
     await this.#settle(turn, before);
   }
 
@@ -190,7 +195,7 @@ class ChatStream {
   #show(turn) {
     const status = turn.content ? "streaming" : "waiting";
     const first = status !== this.#state.status;
-    this.#state = { ...this.#state, partial: turn.content, turnId: turn.id, chatId: turn.chatId, status };
+    this.#state = { ...this.#state, partial: turn.content, parts: turn.parts, turnId: turn.id, chatId: turn.chatId, status };
     const wait = this.#flushed + FLUSH_MS - now();
     if (first || wait <= 0) this.#tell();
     else this.#flush ??= setTimeout(() => this.#tell(), wait);
@@ -218,8 +223,9 @@ class ChatStream {
     }
     const { status, error = null, ...rest } = turn.end;
     const reply = { id: turn.id ?? turn.key, role: "assistant", content: turn.content, status, error, ...rest };
+    if (this.#options.include && turn.parts.length) reply.parts = thoughtOut(turn.parts);
     const messages = [...this.#state.messages, reply];
-    this.#set({ messages, partial: "", status, error, turnId: null, chatId: turn.chatId });
+    this.#set({ messages, partial: "", parts: [], status, error, turnId: null, chatId: turn.chatId });
     return reply;
   }
 
@@ -293,7 +299,7 @@ class ChatStream {
       const end = await this.#rejected(turn, response);
       if (end) return end;
       this.#identify(turn, response.headers.get("X-Turn-Id"), response.headers.get("X-Chat-Id"));
-      if (first) turn.content = "";
+      if (first) Object.assign(turn, { content: "", parts: [] });
       // What an answer goes on from stays, until it comes as the first delta of the new version.
       if (!turn.goesOn) this.#show(turn);
       const onPiece = () => {
@@ -355,11 +361,20 @@ class ChatStream {
       if (Number(digits) <= turn.number) return;
       turn.number = Number(digits);
     }
-    if (frame.role !== "assistant" || event === "reasoning") return;
-    // Of a model that only says where its thoughts end: what was shown as its answer were they.
-    if (frame.recast) turn.content = Array.from(turn.content).slice(0, frame.recast.after).join("");
-    turn.content += frame.delta ?? "";
+    if (frame.role !== "assistant") return;
+    if (event === "reasoning") turn.parts = grown(turn.parts, event, frame.delta);
+    else if (event === "recast") recast(turn, frame.recast.after);
+    else if (event && event in frame && event !== "error") this.#add(turn, { type: event, [event]: frame[event] });
+    else {
+      turn.content += frame.delta ?? "";
+      turn.parts = grown(turn.parts, "text", frame.delta ?? "");
+    }
     turn.end = endOf(frame) ?? turn.end;
+  }
+
+  #add(turn, part) {
+    turn.parts = [...thoughtOut(turn.parts), part];
+    this.#options.onPart(part);
   }
 
   #identify(turn, id, chatId) {
@@ -399,7 +414,8 @@ class ChatStream {
 
   async #history(turn) {
     turn.connection = new AbortController();
-    const path = `/messages/?chat_id=${encodeURIComponent(turn.chatId)}`;
+    const include = this.#options.include;
+    const path = `/messages/?chat_id=${encodeURIComponent(turn.chatId)}${include && `&include=${include}`}`;
     const response = await this.#fetch(path, { signal: turn.connection.signal });
     if (response.ok) return (await response.json()).messages;
     const { error, ours } = await problemOf(response);
@@ -473,7 +489,36 @@ async function read(response, onEvent, onPiece = () => false) {
 
 function newTurn({ text = null, chatId = null, key = null, id = null, goesOn = null }) {
   const flags = { stopping: false, gone: false, done: false };
-  return { text, chatId, key, id, goesOn, number: 0, content: "", end: null, connection: null, wake: null, ...flags };
+  return { text, chatId, key, id, goesOn, number: 0, content: "", parts: [], end: null, connection: null, wake: null, ...flags };
+}
+
+/** The parts with some more text of a kind. */
+function grown(parts, type, text) {
+  if (text === "") return parts;
+  const last = parts.at(-1);
+  if (last?.type === type) return [...parts.slice(0, -1), { ...last, text: last.text + text }];
+  const since = type === "reasoning" ? { since: now() } : {};
+  return [...thoughtOut(parts), { type, text, ...since }];
+}
+
+/** The parts once the last one has ended. */
+function thoughtOut(parts) {
+  const last = parts.at(-1);
+  if (last?.since === undefined) return parts;
+  const { since, ...thoughts } = last;
+  return [...parts.slice(0, -1), { ...thoughts, ms: Math.round(now() - since) }];
+}
+
+/** Of a model that only says where its thoughts end: what was shown as its answer, after the number, were they. */
+function recast(turn, after) {
+  turn.content = Array.from(turn.content).slice(0, after).join("");
+  let left = turn.content.length;
+  turn.parts = turn.parts.reduce((parts, part) => {
+    if (part.text === undefined) return [...parts, part];
+    const text = part.type === "text" ? part.text.slice(0, left) : "";
+    left -= text.length;
+    return grown(grown(parts, "text", text), "reasoning", part.text.slice(text.length));
+  }, []);
 }
 
 function leave(turn) {
@@ -529,8 +574,8 @@ function endOf({ error, finish_reason: finishReason, usage = null }) {
 }
 
 /** How a stored message ended; the turn takes its text. */
-function finished(turn, { id, chat_id: chatId, content, status, finish_reason: finishReason, usage, error }) {
-  Object.assign(turn, { id, chatId, content });
+function finished(turn, { id, chat_id: chatId, content, parts, status, finish_reason: finishReason, usage, error }) {
+  Object.assign(turn, { id, chatId, content, parts: parts ?? grown([], "text", content) });
   return { status, finishReason, usage, error };
 }
 

@@ -201,8 +201,69 @@ test("text that turns out to have been thoughts is taken back", async () => {
     },
     { include: "recast" },
   );
-  assert.equal((await client.send("Hi")).content, "👋 Hello");
+  const answer = await client.send("Hi");
+  assert.equal(answer.content, "👋 Hello");
+  assert.deepEqual(
+    answer.parts.map(({ type, text }) => [type, text]),
+    [
+      ["text", "👋 "],
+      ["reasoning", "hm"],
+      ["text", "Hello"],
+    ],
+  );
   assert.equal(requests[0].url, "/stream/?ids=1&include=recast");
+});
+
+const assistant = (delta, more) => ({ role: "assistant", delta, ...more });
+const named = (kind, seq, value) => block(seq, assistant("", { [kind]: value }), kind);
+const thought = (seq, text) => block(seq, assistant(text), "reasoning");
+const bare = (parts) => parts.map(({ type, text, ...part }) => [type, text ?? part[type]]);
+
+test("parts come in their order, those of unknown kinds too, and once however often the stream breaks", async () => {
+  const [user, ...rest] = blocks([]);
+  const chart = { title: "Rain", values: [1, 2] };
+  const all = [
+    user,
+    thought(3, "hm "),
+    thought(5, "so"),
+    block(10, assistant("Hello")),
+    named("chart", 11, chart),
+    thought(13, "hm"),
+    named("tool", 14, { name: "search" }),
+    block(15, assistant("!")),
+    ...rest.map((one) => one.replaceAll(":1\n", ":16\n")),
+  ];
+  const expected = [
+    ["reasoning", "hm so"],
+    ["text", "Hello"],
+    ["chart", chart],
+    ["reasoning", "hm"],
+    ["tool", { name: "search" }],
+    ["text", "!"],
+  ];
+  for (let cut = 1; cut < all.length - 1; cut += 1) {
+    const got = [];
+    const { client, states, requests } = scripted(
+      { "POST /stream/": stream(...all.slice(0, cut), CUT), [`GET /stream/${TURN}`]: stream(...all.slice(cut)) },
+      { include: "reasoning,charts,tools", onPart: (part) => got.push(part) },
+    );
+    const answer = await client.send("Hi");
+    assert.equal(answer.content, "Hello!");
+    assert.deepEqual(bare(answer.parts), expected);
+    assert.ok(answer.parts.every(({ since }) => since === undefined) && answer.parts[0].ms >= 0);
+    assert.deepEqual(got, [{ type: "chart", chart }, { type: "tool", tool: { name: "search" } }]);
+    assert.ok(states.every(({ parts }) => parts.length <= expected.length));
+    assert.equal(requests[1].url, `/stream/${TURN}?include=reasoning,charts,tools`);
+  }
+});
+
+test("a stored chat has its parts", async () => {
+  const parts = [{ type: "reasoning", text: "hm", ms: 900 }, { type: "text", text: "One" }];
+  const message = { id: TURN, chat_id: CHAT, role: "assistant", content: "One", status: "complete", parts };
+  const { client, requests } = scripted({ "GET /messages/": json({ messages: [message] }) }, { include: "reasoning" });
+  await client.open(CHAT);
+  assert.deepEqual(client.getState().messages[0].parts, parts);
+  assert.equal(requests[0].url, `/messages/?chat_id=${CHAT}&include=reasoning`);
 });
 
 test("a growing answer is told about at most every 16 ms", async () => {

@@ -5,7 +5,7 @@ import { useStream } from "$/public/use-stream.js";
 import "./stream_chat.css";
 import { Boundary } from "$/public/external/chat_app/ui/elements/boundary.jsx";
 import { enterKeyHint, sends } from "$/public/external/chat_app/ui/elements/touch.js";
-import { Markdown } from "$/public/external/chat_app/ui/elements/markdown.jsx";
+import { Reply } from "$/public/external/chat_app/ui/elements/reply.jsx";
 
 const ANNOUNCED = {
   waiting: "Assistant is typing",
@@ -50,8 +50,8 @@ export function StreamChat({
   const box = useRef(null);
   const unsent = useMemo(() => keptIn(storage, "embed:unsent"), [storage]);
   const draft = useMemo(() => keptIn(storage, "embed:draft"), [storage]);
-  const chat = useStream({ baseUrl, chatId, headers, include: "recast", unsent });
-  const { messages, partial, turnId, busy, status } = chat;
+  const chat = useStream({ baseUrl, chatId, headers, include: "reasoning,recast", unsent });
+  const { messages, partial, parts, turnId, busy, status } = chat;
   const empty = messages.length === 0 && !busy;
   const [error, dismiss] = useError(chat);
   useEffect(() => {
@@ -75,7 +75,7 @@ export function StreamChat({
   };
   // Of what has not been sent nobody writes an answer.
   const unsentYet = status === "reconnecting" && !turnId && partial === "";
-  const growing = busy && status !== "loading" && !unsentYet && { id: turnId ?? "growing", role: "assistant", content: partial };
+  const growing = busy && status !== "loading" && !unsentYet && { id: turnId ?? "growing", role: "assistant", content: partial, parts };
   return (
     <section className="embed" aria-label="Chat">
       {empty ? (
@@ -122,11 +122,14 @@ export function StreamChat({
         </div>
       </div>
       <div role="status" className="visually-hidden">
-        {ANNOUNCED[status]}
+        {busy && thinksFirst(parts) ? "Assistant is thinking" : ANNOUNCED[status]}
       </div>
     </section>
   );
 }
+
+/** Said once, however often it thinks. */
+const thinksFirst = (parts) => parts.at(-1)?.since !== undefined && parts.filter(({ type }) => type === "reasoning").length === 1;
 
 /** The sentence for a person: the server's own is for programs where a chat is gone. */
 const told = ({ code, message }) => (code === "not_found" ? GONE : message);
@@ -210,7 +213,7 @@ const Message = memo(function Message({ message, note, growing = false, onAgain,
   const problem = problemOf(message);
   return (
     <article aria-label="Assistant said" className="answer">
-      <Markdown text={content} growing={growing} />
+      <Reply parts={message.parts ?? [{ type: "text", text: content }]} growing={growing} />
       {problem && (
         <div className="after">
           <p className="problem" data-status={status}>
@@ -248,7 +251,7 @@ function Choice({ onClick, children }) {
 function sameMessage(before, after) {
   const [old, next] = [before.message, after.message];
   const same = before.growing === after.growing && before.note === after.note && before.onAgain === after.onAgain;
-  return same && old.content === next.content && old.status === next.status;
+  return same && old.content === next.content && old.parts === next.parts && old.status === next.status;
 }
 
 /** The message box: Enter sends unless an input method is composing; a refused message comes back. */

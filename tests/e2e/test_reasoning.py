@@ -9,6 +9,7 @@ from playwright.async_api import Locator, Page, expect
 from tests.app import App
 from tests.e2e.chat import ChatPage, record, recorded
 from tests.e2e.chat import fold as fold_space
+from tests.e2e.embed import EmbedPage
 from tests.e2e.test_payload import WINDOW
 from tests.provider_client import Provider
 
@@ -19,15 +20,15 @@ SPOKEN = "div.visually-hidden[role=status]"
 FOLD = re.compile("^(Thinking|Thought)")
 
 
-def folds(chat: ChatPage) -> Locator:
+def folds(chat: ChatPage | EmbedPage) -> Locator:
     return chat.answers.last.get_by_role("button", name=FOLD)
 
 
-def bodies(chat: ChatPage) -> Locator:
+def bodies(chat: ChatPage | EmbedPage) -> Locator:
     return chat.answers.last.locator(".folded .prose")
 
 
-async def parts(chat: ChatPage) -> list[str]:
+async def parts(chat: ChatPage | EmbedPage) -> list[str]:
     """What the newest answer shows from top to bottom, a part each, seconds left out."""
     texts = await chat.answers.last.locator(".reply > *").all_inner_texts()
     return [re.sub(r"\d+ s", "N s", fold_space(text)) for text in texts]
@@ -165,3 +166,37 @@ async def test_thoughts_are_sent_once(page: Page, app: App, provider: Provider) 
     assert len(windows) > 10 and sent < sum(map(len, thoughts)) + 200
     await folds(chat).click()
     await expect(bodies(chat)).to_contain_text("149: thinking")
+
+
+async def test_the_embedded_page_shows_them_too(page: Page, app: App, provider: Provider) -> None:
+    chat = await EmbedPage(page).open(app.url)
+    provider.clear()
+    deltas = [{"reasoning_content": "First."}, {"content": "One, "}, {"reasoning_content": "Let me **see**."}]
+    await chat.ask(deltas=deltas, pieces=["two."], hold=[0])
+    await expect(folds(chat)).to_have_text(["Thought for 1 s", "Thinking … 1 s"])
+    await expect(chat.answers.last).not_to_contain_text("Assistant is typing")
+    assert "Let me" not in await chat.answers.last.inner_html()
+    await folds(chat).last.press("Enter")
+    await expect(bodies(chat)).to_have_text("Let me see.")
+    await page.reload()
+    await expect(folds(chat).last).to_contain_text("Thinking")
+    provider.go()
+    expected = ["Thought for N s", "One,", "Thought for N s", "two."]
+    await expect(chat.answers.last).to_contain_text("two.")
+    assert await parts(chat) == expected
+    await page.reload()
+    await expect(folds(chat)).to_have_count(2)
+    assert await parts(chat) == expected
+    await folds(chat).last.click()
+    await expect(bodies(chat)).to_have_text("Let me see.")
+
+
+async def test_the_embedded_page_says_once_that_it_thinks(page: Page, app: App, provider: Provider) -> None:
+    chat = await EmbedPage(page).open(app.url)
+    provider.clear()
+    await chat.ask(reasoning=["hm"], pieces=["Forty", "-two"], hold=[0, 1])
+    await expect(chat.status.filter(has_text="Assistant is thinking")).to_have_count(1)
+    provider.go()
+    await expect(chat.status.filter(has_text="Assistant is typing")).to_have_count(1)
+    provider.go()
+    await chat.ended()
