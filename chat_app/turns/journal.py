@@ -56,7 +56,7 @@ class Fresh:
 
 class Page:
     """What the journal keeps of one turn. `seq` is the number that its text has reached, `taken` how much of it went to
-    be written, `saved` how much is stored. `show` is called when more of it may be shown.
+    be written, `saved` how much is stored. `show` is called when more of it may be shown, where some is `held` back.
     """
 
     __slots__ = (
@@ -65,6 +65,7 @@ class Page:
         "_rows",
         "closed",
         "fresh_since",
+        "held",
         "saved",
         "seq",
         "show",
@@ -78,7 +79,7 @@ class Page:
         self.turn_id = turn_id
         self.seq = self.taken = self.saved = seq
         self.show: Show = _nothing
-        self.closed = False
+        self.held = self.closed = False
         # Since when there is text that is not stored, and text that no beat has taken.
         self.unsaved_since: float | None = None
         self.fresh_since: float | None = None
@@ -146,11 +147,10 @@ class Journal:
 
     def reach(self, page: Page) -> float:
         """The number up to which a turn may be shown; beyond, its `show` is called."""
-        if not self._holding:
-            return math.inf
-        if page.far() and page.ripe():
+        page.held = self._holding and page.far()
+        if page.held and page.ripe():
             self._urgent.set()
-        return page.saved + AHEAD_CHARS
+        return page.saved + AHEAD_CHARS if page.held else math.inf
 
     async def catch_up(self, page: Page) -> None:
         """Wait until more may be shown; where the database is away, go on without."""
@@ -211,7 +211,7 @@ class Journal:
         """More of them may be shown."""
         written, self._written = self._written, asyncio.Event()
         written.set()
-        for shown in await asyncio.gather(*(page.show() for page in pages), return_exceptions=True):
+        for shown in await asyncio.gather(*(page.show() for page in pages if page.held), return_exceptions=True):
             if isinstance(shown, Exception):
                 logger.error("what is stored could not be shown", exc_info=shown)
 
