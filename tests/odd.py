@@ -26,6 +26,7 @@ ROUTES: Sequence[tuple[str, str, Any]] = [
     ("POST", "/stream/{turn_id}/continue", None),
     ("POST", "/messages/", {"content": "Say hello", "chat_id": None}),
     ("GET", "/messages/", None),
+    ("GET", "/messages/{message_id}", None),
     ("POST", "/messages/{message_id}/stop", None),
     ("POST", "/messages/{message_id}/continue", None),
     ("POST", "/messages/{message_id}/rating", {"rating": 1, "remark": "Just right"}),

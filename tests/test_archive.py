@@ -192,6 +192,7 @@ async def exhaust(steps: AsyncGenerator[None, None]) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize("end", ["damaged", "cancelled", "closed", "a database that fails"])
 async def test_an_import_that_fails_leaves_nothing(

@@ -25,7 +25,7 @@ from tests.forked import Api
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, text_of, value
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SEND_TIMEOUT_S = 1.5
 TOKENS = 60_000

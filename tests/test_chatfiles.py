@@ -267,6 +267,7 @@ def test_a_tree_that_is_none_is_mended() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_chain_of_many_nodes_is_no_trouble() -> None:
     count = 20_000
     chain = [node(str(n), str(n - 1), "user" if n % 2 else "assistant", "x") for n in range(count)]
@@ -304,6 +305,7 @@ def test_any_time_gives_one(time: Any) -> None:
 ODD: list[Any] = [None, True, 0, -1.5, "", "x", "\ud800\0", [], [None], {}, {"x": {}}, "y" * 100_000]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", ODD)
 def test_any_value_anywhere_is_read_or_left_out(odd: Any) -> None:
     """Each value of the exports above in turn becomes `odd`."""

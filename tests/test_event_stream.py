@@ -74,6 +74,7 @@ def test_broken_bytes_cost_no_event() -> None:
     assert data(b"data: a\xff\xfe\n\ndata: \xc3\n\n") == ["a\ufffd\ufffd", "\ufffd"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filler", [b"x", b"data: y\n", b": ", b"data: {}\r"], ids=str)
 def test_what_never_ends_is_given_up_at_the_bound(filler: bytes) -> None:
     decoder, fed = EventDecoder(), 0

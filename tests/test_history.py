@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_app.replies.history import GO_ON, alternating
+from chat_app.replies.history import CONTINUE, alternating
 from chat_app.reply import ChatMessage
 
 ROLES = {"s": "system", "u": "user", "a": "assistant"}
@@ -26,8 +26,8 @@ def messages(*lines: str) -> list[ChatMessage]:
         (["u:1", "a:2", "a:3", "u:4"], ["u:1", "a:2\n\n3", "u:4"]),
         (["a:0", "u:1"], ["u:1"]),
         (["s:0", "a:0", "a:00", "u:1"], ["s:0", "u:1"]),
-        (["u:1", "a:2"], ["u:1", "a:2", f"u:{GO_ON}"]),
-        (["a:2"], ["a:2", f"u:{GO_ON}"]),
+        (["u:1", "a:2"], ["u:1", "a:2", f"u:{CONTINUE}"]),
+        (["a:2"], ["a:2", f"u:{CONTINUE}"]),
         (["s:1", "s:2", "u:3"], ["s:1\n\n2", "u:3"]),
         (["s: ", "u:3"], ["u:3"]),
         (["u:1", "a:2", "s:3", "u:4"], ["u:1", "a:2", "s:3", "u:4"]),

@@ -130,6 +130,7 @@ def loaded_by(*modules: str) -> set[str]:
     return set(run.stdout.split())
 
 
+@pytest.mark.slow
 def test_core_service_and_api_run_without_reflex() -> None:
     loaded = loaded_by("chat_app.turns.registry", "chat_app.service", "chat_app.api", "chat_app.replies.openai_service")
     assert "chat_app.api.stream" in loaded

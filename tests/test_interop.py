@@ -21,7 +21,7 @@ from tests.npm import npm_install
 from tests.provider import EMOJI, SEPARATORS
 from tests.provider_client import Provider, script
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 PING = b": ping\n"
 PING_S = 0.1

@@ -19,7 +19,7 @@ from chat_app.replies import local_model
 from chat_app.replies.local_model import LocalModel
 from chat_app.replies.local_server import alias
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 APP = """
 import asyncio

@@ -192,6 +192,7 @@ class Steps:
         return 0
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_chat_of_ten_thousand_messages_costs_what_one_of_ten_costs(
     file: Path, figure: Callable[[object], None]

@@ -16,7 +16,7 @@ from tests import test_archive, test_search, test_store
 from tests.postgres import on_postgres
 from tests.test_chatfiles import SEVERAL_KINDS, WEBUI
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 globals().update(on_postgres(test_store, test_search))
 

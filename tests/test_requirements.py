@@ -27,6 +27,7 @@ sys.meta_path.insert(0, Hidden())
 """
 
 
+@pytest.mark.slow
 def test_the_app_answers_with_what_they_install(page_built: None, tmp_path: Path) -> None:
     hidden = others(required(ROOT / "requirements.txt") | {WEIGHTS})
     assert hidden >= {"pytest", "playwright"}
@@ -38,6 +39,7 @@ def test_the_app_answers_with_what_they_install(page_built: None, tmp_path: Path
     assert (reply["status"], bool(reply["content"])) == ("complete", True)
 
 
+@pytest.mark.slow
 def test_what_is_hidden_cannot_be_imported(page_built: None, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(HIDE.format(names=["greenlet"]))
     app = App(tmp_path, pythonpath=str(tmp_path))

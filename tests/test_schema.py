@@ -122,6 +122,7 @@ async def test_killed_at_any_statement_sqlite(
     assert step >= stride
 
 
+@pytest.mark.slow
 @STRIDES
 @pytest.mark.parametrize("version", OLDER)
 async def test_killed_at_any_statement_postgresql(
@@ -141,6 +142,7 @@ async def test_killed_at_any_statement_postgresql(
     assert step >= stride
 
 
+@pytest.mark.slow
 @STRIDES
 @pytest.mark.parametrize("version", [None, "0001"])
 async def test_a_database_that_an_earlier_server_left_half_updated_opens(

@@ -11,7 +11,7 @@ from tests.e2e.chat import ChatPage, fold
 from tests.forked import ForkedApp
 from tests.provider_client import Provider
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 # As from the browser's cache, which it leaves frozen.
 WAKE = """(times) => {
   for (let n = 0; n < times; n++) dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));

@@ -17,7 +17,7 @@ from tests.e2e.chat import ChatPage, fold
 from tests.e2e.embed import EmbedPage
 from tests.provider_client import Provider, script
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400), pytest.mark.slow]
 
 PAGES = "tests.examples.pages:add"
 TREE = ["chat_app", "tests", "assets", "rxconfig.py", "requirements.txt", "reflex.lock"]

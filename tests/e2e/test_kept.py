@@ -20,6 +20,7 @@ Storage.prototype.setItem = () => { throw new DOMException("The quota has been e
 BROKEN = "Storage.prototype.getItem = Storage.prototype.setItem = () => { throw new Error('broken'); };"
 
 
+@pytest.mark.slow
 @pytest.mark.new_profile
 @pytest.mark.parametrize("storage", [BLOCKED, FULL, BROKEN], ids=["blocked", "full", "broken"])
 async def test_storage_is_never_needed(context: BrowserContext, page: Page, app: App, storage: str) -> None:

@@ -143,6 +143,7 @@ async def test_a_broken_database_says_so_and_the_message_is_sent_again(page: Pag
     await expect(unsent(page)).to_have_count(0)
 
 
+@pytest.mark.slow
 async def test_what_is_far_too_long_is_refused_before_it_is_sent(page: Page, app: App) -> None:
     size = 1_200_000
     sizes: list[int] = []

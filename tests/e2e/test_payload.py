@@ -12,7 +12,7 @@ from tests.app import App
 from tests.e2e.chat import ChatPage
 from tests.provider_client import Provider
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 WINDOW = '"window_rx_state_":'
 
