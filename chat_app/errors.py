@@ -155,6 +155,18 @@ class ForeignRequest(ChatError):
     status = 403
 
 
+class BadHost(ChatError):
+    """A request with two hosts, or with one that is no host at all."""
+
+    code = "bad_host"
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request does not say for which host it is. Send one Host header, with a name or an address."
+        )
+
+
 class ProviderError(ChatError):
     """The model's server failed or could not be reached."""
 

@@ -1,6 +1,7 @@
 """Who may talk to the app: nobody's page but its own, unless the operator says so. Over real connections, and in a
 real browser from a page of another origin."""
 
+import asyncio
 import json
 import re
 import threading
@@ -303,7 +304,68 @@ async def test_the_security_headers_are_everywhere(client: httpx.AsyncClient) ->
         assert FRIEND not in response.headers["content-security-policy"]
 
 
+@pytest.mark.parametrize("hosts", [["127.0.0.1"] * 2, ["localhost", "evil.example"], ["[localhost]"], ["[evil]:80"]])
+async def test_a_request_that_does_not_say_its_host_is_400(hosts: list[str], app: App) -> None:
+    for path in ("/", "/chats/", "/chat.css"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
+        lines = [f"GET {path} HTTP/1.1", *(f"Host: {host}" for host in hosts), "Connection: close"]
+        writer.write("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
+        response = (await reader.read()).decode()
+        writer.close()
+        await writer.wait_closed()
+        assert response.startswith("HTTP/1.1 400 ") and '"code":"bad_host"' in response
+
+
+@pytest.mark.parametrize("where", ["cross-site", "same-site"])
+async def test_a_page_of_another_site_loads_nothing_where_no_origin_is_named(
+    where: str, client: httpx.AsyncClient
+) -> None:
+    """As a picture or a script; a link leads here, and a program says nothing of the kind."""
+    for path in ("/chats/", "/stream/selftest", "/", "/openapi.json"):
+        refused(await client.get(path, headers={"Sec-Fetch-Site": where, "Sec-Fetch-Mode": "no-cors"}))
+    for path in ("/", "/c/0199", "/embed"):
+        assert (await client.get(path, headers={"Sec-Fetch-Site": where, "Sec-Fetch-Mode": "navigate"})).is_success
+    for headers in ({"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {}):
+        assert (await client.get("/chats/", headers=headers | {"Sec-Fetch-Mode": "cors"})).is_success
+    assert (await client.get("/embed-loader.js", headers={"Sec-Fetch-Site": where})).is_success
+
+
+async def test_behind_tls_the_scheme_counts(friendly: httpx.AsyncClient) -> None:
+    behind = {"Host": "chat.example", "X-Forwarded-Proto": "https"}
+    assert (await friendly.get("/chats/", headers=behind | {"Origin": "https://chat.example"})).is_success
+    refused(await friendly.get("/chats/", headers=behind | {"Origin": "http://chat.example"}))
+    assert (await friendly.get("/chats/", headers=behind | {"Origin": FRIEND})).is_success
+
+
+@pytest.mark.parametrize("path", ["/", "/c/0199", "/embed", "/nonsense", "/chats/", "/docs"])
+async def test_what_a_page_may_do_is_said_with_every_response(path: str, client: httpx.AsyncClient) -> None:
+    response = await client.get(path, headers={"Accept": "text/html"})
+    rules = [rule.split() for rule in response.headers["content-security-policy"].split(";")]
+    policy = {name: values for name, *values in rules}
+    assert policy["connect-src"] == ["'self'"]
+    assert policy["object-src"] == policy["base-uri"] == ["'none'"]
+    assert {"form-action", "frame-src", "worker-src"} <= policy.keys()
+    assert ("'unsafe-inline'" in policy["script-src"]) == (path == "/docs")
+    assert response.headers["x-dns-prefetch-control"] == "off"
+
+
 # A real browser
+
+
+@pytest.mark.parametrize("path", ["/", "/c/0199", "/embed", "/docs"])
+async def test_nothing_of_our_own_pages_is_against_their_policy(path: str, page: Page, app: App) -> None:
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    await page.goto(app.url + path)
+    # By then its scripts have run.
+    await page.wait_for_function("document.body.innerText.length > 20")
+    await page.wait_for_load_state("networkidle")
+    assert not [text for text in said if "Content Security Policy" in text]
+    assert await page.evaluate(
+        "() => new Promise(done => { addEventListener('securitypolicyviolation', () => done(true)); "
+        "const script = document.createElement('script'); script.textContent = 'window.ran = true'; "
+        "document.body.append(script); if (window.ran) done(false); })"
+    ) is (path != "/docs")
 
 
 class EmptyPage(BaseHTTPRequestHandler):

@@ -293,7 +293,7 @@ async def test_tls_as_managed_postgresql_hands_it_out(
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., str]:
+def start(page_built: None, tmp_path: Path) -> Callable[..., str]:
     """`start(database_url=…)` starts the whole app in vain and gives all that it said."""
 
     def start(**settings: str) -> str:

@@ -11,9 +11,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chat_app.api.policy import Policy
 from chat_app.api.problems import tell_refusal
+from chat_app.built import served
 from chat_app.config import Settings
-from chat_app.errors import BodyTooLarge, ChatError, ForeignRequest, shown
+from chat_app.errors import BadHost, BodyTooLarge, ChatError, ForeignRequest, shown
 from chat_app.origins import origin, site
 
 # A character is at most two `\\uXXXX` escapes in JSON.
@@ -23,11 +25,6 @@ IMPORT_PATH, IMPORT_BYTES = "/chats/import", 1_000_000_000
 # A whole conversation, which may have pictures.
 COMPLETIONS_PATH, COMPLETIONS_BYTES = "/v1/chat/completions", 50_000_000
 DISCARD_S = 2.0
-# What a page of ours may make the browser fetch by itself. An answer holds what strangers wrote, and the address of a
-# picture in it, or in one of its diagrams, could carry what was said to whoever serves it.
-FETCHES = (
-    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; style-src 'self' 'unsafe-inline'"
-)
 # Files of the build, the same for all. A browser names the page's origin when it loads modules and fonts; were those
 # refused where a proxy hides the host, the page would be dead and could not say why.
 ASSETS = (".css", ".js", ".map", ".mjs", ".png", ".svg", ".ttf", ".woff", ".woff2")
@@ -47,8 +44,7 @@ class Guard:
         self.settings = settings
         self.origins = set(map(origin, settings.origins)) - {None}
         self.max_body = max_bytes(settings)
-        framed_by = " ".join(["'self'", *settings.cors_allowed_origins])
-        self.policy = f"frame-ancestors {framed_by}; {FETCHES}"
+        self.policy = Policy(served(), settings.cors_allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -61,10 +57,10 @@ class Guard:
                 self._check_origin(headers)
             body.check_length()
         except ChatError as error:
-            return await _refuse(error, scope, receive, self._sending(send, body, None))
+            return await _refuse(error, scope, receive, self._sending(send, scope, body, None))
         if scope["type"] == "websocket":
             return await self.app(scope, receive, send)
-        await self.app(scope, body.receive, self._sending(send, body, headers.get("origin")))
+        await self.app(scope, body.receive, self._sending(send, scope, body, headers.get("origin")))
 
     def _limit(self, scope: Scope) -> int:
         """How many bytes a body may have: a file holds many chats, and is not kept in memory."""
@@ -72,6 +68,9 @@ class Guard:
 
     def _check_host(self, headers: Headers) -> None:
         host = headers.get("host", "")
+        if len(headers.getlist("host")) > 1 or (host.startswith("[") and "]" in host and site(host) is None):
+            # A proxy and we may read different hosts in it.
+            raise BadHost
         if not self.settings.knows_host(host):
             raise ForeignRequest(
                 f"The host {shown(host)!r} is not served here. Add its name to ALLOWED_HOSTS to serve it."
@@ -80,20 +79,32 @@ class Guard:
     def _check_origin(self, headers: Headers) -> None:
         page, host = headers.get("origin"), site(headers.get("host", ""))
         if not page:
-            return
+            return self._check_fetch(headers)
         known = origin(page)
-        if known is None or host is None or not (known.is_of(host) or known in self.origins):
+        # A page without TLS is another origin than ours, where a proxy says that the request came by TLS.
+        plain = headers.get("x-forwarded-proto") == "https" and known is not None and known.scheme == "http"
+        if known is None or host is None or not ((known.is_of(host) and not plain) or known in self.origins):
             raise ForeignRequest(
                 f"Pages of {shown(page)} may not use this app. Add it to CORS_ALLOWED_ORIGINS to allow it."
             )
 
-    def _sending(self, send: Send, body: "Body", from_page: str | None) -> Send:
+    def _check_fetch(self, headers: Headers) -> None:
+        """A page of another site may lead here by a link, but not load what is here, as a picture or a script."""
+        foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if foreign and headers.get("sec-fetch-mode") != "navigate":
+            raise ForeignRequest("Pages of other sites may not load this. Open it in a tab of its own.")
+
+    def _sending(self, send: Send, scope: Scope, body: "Body", from_page: str | None) -> Send:
+        policy = self.policy.of(scope["path"])
+
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "same-origin"
-                headers["Content-Security-Policy"] = self.policy
+                headers["Content-Security-Policy"] = policy
+                # The name in a link of an answer would be looked up, unasked.
+                headers["X-DNS-Prefetch-Control"] = "off"
                 if from_page and origin(from_page) in self.origins:
                     headers["Access-Control-Expose-Headers"] = EXPOSED
                 await body.discard()

@@ -1,0 +1,54 @@
+"""What a page of ours may do in the browser: the Content-Security-Policy of every response."""
+
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+
+# An answer holds what strangers wrote, and the address of a picture in it, or in one of its diagrams, could carry what
+# was said to whoever serves it.
+FETCHES = (
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
+    "style-src 'self' 'unsafe-inline'; connect-src 'self'; worker-src 'self' blob:; frame-src 'self' blob:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'"
+)
+# What Swagger UI's page begins with is in no file of the build; nothing that a stranger wrote is shown there.
+REFERENCE = "/docs"
+_INLINE = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
+
+
+class Policy:
+    """Of the pages in the folder `built`, which may be built anew meanwhile, and of who may frame them."""
+
+    def __init__(self, built: Path, framed_by: Sequence[str]) -> None:
+        self._built = built
+        self._frames = "frame-ancestors " + " ".join(["'self'", *framed_by])
+        self._known: tuple[float, str] | None = None
+
+    def of(self, path: str) -> str:
+        # `eval` needs a script that already runs; what drives browsers in tests waits with it.
+        scripts = "'self' 'unsafe-inline'" if path.startswith(REFERENCE) else self._scripts()
+        return f"{self._frames}; script-src {scripts} 'unsafe-eval'; {FETCHES}"
+
+    def _scripts(self) -> str:
+        """Files of ours, and the scripts that stand in the built pages, known by their hashes."""
+        changed = self._changed()
+        if self._known is None or self._known[0] != changed:
+            hashes = dict.fromkeys(
+                _hash(found)
+                for page in sorted(self._built.glob("*.html"))
+                for found in _INLINE.findall(page.read_text())
+            )
+            self._known = changed, " ".join(["'self'", *hashes])
+        return self._known[1]
+
+    def _changed(self) -> float:
+        try:
+            return (self._built / "index.html").stat().st_mtime
+        except OSError:
+            return 0.0
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
