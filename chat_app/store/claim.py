@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from chat_app.errors import CannotStart
 from chat_app.store import trouble
+from chat_app.store.sqlite_file import make_private
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def claim(url: str) -> IO[str] | None:
     if (database := _file(url)) is None:
         return None
     try:
-        database.parent.mkdir(parents=True, exist_ok=True)
+        make_private(database.with_name(f"{database.name}.lock"))
         lock = database.with_name(f"{database.name}.lock").open("a+")
     except OSError as problem:
         raise CannotStart(trouble.at_start(make_url(url), problem)) from problem

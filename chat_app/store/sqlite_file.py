@@ -14,6 +14,15 @@ CHECK_S = 2.0
 STEPS = 10_000
 
 
+def make_private(file: Path) -> None:
+    """Make it, and its folder, if they are not there: of no use to other users of this machine. Raises OSError.
+
+    What SQLite puts beside it has the file's own rights.
+    """
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.touch(mode=0o600)
+
+
 def check(url: URL) -> None:
     """Make the folder, and read the file for at most `CHECK_S` seconds, which is enough for some hundred megabytes.
 
@@ -23,7 +32,7 @@ def check(url: URL) -> None:
     if not url.database or url.database == ":memory:":
         return
     file = Path(url.database)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_private(file)
     for place in (file.parent, file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
         if place.exists() and not os.access(place, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
