@@ -59,9 +59,10 @@ def comes_soon(problem: BaseException) -> bool:
 
 def reason(problem: BaseException) -> str:
     """For the log and for sentences: the innermost words, on one line, without values and statements."""
-    *_, cause = _causes(problem)
-    if isinstance(cause, TimeoutError):
+    causes = list(_causes(problem))
+    if any(isinstance(cause, TimeoutError) for cause in causes):
         return "it does not answer"
+    cause = causes[-1]
     if isinstance(cause, OSError) and cause.errno and not isinstance(cause, socket.gaierror):
         # asyncio's own words for it have the address in them.
         return os.strerror(cause.errno)
