@@ -124,12 +124,24 @@ export function TitleField({ form, defaultValue, onCancel, ...props }) {
   );
 }
 
+/** The fields of a form that was kept, null for none; one that cannot be read is given up. */
+function fieldsOf(form) {
+  try {
+    const fields = JSON.parse(kept.get(form));
+    if (fields === null || (typeof fields === "object" && !Array.isArray(fields))) return fields;
+  } catch {
+    // As below.
+  }
+  kept.note(form, null);
+  return null;
+}
+
 /** A form in a dialog: a click beside the dialog closes it, and what was typed is there again when it opens. */
 export function KeptForm({ form, children, ...props }) {
   const ref = useRef(null);
-  const unsaved = useKept(form);
+  const unsaved = useKept(form) !== null && fieldsOf(form) !== null;
   // Also when the choices of a list have come.
-  useLayoutEffect(() => fill(ref.current, kept.get(form)));
+  useLayoutEffect(() => fill(ref.current, fieldsOf(form)));
   const note = () => kept.set(form, JSON.stringify(Object.fromEntries(new FormData(ref.current))));
   const discard = () => {
     ref.current.reset();
@@ -153,7 +165,7 @@ export function KeptForm({ form, children, ...props }) {
   return (
     <form {...props} ref={ref} onInput={note}>
       {children}
-      {unsaved !== null && (
+      {unsaved && (
         <p className="hint">
           <span>Not saved yet. </span>
           <button type="button" className="text-button" onClick={discard}>
@@ -165,10 +177,9 @@ export function KeptForm({ form, children, ...props }) {
   );
 }
 
-function fill(form, text) {
-  if (text === null) return;
-  for (const [name, value] of Object.entries(JSON.parse(text))) {
+function fill(form, fields) {
+  for (const [name, value] of Object.entries(fields ?? {})) {
     const field = form.elements[name];
-    if (field && field !== document.activeElement && field.value !== value) field.value = value;
+    if (field && typeof value === "string" && field !== document.activeElement && field.value !== value) field.value = value;
   }
 }

@@ -54,6 +54,10 @@ async def test_a_proxy_that_lets_no_websocket_through_is_named_with_what_to_set(
             await expect(sentence).to_contain_text(word)
         await expect(page.locator("[data-outbox]")).to_contain_text("Not sent yet.")
         await expect(page.get_by_text("Reconnecting")).to_have_count(0)
+        # Also where the keyboard leaves little room.
+        await page.set_viewport_size({"width": 390, "height": 420})
+        await expect(page.locator("html[data-low]")).to_be_attached()
+        await expect(sentence).to_be_in_viewport()
         # What needs none is one click away, and works there.
         await sentence.get_by_role("link").click()
         await page.wait_for_url(re.compile("/embed"))

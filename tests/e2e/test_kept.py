@@ -146,17 +146,39 @@ async def test_a_remark_survives_another_chat(page: Page, app: App) -> None:
 async def test_a_dialog_that_cannot_be_drawn_is_not_the_end_of_the_page(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
     problem = page.get_by_role("group", name="Display problem")
-    # What is kept of the form is not what the form has written.
-    await page.evaluate("sessionStorage.setItem('settings:', '{half of it')")
+    # The form cannot reach its fields.
+    await page.evaluate("sessionStorage.setItem('settings:', '{\"temperature\": \"1\"}')")
     await page.reload()
     await chat.ask("With a broken dialog")
     await expect(await chat.ended()).to_contain_text("With a broken dialog")
     await page.get_by_role("link", name="New chat").first.click()
+    await page.evaluate(
+        """() => {
+          const { prototype } = HTMLFormElement;
+          window.elements = Object.getOwnPropertyDescriptor(prototype, "elements");
+          const get = () => { throw new Error("broken") };
+          Object.defineProperty(prototype, "elements", { ...elements, get });
+        }"""
+    )
     await open_settings(page)
     await expect(problem).to_contain_text("This dialog could not be shown.")
-    await page.evaluate("sessionStorage.removeItem('settings:')")
+    await page.evaluate("Object.defineProperty(HTMLFormElement.prototype, 'elements', elements)")
     await problem.get_by_role("button", name="Show again").click()
     await expect(settings(page).get_by_role("textbox", name="System prompt")).to_be_visible()
     await expect(problem).to_have_count(0)
     await settings(page).get_by_role("button", name="Close").click()
     await expect(chat.box).to_be_visible()
+
+
+@pytest.mark.parametrize("kept", ["{half of it", "[1, 2]", "7", '{"temperature": {"no": "text"}}'])
+async def test_a_form_that_was_kept_damaged_is_as_if_it_were_not(page: Page, app: App, kept: str) -> None:
+    await ChatPage(page, app).open()
+    await page.evaluate("(kept) => sessionStorage.setItem('settings:', kept)", kept)
+    await page.reload()
+    await open_settings(page)
+    temperature = settings(page).get_by_role("spinbutton", name="Temperature")
+    await expect(temperature).to_have_value("")
+    await temperature.fill("0.5")
+    await expect(settings(page)).to_contain_text("Not saved yet.")
+    await settings(page).get_by_role("button", name="Discard the changes").click()
+    await settings(page).get_by_role("button", name="Close").click()
