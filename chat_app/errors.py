@@ -1,6 +1,7 @@
 """Every error that a user may see, each with its code, its HTTP status and a sentence that says what to do."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 SHOWN_CHARS = 100
@@ -31,10 +32,17 @@ class ChatError(Exception):
         return self.message
 
     def as_dict(self) -> dict[str, Any]:
-        """`{"code": str, "message": str, "retryable": bool}`, and `retry_after` (seconds) where it is known."""
-        known = {"code": self.code, "message": self._sentence(), "retryable": self.retryable}
+        """`{"code": str, "message": str, "retryable": bool}`, and `retry_after` (seconds) where it is known; the
+        `status` of an error from outside, whose code does not tell it."""
+        known = {"code": self.code, "message": self._sentence(), "retryable": bool(self.retryable)}
+        if self._own_status() != http_status(known):
+            known["status"] = self._own_status()
         wait = self.retry_after if isinstance(self.retry_after, int | float) and math.isfinite(self.retry_after) else 0
         return known | ({"retry_after": wait} if wait > 0 else {})
+
+    def _own_status(self) -> int:
+        """Of a class that is not ours: whatever it says, if that is an error's."""
+        return self.status if isinstance(self.status, int) and 400 <= self.status < 600 else ChatError.status
 
     def _sentence(self) -> str:
         """What a user's function raises may be no text, or one that no database takes."""
@@ -287,9 +295,10 @@ def shown(text: str, most: int = SHOWN_CHARS) -> str:
     return text if len(text) <= most else text[:most] + "…"
 
 
-def http_status(code: str) -> int:
-    """The HTTP status of an error's code, also of one that was read back from the database."""
-    return _STATUS.get(code, InternalError.status)
+def http_status(error: Mapping[str, Any]) -> int:
+    """The HTTP status of a `ChatError.as_dict()`, also of one that was read back from the database."""
+    status: int = error.get("status") or _STATUS.get(error["code"], InternalError.status)
+    return status
 
 
 def _kinds(kind: type[ChatError]) -> list[type[ChatError]]:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chat_app.agent import reply_of
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import SettingsError
 from chat_app.reply import Reply
@@ -24,19 +25,18 @@ def reply_source(path: str) -> tuple[Reply, str]:
     """REPLIES: the reply seam on the function, which gets only the options that it takes; and the name to show.
 
     Raises:
-        SettingsError: it cannot be found, or is no async generator function of the messages.
+        SettingsError: it cannot be found, or is no function of the messages.
     """
     function = _load("REPLIES", path)
-    if not inspect.isasyncgenfunction(function):
-        raise _unfit("REPLIES", path, "it is no async generator function; write `async def` and `yield` the text")
     takes = _options(path, function)
-    name = getattr(function, "model_name", None) or getattr(function, "__name__", path)
+    name = getattr(function, "model_name", None) or getattr(function, "__name__", path.partition(":")[2])
     if takes is None:
-        return function, str(name)
+        return reply_of(function), str(name)
+    whole = reply_of(function)
 
-    @functools.wraps(function)
+    @functools.wraps(whole)
     def reply(messages: Any, **options: Any) -> Any:
-        return function(messages, **{name: value for name, value in options.items() if name in takes})
+        return whole(messages, **{name: value for name, value in options.items() if name in takes})
 
     return reply, str(name)
 

@@ -43,7 +43,7 @@ def checked(given: Any) -> Piece | Part | None:
     if isinstance(given, Part):
         return _part(given)
     if not isinstance(given, Piece):
-        raise BadReply(f"REPLIES yielded {_kind(given)}; yield str or Piece.")
+        raise BadReply(f"REPLIES yielded {_kind(given)}; yield str or a part.")
     if _is_sane(given):
         return given
     return Piece(

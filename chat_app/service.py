@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from chat_app import logs
+from chat_app.agent import contain_exits
 from chat_app.config import VERSION, Settings, load_settings
 from chat_app.errors import ChatError, DatabaseUnavailable, ProviderRefused, ShuttingDown
 from chat_app.extend import reply_source, setup_of
@@ -30,6 +31,7 @@ from chat_app.store.trouble import where
 from chat_app.titles import Titles
 from chat_app.turns.memory import MemoryBackplane
 from chat_app.turns.registry import Turns
+from chat_app.watchdog import watching
 
 if TYPE_CHECKING:
     from chat_app.replies.local_model import LocalModel
@@ -177,6 +179,9 @@ class Service:
             logs.event("answers were cut off when the server last ended; their text is kept", answers=orphans)
         if self.local_model:
             await self.local_model.start()
+        if self.source_name or self.setup or self.settings.pages:
+            contain_exits(asyncio.get_running_loop())
+            self._held.enter_context(watching())
         if self.setup:
             self.setup(self)
         logs.event(

@@ -185,9 +185,6 @@ def test_a_function_is_named_by_module_and_name(path: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "name", "reason"),
     [
-        ("replies", "no_generator", "no async generator function"),
-        ("replies", "a_coroutine", "no async generator function"),
-        ("replies", "a_sync_generator", "no async generator function"),
         ("replies", "two_needed", "with the messages alone"),
         ("replies", "nothing_here", "has no nothing_here"),
         ("replies", "ROOT", "is no function"),

@@ -11,11 +11,11 @@ import pytest
 from chat_app.config import ROOT
 
 LAYERS = [
-    ["address", "backoff", "errors", "finish", "origins", "shutdown", "usage", "client"],
+    ["address", "backoff", "errors", "finish", "origins", "shutdown", "usage", "watchdog", "client"],
     ["logs", "models", "proxy"],
     ["parts", "server"],
     ["config", "reply"],
-    ["store"],
+    ["store", "agent"],
     ["turns"],
     ["replies", "extend", "readiness", "built"],
     ["answer", "titles"],

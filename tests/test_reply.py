@@ -49,10 +49,10 @@ def test_what_is_odd_is_left_out(given: Any, piece: Piece | None) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"delta": "a"}, "REPLIES yielded a dict; yield str or Piece."),
-        (b"a", "REPLIES yielded a bytes; yield str or Piece."),
-        (5, "REPLIES yielded an int; yield str or Piece."),
-        (["a"], "REPLIES yielded a list; yield str or Piece."),
+        ({"delta": "a"}, "REPLIES yielded a dict; yield str or a part."),
+        (b"a", "REPLIES yielded a bytes; yield str or a part."),
+        (5, "REPLIES yielded an int; yield str or a part."),
+        (["a"], "REPLIES yielded a list; yield str or a part."),
         (Piece(text=b"a"), "REPLIES yielded a Piece whose text is a bytes; give it a str."),
         (Piece(reasoning=5), "REPLIES yielded a Piece whose reasoning is an int; give it a str."),
     ],

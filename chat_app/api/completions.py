@@ -243,7 +243,7 @@ async def _whole(answer: Answer) -> Response:
     except Exception as error:
         return _refused(error if isinstance(error, ChatError) else InternalError())
     if problem := next((step.error for step in steps if step.error), None):
-        return JSONResponse({"error": _openai_error(problem)}, http_status(problem["code"]), answer.headers)
+        return JSONResponse({"error": _openai_error(problem)}, http_status(problem), answer.headers)
     return JSONResponse(completion(answer.head, steps), headers=answer.headers)
 
 
@@ -276,7 +276,7 @@ def _block(value: Any) -> bytes:
 def _refused(error: ChatError) -> JSONResponse:
     problem = error.as_dict()
     headers = {"Retry-After": str(round(problem["retry_after"]) or 1)} if "retry_after" in problem else None
-    return JSONResponse({"error": _openai_error(problem)}, http_status(problem["code"]), headers)
+    return JSONResponse({"error": _openai_error(problem)}, http_status(problem), headers)
 
 
 def _openai_error(problem: Mapping[str, Any]) -> dict[str, Any]:

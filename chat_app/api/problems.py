@@ -33,7 +33,7 @@ def error_response(error: dict[str, Any], **more: Any) -> JSONResponse:
     """The response for a `ChatError.as_dict()`, with further keys beside it."""
     seconds = error.get("retry_after")
     headers = {"Retry-After": str(math.ceil(seconds))} if seconds else None
-    return JSONResponse({"error": error} | more, http_status(error["code"]), headers)
+    return JSONResponse({"error": error} | more, http_status(error), headers)
 
 
 def tell_refusal(error: ChatError, scope: Scope) -> None:

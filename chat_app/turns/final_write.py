@@ -83,3 +83,10 @@ def is_refusal(problem: Exception) -> bool:
 
 def text_and_state(values: dict[str, Any]) -> dict[str, Any]:
     return {name: values[name] for name in ("content", "reasoning", "parts", "status")}
+
+
+def tell_fault(generation: Generation, reason: str, at: str) -> None:
+    """What a reply source does wrong, and where it is."""
+    logs.event(
+        "reply refused", level=logging.ERROR, same_as=reason + at, turn=generation.reply.id, reason=reason, at=at
+    )

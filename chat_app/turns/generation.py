@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -56,6 +56,7 @@ class Generation:
     unseen: list[Event] = field(default_factory=list)
     """What is not in the log yet."""
     showing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    source: AsyncGenerator[Any, None] | None = None
     task: asyncio.Task[None] = field(init=False)
     _parts: list[Growing] = field(default_factory=list)
 
@@ -158,7 +159,7 @@ class Generation:
 
     def _grown(self, kind: str, text: str) -> Delta:
         self._counted()
-        text = storable(text)[: self.limit - self.page.seq]
+        text = storable(text[: self.limit - self.page.seq])
         part = self._part(kind)
         part.texts.append(text)
         self.page.add(len(self._parts) - 1, kind, text, len(text))

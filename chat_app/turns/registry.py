@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from chat_app.errors import (
+    BadReply,
     ChatError,
     InternalError,
     InvalidRequest,
@@ -30,11 +31,12 @@ from chat_app.models import Message, Role, Status, new_id
 from chat_app.reply import ChatMessage, Given, Reply
 from chat_app.store.store import Said, Store
 from chat_app.turns.backplane import Backplane, Entry
-from chat_app.turns.final_write import save_end, tell_end
+from chat_app.turns.final_write import save_end, tell_end, tell_fault
 from chat_app.turns.generation import Generation
 from chat_app.turns.journal import Journal
 from chat_app.turns.log import Delta, Ended, Event
 from chat_app.turns.turn import Turn, stored_turn
+from chat_app.turns.whereabouts import whereabouts
 
 logger = logging.getLogger(__name__)
 
@@ -345,7 +347,7 @@ class Turns:
         reading.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             await asyncio.wait({reading, generation.stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if await self._let_go(reading):
+            if await self._let_go(generation, reading):
                 await reading
                 status = Status.complete
             else:
@@ -364,13 +366,17 @@ class Turns:
         finally:
             await self._end(generation, status, error)
 
-    async def _let_go(self, reading: "asyncio.Task[None]") -> bool:
+    async def _let_go(self, generation: Generation, reading: "asyncio.Task[None]") -> bool:
         """Cancel what still reads, and wait a while for it; whether it has ended."""
         if not reading.done():
             reading.cancel()
             await asyncio.wait({reading}, timeout=STOP_S)
         if not reading.done():
-            logger.error("the reply source %s does not end when it is stopped; it is left behind", self._source)
+            logger.error(
+                "the reply source %s does not end when it is stopped; it is left behind at %s",
+                self._source,
+                whereabouts(generation.source),
+            )
         return reading.done()
 
     async def _generate(self, generation: Generation) -> None:
@@ -397,6 +403,7 @@ class Turns:
             raise InternalError from problem
 
     async def _read(self, generation: Generation, source: AsyncGenerator[Any, None]) -> None:
+        generation.source = source
         limit = asyncio.timeout(self._first_token_timeout)
         try:
             async with limit, aclosing(source) as pieces:
@@ -405,7 +412,11 @@ class Turns:
                     if generation.stopping:
                         # The source took the cancel for something else.
                         raise asyncio.CancelledError
-                    await self._append(generation, given)
+                    try:
+                        await self._append(generation, given)
+                    except BadReply as problem:
+                        tell_fault(generation, str(problem), whereabouts(source))
+                        raise
                     if generation.full:
                         generation.finish_reason = "length"
                         return

@@ -1,0 +1,244 @@
+"""Whatever an agent is or does: its turn ends with its text, the server lives, and the log names the line."""
+
+import asyncio
+import functools
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat_app import watchdog
+from chat_app.agent import reply_of
+from chat_app.reply import Piece
+from tests.forked import Api
+from tests.sse_client import streaming, value
+from tests.ws_client import Socket
+
+pytestmark = pytest.mark.anyio
+
+
+# Functions of every kind
+
+
+def plain(messages: Any) -> str:
+    assert threading.current_thread() is not threading.main_thread()
+    return "text"
+
+
+async def coroutine(messages: Any) -> str:
+    return "text"
+
+
+def generator(messages: Any) -> Iterator[Any]:
+    assert threading.current_thread() is not threading.main_thread()
+    yield "te"
+    yield Piece("xt")
+
+
+async def async_generator(messages: Any) -> AsyncIterator[str]:
+    yield "te"
+    yield "xt"
+
+
+def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **options: Any) -> Any:
+        return function(*args, **options)
+
+    return wrapper
+
+
+def gives_a_coroutine(messages: Any) -> Any:
+    return coroutine(messages)
+
+
+def gives_a_generator(messages: Any) -> Any:
+    return async_generator(messages)
+
+
+def gives_a_list(messages: Any) -> list[str]:
+    return ["te", "xt"]
+
+
+class Called:
+    def __call__(self, messages: Any) -> str:
+        return "text"
+
+
+class CalledAsync:
+    async def __call__(self, messages: Any) -> AsyncIterator[str]:
+        yield "text"
+
+
+def with_more(more: str, messages: Any) -> str:
+    return f"te{more}"
+
+
+KINDS = [plain, coroutine, generator, async_generator, gives_a_coroutine, gives_a_generator, gives_a_list]
+KINDS += [decorated(kind) for kind in KINDS]
+KINDS += [Called(), CalledAsync(), Called().__call__, functools.partial(with_more, "xt")]
+
+
+async def said(function: Callable[..., Any], *messages: Any) -> str:
+    given: list[Any] = []
+    async for one in reply_of(function)([*messages]):
+        given += one if isinstance(one, list) else [one]
+    return "".join(one.text if isinstance(one, Piece) else one for one in given)
+
+
+@pytest.mark.parametrize("function", KINDS)
+async def test_a_function_of_any_kind_answers(function: Callable[..., Any]) -> None:
+    assert await said(function) == "text"
+
+
+@pytest.mark.parametrize("problem", [ValueError("x"), SystemExit(3), StopIteration(), KeyboardInterrupt()], ids=repr)
+async def test_what_a_thread_raises_reaches_the_turn(problem: BaseException) -> None:
+    def raises(messages: Any) -> str:
+        raise problem
+
+    def raises_later(messages: Any) -> Iterator[str]:
+        yield "x"
+        raise problem
+
+    for function in (raises, raises_later):
+        with pytest.raises((type(problem), RuntimeError)):
+            await said(function)
+
+
+async def test_a_generator_in_a_thread_is_closed_there_when_its_answer_is_stopped() -> None:
+    closed = threading.Event()
+
+    def endless(messages: Any) -> Iterator[str]:
+        try:
+            while True:
+                yield "x"
+        finally:
+            closed.set()
+
+    source = reply_of(endless)([])
+    assert await anext(source) == "x"
+    await source.aclose()
+    assert await asyncio.to_thread(closed.wait, 5)
+
+
+async def test_a_thread_that_does_not_come_back_is_left_behind_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def blocked(messages: Any) -> str:
+        begun.set()
+        go_on.wait()
+        return "too late"
+
+    asking = asyncio.ensure_future(said(blocked))
+    await asyncio.to_thread(begun.wait, 5)
+    asking.cancel()
+    await asyncio.wait({asking}, timeout=5)
+    assert asking.cancelled()
+    assert "blocked is left behind" in caplog.text
+    go_on.set()
+
+
+# What blocks the event loop
+
+
+async def test_what_blocks_the_loop_is_named_with_its_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watchdog, "BLOCKED_S", 0.05)
+    monkeypatch.setattr(watchdog, "LOOK_S", 0.01)
+    with watchdog.watching():
+        # For as long as it takes until somebody notices.
+        for _ in range(1_000):
+            threading.Event().wait(0.02)
+            if caplog.records:
+                break
+        await asyncio.sleep(0)
+    [line] = {record.getMessage() for record in caplog.records if "blocked" in record.getMessage()}
+    assert f"{Path(__file__).name}:" in line
+    assert "in test_what_blocks_the_loop" in line
+
+
+# Bad agents at every door
+
+INTERNAL = (500, "internal_error")
+TABLE: dict[str, tuple[int, str, str]] = {
+    # What it is asked: the status, the error's code, and what the log names.
+    "exit": (*INTERNAL, "bad_agents.py"),
+    "exit of a tool": (*INTERNAL, "in exit_"),
+    "exit in a thread": (*INTERNAL, "in exit_in_a_thread"),
+    "timeout": (*INTERNAL, "in times_out"),
+    "cancel": (*INTERNAL, "in cancels"),
+    "interrupt": (*INTERNAL, "in interrupts"),
+    "recursion": (*INTERNAL, "in recurs"),
+    "failure": (*INTERNAL, "in fails"),
+    "429": (429, "too_many", ""),
+    "402": (402, "internal_error", ""),
+    "no status": (500, "internal_error", ""),
+    "nothing": (502, "no_answer", ""),
+    "a dict": (502, "bad_reply", "yielded a dict; yield str or a part."),
+    "bytes": (502, "bad_reply", "yielded a bytes; yield str or a part."),
+    "an int": (502, "bad_reply", "yielded an int; yield str or a part."),
+    "an object": (502, "bad_reply", "yielded an object; yield str or a part."),
+    "a part": (502, "bad_reply", "cannot be kept"),
+}
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with Api(tmp_path_factory.mktemp("agents"), replies="tests.bad_agents:reply", max_answer_chars="100000") as api:
+        yield api
+
+
+@pytest.mark.parametrize("question", TABLE)
+async def test_a_bad_agent_ends_its_turn_only(api: Api, question: str) -> None:
+    status, code, logged = TABLE[question]
+    text = "" if question == "nothing" else "So far. "
+    before = len(api.logged())
+    async with api.client() as client:
+        whole = await client.post("/messages/", json={"content": question})
+        assert (whole.status_code, whole.json()["error"]["code"]) == (status, code)
+        assert (whole.json()["message"]["content"], whole.json()["message"]["status"]) == (text, "failed")
+        assert whole.headers.get("Retry-After") == ("7" if question == "429" else None)
+        async with streaming(client, "POST", "/stream/", json={"content": question}) as stream:
+            *_, end, done = await stream.rest()
+        assert (end.event, done.data) == ("error", "[DONE]")
+        assert value(end)["error"] == whole.json()["error"]
+        # Who comes later is told the same.
+        late = await client.get(f"/stream/{stream.turn_id}")
+        assert f'"code":"{code}"' in late.text
+    async with Socket(f"{api.url}/stream/ws") as socket:
+        await socket.send({"content": question})
+        while "error" not in (told := await socket.receive()):
+            pass
+        assert told["error"] == whole.json()["error"]
+    assert logged in api.logged()[before:]
+
+
+@pytest.mark.parametrize("question", ["huge", "endless"])
+async def test_an_answer_without_end_is_cut(api: Api, question: str) -> None:
+    async with api.client() as client:
+        whole = (await client.post("/messages/", json={"content": question})).json()
+    assert (whole["status"], whole["finish_reason"], len(whole["content"])) == ("complete", "length", 100_000)
+
+
+async def test_one_that_takes_no_cancel_is_left_behind_and_others_are_not_disturbed(api: Api) -> None:
+    async with api.client() as client, streaming(client, "POST", "/stream/", json={"content": "deaf"}) as stream:
+        while value(await stream.next()).get("role") != "assistant":
+            pass
+        async with streaming(client, "POST", "/stream/", json={"content": "steady"}) as other:
+            stopping = asyncio.create_task(client.post(f"/stream/{stream.turn_id}/stop"))
+            *_, end, _ = await other.rest()
+            assert value(end)["finish_reason"] == "stop"
+            stopped = (await stopping).json()
+        assert (stopped["status"], stopped["content"]) == ("stopped", "So far. ")
+    assert "tests.bad_agents.reply does not end when it is stopped; it is left behind at " in api.logged()
+    assert "bad_agents.py:" in api.logged()
+
+
+async def test_the_server_names_what_blocks_it(api: Api) -> None:
+    async with api.client() as client:
+        assert (await client.post("/messages/", json={"content": "blocks"})).json()["content"] == "So far. "
+    assert "time.sleep" not in api.logged()
+    assert "in blocks" in api.logged()
