@@ -35,7 +35,7 @@ class ChatError(Exception):
         """`{"code": str, "message": str, "retryable": bool}`, and `retry_after` (seconds) where it is known; the
         `status` of an error from outside, whose code does not tell it."""
         known = {"code": self.code, "message": self._sentence(), "retryable": bool(self.retryable)}
-        if self._own_status() != http_status(known):
+        if self._own_status() != status_of(known):
             known["status"] = self._own_status()
         wait = self.retry_after if isinstance(self.retry_after, int | float) and math.isfinite(self.retry_after) else 0
         return known | ({"retry_after": wait} if wait > 0 else {})
@@ -295,10 +295,14 @@ def shown(text: str, most: int = SHOWN_CHARS) -> str:
     return text if len(text) <= most else text[:most] + "…"
 
 
-def http_status(error: Mapping[str, Any]) -> int:
-    """The HTTP status of a `ChatError.as_dict()`, also of one that was read back from the database."""
-    status: int = error.get("status") or _STATUS.get(error["code"], InternalError.status)
-    return status
+def http_status(code: str) -> int:
+    """The HTTP status of an error's code, also of one that was read back from the database."""
+    return _STATUS.get(code, InternalError.status)
+
+
+def status_of(error: Mapping[str, Any]) -> int:
+    """The HTTP status of a `ChatError.as_dict()`."""
+    return int(error.get("status") or http_status(error["code"]))
 
 
 def _kinds(kind: type[ChatError]) -> list[type[ChatError]]:

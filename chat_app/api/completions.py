@@ -23,7 +23,7 @@ from chat_app.api.bodies import json_body
 from chat_app.api.completion_chunks import Head, Step, choice_step, completion, event_step, piece_steps
 from chat_app.api.parameters import IdempotencyKey
 from chat_app.api.stream import PING_S, streaming_service, turn_headers
-from chat_app.errors import ChatError, InternalError, InvalidRequest, NotFound, StreamingOff, http_status, shown
+from chat_app.errors import ChatError, InternalError, InvalidRequest, NotFound, StreamingOff, shown, status_of
 from chat_app.extend import option_names
 from chat_app.models import Role
 from chat_app.reply import ChatMessage
@@ -243,7 +243,7 @@ async def _whole(answer: Answer) -> Response:
     except Exception as error:
         return _refused(error if isinstance(error, ChatError) else InternalError())
     if problem := next((step.error for step in steps if step.error), None):
-        return JSONResponse({"error": _openai_error(problem)}, http_status(problem), answer.headers)
+        return JSONResponse({"error": _openai_error(problem)}, status_of(problem), answer.headers)
     return JSONResponse(completion(answer.head, steps), headers=answer.headers)
 
 
@@ -276,7 +276,7 @@ def _block(value: Any) -> bytes:
 def _refused(error: ChatError) -> JSONResponse:
     problem = error.as_dict()
     headers = {"Retry-After": str(round(problem["retry_after"]) or 1)} if "retry_after" in problem else None
-    return JSONResponse({"error": _openai_error(problem)}, http_status(problem), headers)
+    return JSONResponse({"error": _openai_error(problem)}, status_of(problem), headers)
 
 
 def _openai_error(problem: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from chat_app.errors import (
     ForeignRequest,
     InternalError,
     InvalidRequest,
-    http_status,
     shown,
+    status_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def error_response(error: dict[str, Any], **more: Any) -> JSONResponse:
     """The response for a `ChatError.as_dict()`, with further keys beside it."""
     seconds = error.get("retry_after")
     headers = {"Retry-After": str(math.ceil(seconds))} if seconds else None
-    return JSONResponse({"error": error} | more, http_status(error), headers)
+    return JSONResponse({"error": error} | more, status_of(error), headers)
 
 
 def tell_refusal(error: ChatError, scope: Scope) -> None:
