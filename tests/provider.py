@@ -31,6 +31,7 @@ MODEL = "bench"
 SEPARATORS = "one\u2028two\u2029three\u0085four "
 EMOJI = "👋 "
 BATCH = 16  # tokens to a write when flat out: a system call each would make this double the bottleneck
+KINDS = "content", "reasoning_content"
 DEFAULT_TOKENS, DEFAULT_MARKDOWN_TOKENS = 12, 500
 
 MARKDOWN = """\
@@ -86,6 +87,7 @@ class Script:
     split_emoji: bool = False  # characters of four bytes in two writes: a token first, unless the text has some
     split_ms: float = 50.0  # from the first of them to the second
     reasoning: list[str] = field(default_factory=list)
+    think_every: int = 0  # so many of the answer's tokens are text, as many reasoning, and so on by turns
     deltas: list[dict[str, Any]] = field(default_factory=list)  # exactly these, before the answer's tokens
     interval_ms: float = 5.0  # token N is due N intervals after the first, so lateness does not add up; 0: flat out
     burst: int = 0  # so many tokens come with the first, the next one interval later
@@ -161,6 +163,11 @@ def answer_tokens(script: Script, question: str) -> Iterator[str]:
     opening = list(_opening(script))
     body = _body(script, question, len(opening))
     return itertools.chain(opening, body)
+
+
+def token_kind(script: Script, number: int) -> str:
+    """The field of the delta in which the answer's token of that number comes."""
+    return KINDS[number // script.think_every % 2] if script.think_every else "content"
 
 
 def _opening(script: Script) -> Iterator[str]:
@@ -387,7 +394,7 @@ class Reply:
         self.usage_asked = bool((body.get("stream_options") or {}).get("include_usage")) and not script.no_usage
         self.base = {"created": int(exchange.started), "model": body.get("model", MODEL), "system_fingerprint": None}
         self.tokens = answer_tokens(script, last_user_text(self.messages))
-        self._before, self._after = self._chunk({"content": "\0"}).split('"\\u0000"')
+        self._around = {kind: self._chunk({kind: "\0"}).split('"\\u0000"') for kind in KINDS}
         self._failure = script.failure
         self._queue: list[bytes] = []
         self._queued_tokens = 0
@@ -464,7 +471,7 @@ class Reply:
                 await self._until_due(sent)
             if await self._broken_off(sent):
                 return False
-            await self._say(token)
+            await self._say(token, token_kind(self.script, sent))
             if paced or sent % BATCH == 0:
                 await self._flush()
         await self._flush()
@@ -480,12 +487,13 @@ class Reply:
         due = self._first_due + max(0, number - self.script.burst) * self.script.interval_ms / 1000
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
 
-    async def _say(self, token: str) -> None:
+    async def _say(self, token: str, kind: str) -> None:
         if self.script.empty_choices:
             self._queue.append(sse(self._chunk(None)))
         if self.script.null_content:
             self._queue.append(sse(self._chunk({"content": None})))
-        event = sse(self._before + encode_basestring(token) + self._after)
+        before, after = self._around[kind]
+        event = sse(before + encode_basestring(token) + after)
         if self.script.split_emoji and max(token, default="") >= "\U00010000":
             event = await self._first_half(event)
         self._queue.append(event)
@@ -520,7 +528,7 @@ class Reply:
         if self._failure is None or sent != self._failure[0]:
             return False
         await self._flush()
-        unfinished = http_chunk(f"data: {self._before}".encode() + b" " * 64)[:-40]
+        unfinished = http_chunk(f"data: {self._around['content'][0]}".encode() + b" " * 64)[:-40]
         await self._fail(self._failure[1], unfinished)
         return True
 
@@ -567,7 +575,10 @@ class Reply:
             await self._fail(way, response[:-40])
 
     def _whole_response(self, tokens: list[str]) -> bytes:
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(tokens), "refusal": None}
+        message: dict[str, Any] = {"role": "assistant", "refusal": None} | {
+            kind: "".join(token for number, token in enumerate(tokens) if token_kind(self.script, number) == kind)
+            for kind in (KINDS if self.script.think_every else KINDS[:1])
+        }
         if self.script.reasoning:
             message["reasoning_content"] = "".join(self.script.reasoning)
         for delta in self.script.deltas:

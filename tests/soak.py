@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from httpx_sse import EventSource
 
-from tests import process
+from tests import places, process
 from tests.forked import Api
+from tests.places import Places
 from tests.postgres import Postgres
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, value
@@ -35,8 +37,8 @@ LOG_CHARS = 10_000
 SCRIPTS: list[dict[str, Any]] = [
     {"tokens": 50, "interval_ms": 20},
     {"tokens": 200, "interval_ms": 10, "reasoning": ["let me ", "think"]},
-    {"tokens": 2_000, "interval_ms": 1},
-    {"tokens": 5_000, "interval_ms": 0},
+    {"tokens": 2_000, "interval_ms": 1, "think_every": 3},
+    {"tokens": 5_000, "interval_ms": 0, "think_every": 100},
     {"big": 200_000},
     {"markdown": True, "tokens": 500, "interval_ms": 5},
     {"tokens": 100, "interval_ms": 10, "drop_after": 50},
@@ -79,27 +81,34 @@ class Load:
         assert response.status_code in (200, 502, 503), response.text
 
     async def read(self) -> None:
-        async with streaming(self.client, "POST", "/stream/", **self.ask()) as stream:
-            self.chats.append(stream.chat_id)
-            *_, done = await stream.rest()
+        async with streaming(self.client, "POST", "/stream/?include=reasoning", **self.ask()) as stream:
+            *frames, done = await stream.rest()
         assert done.data == "[DONE]"
+        assert places.of_frames(frames) == await self.stored(stream.turn_id), "it is stored in other parts"
+        self.chats.append(stream.chat_id)
 
     async def leave_and_come_back(self) -> None:
-        async with streaming(self.client, "POST", "/stream/?ids=1", **self.ask()) as stream:
-            last = await stream.next()
+        async with streaming(self.client, "POST", "/stream/?ids=1&include=reasoning", **self.ask()) as stream:
+            frames = [await stream.next()]
             # One that leaves while the end is already there has it from the next connection all the same.
             for _ in range(self.chance.randrange(20)):
-                last = await stream.next()
-                if last.data == "[DONE]":
+                frames.append(await stream.next())
+                if frames[-1].data == "[DONE]":
                     return
         await asyncio.sleep(self.chance.uniform(0, 2))
-        headers = {"Last-Event-ID": last.id}
-        async with self.client.stream("GET", f"/stream/{stream.turn_id}", headers=headers) as response:
-            text = (await response.aread()).decode()
-        assert response.status_code == 204 or text.endswith("data:[DONE]\n\n")
+        url, headers = f"/stream/{stream.turn_id}?include=reasoning", {"Last-Event-ID": frames[-1].id}
+        async with self.client.stream("GET", url, headers=headers) as response:
+            if response.status_code != 204:
+                frames += [frame async for frame in EventSource(response).aiter_sse()]
+                assert frames[-1].data == "[DONE]"
+        assert places.of_frames(frames) == await self.stored(stream.turn_id), "it is stored in other parts"
+
+    async def stored(self, turn_id: str) -> Places:
+        message = (await self.client.get(f"/messages/{turn_id}?include=reasoning")).raise_for_status().json()
+        return places.of_parts(message["parts"])
 
     async def over_websocket(self) -> None:
-        async with Socket(self.url.replace("http", "ws", 1) + "/stream/ws") as socket:
+        async with Socket(self.url.replace("http", "ws", 1) + "/stream/ws?include=reasoning") as socket:
             await socket.send(self.ask()["json"])
             for _ in range(self.chance.choice([1, 20, 1_000_000])):
                 with suppress(Closed):

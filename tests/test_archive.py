@@ -328,7 +328,7 @@ async def test_others_write_while_chats_come_in(store: Store, tmp_path: Path) ->
         async for batch in batches:
             await put(batch.chats, batch.messages)
             written += 1
-            await store.rename_chat(chat.id, str(written))
+            await store.set_chat(chat.id, title=str(written))
             assert [one.title for one in await store.chats()] == [str(written)]
     assert written > 3
     assert len(await store.chats()) == 2

@@ -1,4 +1,6 @@
-"""Fifty readers attach, stall, drop and come back at random; ten turns run; each reader ends with the stored text.
+"""Fifty readers attach, stall, drop and come back at random; ten turns run; each reader ends with the stored parts.
+
+In some of them the model thinks aloud between its words.
 
 `CHAOS_SEED` repeats a run's choices; the seed is printed.
 """
@@ -16,8 +18,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import places
 from tests.forked import Api
-from tests.provider import Script, answer_tokens
+from tests.places import Places
+from tests.provider import Script
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, value
 from tests.ws_client import Socket
@@ -26,19 +30,21 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 READERS = 50
 SCRIPTS: list[dict[str, Any]] = [
-    *({"tokens": 400, "interval_ms": 10, "first_ms": first} for first in (0, 300, 1_000)),
-    *({"tokens": 80, "interval_ms": 50, "split_emoji": True} for _ in range(2)),
+    *({"tokens": 400, "interval_ms": 10, "first_ms": first} for first in (0, 300)),
+    {"tokens": 400, "interval_ms": 10, "first_ms": 1_000, "think_every": 1},
+    *({"tokens": 80, "interval_ms": 50, "split_emoji": True, "think_every": every} for every in (0, 5)),
     {"tokens": 1_500, "interval_ms": 2, "separators": True},
-    {"tokens": 6_000, "interval_ms": 0},
+    {"tokens": 6_000, "interval_ms": 0, "think_every": 7},
     {"markdown": True, "tokens": 800, "interval_ms": 5},
     {"pieces": ["👋🏽 ", "é\u2028", "\n\n", "data: ", "[DONE] ", '"\\ '] * 60, "interval_ms": 10},
-    {"tokens": 300, "interval_ms": 10, "drop_after": 200},
+    {"tokens": 300, "interval_ms": 10, "drop_after": 200, "think_every": 3},
 ]
 
 PATIENCES = [0, 1, 5, 30, 200, 1_000]
 """After how many more objects than one a reader drops its connection."""
 
-Objects = AsyncIterator[dict[str, Any]]
+Objects = AsyncIterator[tuple[dict[str, Any], str]]
+"""Each with the name of its block, where it has one."""
 Door = Callable[[], AbstractAsyncContextManager[Objects]]
 
 
@@ -50,7 +56,7 @@ class Reader:
     turn_id: str
     chance: random.Random
     number: int = -1
-    text: str = ""
+    got: Places = field(default_factory=list)
     end: dict[str, Any] | None = None
     attached: Counter[str] = field(default_factory=Counter)
 
@@ -72,48 +78,50 @@ class Reader:
     async def take(self, objects: Objects, patience: int) -> None:
         """Some of what comes, at some pace, then drop the connection."""
         async for one in objects:
-            self.note(one)
+            self.note(*one)
             if self.end or not patience:
                 return
             patience -= 1
             if self.chance.random() < 0.002:
                 await asyncio.sleep(self.chance.uniform(0, 0.3))
 
-    def note(self, one: dict[str, Any]) -> None:
+    def note(self, one: dict[str, Any], event: str) -> None:
         if one["role"] == "user":
             assert (self.number, one["seq"]) == (-1, 0)
-        elif one.keys().isdisjoint({"finish_reason", "error"}):
-            # A number counts the characters up to it, so this is what finds a gap or a repeat.
-            assert one["seq"] == max(self.number, 0) + len(one["delta"])
-            self.text += one["delta"]
-        else:
-            assert one["seq"] == len(self.text) + 1
+        elif one.keys() & places.END:
+            assert one["seq"] == len(self.got) + 1
             self.end = one
+        else:
+            # A number counts the places up to it, so this is what finds a gap or a repeat.
+            self.got += places.of_object(one, event)
+            assert one["seq"] == len(self.got)
         self.number = one["seq"]
 
     @asynccontextmanager
     async def over_sse(self) -> AsyncIterator[Objects]:
         last = {"Last-Event-ID": f"{self.turn_id}:{self.number}"} if self.number >= 0 else {}
-        async with streaming(self.client, "GET", f"/stream/{self.turn_id}", headers=last) as stream:
+        url = f"/stream/{self.turn_id}?include=reasoning"
+        async with streaming(self.client, "GET", url, headers=last) as stream:
 
             async def objects() -> Objects:
                 while not self.end:
                     frame = await stream.next()
                     assert frame.id.startswith(self.turn_id)
-                    yield value(frame) | {"seq": int(frame.id.rpartition(":")[2])}
+                    yield value(frame) | {"seq": int(frame.id.rpartition(":")[2])}, frame.event
 
             yield objects()
 
     @asynccontextmanager
     async def over_websocket(self) -> AsyncIterator[Objects]:
-        async with Socket(f"{self.client.base_url}/stream/ws".replace("http", "ws", 1)) as socket:
+        url = f"{self.client.base_url}/stream/ws?include=reasoning".replace("http", "ws", 1)
+        async with Socket(url) as socket:
             await socket.send({"resume": {"turn_id": self.turn_id, "after": self.number}})
 
             async def objects() -> Objects:
                 while not self.end:
                     one = await socket.receive()
                     assert one["turn_id"] == self.turn_id
-                    yield one
+                    yield one, "message"
 
             yield objects()
 
@@ -135,8 +143,9 @@ async def test_readers_that_come_and_go_get_exactly_the_stored_text(api: Api, fi
                 reading.create_task(reader.read())
         for reader in readers:
             stored = (await client.post(f"/stream/{reader.turn_id}/stop")).raise_for_status().json()
-            assert_same(reader.text, stored["content"])
-            assert_same(reader.text, expected_text(SCRIPTS[turns.index(reader.turn_id)]))
+            message = (await client.get(f"/messages/{reader.turn_id}?include=reasoning")).raise_for_status().json()
+            assert places.same(reader.got, places.of_parts(message["parts"]))
+            assert places.same(reader.got, expected(SCRIPTS[turns.index(reader.turn_id)]))
             assert reader.end
             assert (reader.end.get("error") or {}).get("code") == (stored["error"] or {}).get("code")
             assert reader.end.get("finish_reason") == ("stop" if stored["status"] == "complete" else None)
@@ -151,11 +160,5 @@ async def begin(client: httpx.AsyncClient, keys: dict[str, Any]) -> str:
         return stream.turn_id
 
 
-def expected_text(keys: dict[str, Any]) -> str:
-    tokens = list(answer_tokens(Script(**keys), script(**keys)))
-    return "".join(tokens[: keys.get("drop_after")])
-
-
-def assert_same(one: str, other: str) -> None:
-    """Not `==`, whose report on a long difference takes minutes."""
-    assert len(one) == len(other) and hash(one) == hash(other)
+def expected(keys: dict[str, Any]) -> Places:
+    return places.of_script(Script(**keys), script(**keys), keys.get("drop_after", 1_000_000))

@@ -1,6 +1,7 @@
 """SIGKILL at a random moment of running answers, again and again: nothing that was saved is lost, everyone is told.
 
-Each round runs several turns side by side, kills the server, starts it on the same database and looks at what is left.
+Each round runs several turns side by side, in most of which the model thinks aloud between its words, kills the
+server, starts it on the same database and looks at what is left.
 `KILL_SEED` repeats a run's choices; the seed is printed.
 """
 
@@ -11,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ from sqlmodel import select
 from chat_app.models import Message, Status
 from chat_app.store.store import Store
 from chat_app.turns.journal import AHEAD_CHARS, BEAT_S
+from tests import places
 from tests.forked import Api
+from tests.places import Places
 from tests.postgres import Postgres
-from tests.provider import Script, answer_tokens
+from tests.provider import Script
 from tests.provider_client import Provider, script
-from tests.sse_client import streaming, text_of, value
+from tests.sse_client import streaming, value
 from tests.ws_client import Socket
 
 pytestmark = pytest.mark.anyio
@@ -50,9 +52,9 @@ class Asked:
     turn_id: str = ""
     chat_id: str = ""
     last_id: str = ""
-    text: str = ""
+    got: Places = field(default_factory=list)
     arrivals: list[tuple[float, int]] = field(default_factory=list)
-    """When the text had which length."""
+    """When it had which length."""
     end: dict[str, Any] | None = None
 
     @property
@@ -61,32 +63,33 @@ class Asked:
 
     async def read(self, client: httpx.AsyncClient, begun: asyncio.Event) -> None:
         """Ask, and read until the server is gone."""
+        url = "/stream/?ids=1&include=reasoning"
         try:
-            async with streaming(client, "POST", "/stream/?ids=1", json={"content": self.content}) as stream:
+            async with streaming(client, "POST", url, json={"content": self.content}) as stream:
                 self.turn_id, self.chat_id = stream.turn_id, stream.chat_id
                 begun.set()
                 while True:
                     frame = await stream.next()
                     if frame.data != "[DONE]" and value(frame)["role"] == "assistant":
-                        self._note(value(frame))
+                        self._note(value(frame), frame.event)
                     self.last_id = frame.id
         except (httpx.TransportError, StopAsyncIteration):
             pass
 
-    def _note(self, delta: dict[str, Any]) -> None:
-        self.text += delta["delta"]
-        self.arrivals.append((time.monotonic(), len(self.text)))
-        if delta.keys() & {"finish_reason", "error"}:
+    def _note(self, delta: dict[str, Any], event: str) -> None:
+        self.got += places.of_object(delta, event)
+        self.arrivals.append((time.monotonic(), len(self.got)))
+        if delta.keys() & places.END:
             self.end = delta
 
 
 def some_turns(chance: random.Random) -> list[Asked]:
     """Endless ones of several speeds, one flat out, one that may end before the kill, one that is slow to begin."""
     return [
-        Asked({"tokens": -1, "interval_ms": chance.choice([1, 3, 10])}),
+        Asked({"tokens": -1, "interval_ms": chance.choice([1, 3, 10]), "think_every": chance.choice([0, 1, 4])}),
         Asked({"tokens": -1, "interval_ms": chance.choice([20, 60, 200])}),
-        Asked({"tokens": chance.randrange(2_000, 30_000), "interval_ms": 0, "separators": True}),
-        Asked({"tokens": chance.randrange(1, 200), "interval_ms": 10, "split_emoji": True}),
+        Asked({"tokens": chance.randrange(2_000, 30_000), "interval_ms": 0, "separators": True, "think_every": 50}),
+        Asked({"tokens": chance.randrange(1, 200), "interval_ms": 10, "split_emoji": True, "think_every": 2}),
         Asked({"tokens": -1, "first_ms": chance.randrange(3_000)}),
     ]
 
@@ -97,6 +100,8 @@ class Seen:
 
     rounds: int
     ends: list[str] = field(default_factory=list)
+    alternating: int = 0
+    """Replies that are stored with thoughts between their words."""
     ahead: list[tuple[float, int]] = field(default_factory=list)
     """How many seconds' worth of text, and how many characters, a reader had that were not saved."""
 
@@ -146,6 +151,7 @@ async def kill_again_and_again(
             sides.create_task(rounds(folder / side, url, random.Random(f"{seed} {side}"), seen))
     figure(seen)
     assert seen.ends.count(Status.interrupted) >= 2 * count
+    assert seen.alternating >= count
 
 
 async def rounds(folder: Path, url: str, chance: random.Random, seen: Seen) -> None:
@@ -171,10 +177,11 @@ async def one_round(api: Api, client: httpx.AsyncClient, provider: Provider, cha
     assert (await statuses(api.settings["database_url"])).isdisjoint({Status.streaming})
     for turn in turns:
         stored = await stored_of(client, turn)
-        assert text_produced(turn, produced.get(turn.content, 0)).startswith(stored["content"])
+        assert places.begins(produced_of(turn, produced.get(turn.content, 0)), stored["places"])
         seen.ends.append(stored["status"])
+        seen.alternating += len({kind for kind, _ in stored["places"]}) == 2
         seen.ahead.append(check_bound(turn, stored, killed))
-        await check_readers(client, turn, stored)
+        await check_readers(client, turn, stored, chance)
         await check_new_turn(client, turn)
 
 
@@ -199,16 +206,18 @@ async def statuses(url: str) -> set[str]:
     return found
 
 
-def text_produced(turn: Asked, tokens: int) -> str:
-    return "".join(islice(answer_tokens(Script(**turn.keys), turn.content), tokens))
+def produced_of(turn: Asked, tokens: int) -> Places:
+    return places.of_script(Script(**turn.keys), turn.content, tokens)
 
 
 async def stored_of(client: httpx.AsyncClient, turn: Asked) -> dict[str, Any]:
-    history = (await client.get("/messages/", params={"chat_id": turn.chat_id})).raise_for_status().json()
+    """The reply with its `places`."""
+    asked = {"chat_id": turn.chat_id, "include": "reasoning"}
+    history = (await client.get("/messages/", params=asked)).raise_for_status().json()
     question, answer = history["messages"]
     assert (question["content"], question["status"]) == (turn.content, "complete")
     assert answer["id"] == turn.turn_id
-    return dict(answer)
+    return answer | {"places": places.of_parts(answer["parts"])}
 
 
 def check_bound(turn: Asked, stored: dict[str, Any], killed: float) -> tuple[float, int]:
@@ -220,12 +229,12 @@ def check_bound(turn: Asked, stored: dict[str, Any], killed: float) -> tuple[flo
         assert turn.end["finish_reason"] == "stop"
     if turn.end is not None or stored["status"] == Status.complete:
         assert stored["status"] == Status.complete
-        assert stored["content"] == text_produced(turn, 1_000_000)
+        assert places.same(stored["places"], produced_of(turn, 1_000_000))
         return 0.0, 0
     assert (stored["status"], stored["finish_reason"]) == (Status.interrupted, "interrupted")
-    saved = len(stored["content"])
+    saved = len(stored["places"])
     lost = [arrived for arrived, length in turn.arrivals if length > saved and arrived <= killed]
-    seconds, chars = max(lost) - min(lost) if lost else 0.0, max(0, len(turn.text) - saved)
+    seconds, chars = max(lost) - min(lost) if lost else 0.0, max(0, len(turn.got) - saved)
     # Nor is anything left unsaved for long, also where the model is slow and little is shown after it.
     assert not lost or killed - min(lost) <= BEAT_S + WRITES_S
     assert seconds <= AHEAD_S
@@ -233,34 +242,40 @@ def check_bound(turn: Asked, stored: dict[str, Any], killed: float) -> tuple[flo
     return seconds, chars
 
 
-async def check_readers(client: httpx.AsyncClient, turn: Asked, stored: dict[str, Any]) -> None:
-    """The reader that was cut off, over both doors, and one that knows nothing yet."""
-    rest = stored["content"][len(turn.text) :]
+async def check_readers(client: httpx.AsyncClient, turn: Asked, stored: dict[str, Any], chance: random.Random) -> None:
+    """The reader that was cut off, over both doors, one that knows nothing yet, and some that know any part of it."""
+    common = min(len(turn.got), len(stored["places"]))
+    assert places.same(turn.got[:common], stored["places"][:common])
+    expected = stored["places"][len(turn.got) :], stored["status"]
     if turn.end is None:
-        assert await resumed(client, turn, turn.last_id) == (rest, stored["status"])
-        assert await resumed_over_websocket(client, turn) == (rest, stored["status"])
-    assert await resumed(client, turn, "") == (stored["content"], stored["status"])
+        assert places.same(await resumed(client, turn, turn.last_id), expected)
+        assert places.same(await resumed_over_websocket(client, turn, len(turn.got)), expected)
+    assert places.same(await resumed(client, turn, ""), (stored["places"], stored["status"]))
+    for number in chance.sample(range(len(stored["places"]) + 1), k=min(len(stored["places"]), 3)):
+        expected = stored["places"][number:], stored["status"]
+        assert places.same(await resumed(client, turn, f"{turn.turn_id}:{number}"), expected)
+        assert places.same(await resumed_over_websocket(client, turn, number), expected)
 
 
-async def resumed(client: httpx.AsyncClient, turn: Asked, last_id: str) -> tuple[str, str]:
-    """The text that a reader gets which comes back with that id, and the status that it is told. It is told once."""
+async def resumed(client: httpx.AsyncClient, turn: Asked, last_id: str) -> tuple[Places, str]:
+    """What a reader gets that comes back with that id, and the status that it is told. It is told once."""
     headers = {"Last-Event-ID": last_id} if last_id else {}
-    async with streaming(client, "GET", f"/stream/{turn.turn_id}", headers=headers) as stream:
+    url = f"/stream/{turn.turn_id}?include=reasoning"
+    async with streaming(client, "GET", url, headers=headers) as stream:
         *frames, end, done = await stream.rest()
     assert done.data == "[DONE]"
     again = await client.get(f"/stream/{turn.turn_id}", headers={"Last-Event-ID": done.id})
     assert again.status_code == 204
-    return text_of(frames), told(value(end))
+    return places.of_frames(frames), told(value(end))
 
 
-async def resumed_over_websocket(client: httpx.AsyncClient, turn: Asked) -> tuple[str, str]:
-    after = int(turn.last_id.rpartition(":")[2])
-    async with Socket(f"{client.base_url}/stream/ws".replace("http", "ws", 1)) as socket:
+async def resumed_over_websocket(client: httpx.AsyncClient, turn: Asked, after: int) -> tuple[Places, str]:
+    async with Socket(f"{client.base_url}/stream/ws?include=reasoning".replace("http", "ws", 1)) as socket:
         await socket.send({"resume": {"turn_id": turn.turn_id, "after": after}})
         objects = [await socket.receive()]
-        while not objects[-1].keys() & {"finish_reason", "error"}:
+        while not objects[-1].keys() & places.END:
             objects.append(await socket.receive())
-    return "".join(one["delta"] for one in objects), told(objects[-1])
+    return [place for one in objects for place in places.of_object(one)], told(objects[-1])
 
 
 def told(end: dict[str, Any]) -> str:

@@ -80,6 +80,12 @@ def run_with_store(request: pytest.FixtureRequest) -> Iterator[Callable[[Callabl
             runner.run(database.__aexit__(None, None, None))
 
 
+def path_items(messages: Sequence[Message], leaf_id: str | None) -> list[PathItem]:
+    """The path with the versions of each message; `messages` are all of the chat, oldest first."""
+    of = tree.versions([(message.id, message.parent_id) for message in messages])
+    return [tree.item(message, of[message.parent_id]) for message in tree.path(messages, leaf_id)]
+
+
 def places(path: Sequence[PathItem]) -> list[tuple[object, ...]]:
     return [(item.message.id, item.number, item.of, item.previous_id, item.next_id) for item in path]
 
@@ -109,7 +115,7 @@ async def compare(store: Store, grown: Grown, name: str) -> None:
             session.add(message)
             await session.flush()
     messages.sort(key=lambda message: message.id)
-    expected = places(tree.path_items(messages, leaf))
+    expected = places(path_items(messages, leaf))
     assert places(await store.path(name)) == expected
     assert await pages(store, name, grown.limit) == expected
     for hidden in (None, 0, grown.newer, len(expected)):

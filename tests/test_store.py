@@ -180,7 +180,7 @@ async def test_deleting_a_chat_while_it_is_used_is_not_found_never_a_database_er
     for _ in range(10):
         chat = await store.create_chat()
         outcomes = await asyncio.gather(
-            store.rename_chat(chat.id, "new"),
+            store.set_chat(chat.id, title="new"),
             *(store.begin_turn("hello", chat.id) for _ in range(4)),
             store.delete_chat(chat.id),
             return_exceptions=True,
@@ -633,7 +633,7 @@ async def test_a_chat_as_markdown_has_the_thoughts_on_request(store: Store, ms: 
 
 async def test_renaming_keeps_the_place_in_the_list(store: Store) -> None:
     old, new = await store.create_chat("old"), await store.create_chat("new")
-    assert (await store.rename_chat(old.id, "renamed")).title == "renamed"
+    assert (await store.set_chat(old.id, title="renamed")).title == "renamed"
     assert [chat.title for chat in await store.chats()] == ["new", "renamed"]
     assert (await store.chat(new.id)).title == "new"
 
@@ -666,7 +666,7 @@ async def test_a_long_chat_can_be_deleted_too(store: Store, file: Path) -> None:
 
 
 async def test_an_unknown_chat_can_be_neither_read_renamed_nor_deleted(store: Store) -> None:
-    for attempt in (store.chat("x"), store.rename_chat("x", "title"), store.delete_chat("x")):
+    for attempt in (store.chat("x"), store.set_chat("x", title="title"), store.delete_chat("x")):
         with pytest.raises(NotFound):
             await attempt
 

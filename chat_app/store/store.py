@@ -102,10 +102,6 @@ class Store:
                 await _change_chat(session, chat_id, **values)
             return await _chat(session, chat_id)
 
-    async def rename_chat(self, chat_id: str, title: str) -> Chat:
-        """Raises NotFound."""
-        return await self.set_chat(chat_id, title=title)
-
     async def name_chat(self, chat_id: str, title: str) -> bool:
         """Give a title unless the chat is named (or gone) by now; returns whether it was given."""
         query = update(Chat).where(col(Chat.id) == chat_id, col(Chat.deleted_at).is_(None), col(Chat.named).is_(False))

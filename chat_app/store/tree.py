@@ -26,12 +26,6 @@ def path(messages: Sequence[Message], leaf_id: str | None) -> list[Message]:
     return [known[id] for id in _upwards(leaf_id, {id: message.parent_id for id, message in known.items()})][::-1]
 
 
-def path_items(messages: Sequence[Message], leaf_id: str | None) -> list[PathItem]:
-    """The path with the versions of each message; `messages` are all of the chat, oldest first."""
-    of = versions([(message.id, message.parent_id) for message in messages])
-    return [item(message, of[message.parent_id]) for message in path(messages, leaf_id)]
-
-
 def versions(parents: Iterable[tuple[str, str | None]]) -> Mapping[str | None, list[str]]:
     """The messages that follow each message, from their ids and their parents'; under None the first ones."""
     following: dict[str | None, list[str]] = defaultdict(list)
