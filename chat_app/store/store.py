@@ -2,7 +2,7 @@
 never to be written through. A chat in the trash is not found by anything but `restore_chat` and `empty_trash`."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -80,6 +80,12 @@ class Store:
         """Raises NotFound."""
         async with self._session() as session:
             return await _chat(session, chat_id)
+
+    async def existing(self, chat_ids: Collection[str]) -> set[str]:
+        """Those of the chats that are there."""
+        query = select(Chat.id).where(col(Chat.id).in_([id for id in chat_ids if "\0" not in id]))
+        async with self._session() as session:
+            return set((await session.exec(query.where(col(Chat.deleted_at).is_(None)))).all())
 
     async def create_chat(self, title: str | None = None) -> Chat:
         """Without a title, the chat gets one from its first message."""

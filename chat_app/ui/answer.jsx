@@ -1,10 +1,11 @@
 /* The growing text: what Python cannot do per token without sending the whole text again.
 
-`LiveWindow` gets small windows [id, offset, text] ("from `offset` on, the reply's string is `text`", in UTF-16 units) and
+`LiveWindow` gets small windows [offset, text] ("from `offset` on, the reply's string is `text`", in UTF-16 units) and
 splices them into a string kept here, see reply_text.js; `Answer` shows one message and renders again only when that one
 changes.
 */
-import { memo, useCallback, useLayoutEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { memo, useCallback, useContext, useLayoutEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { StateStoreContext } from "$/utils/context-registry";
 import { copyText } from "./clipboard.js";
 import { Reply } from "./reply.jsx";
 import { laidOut, partsOf, textOf, thoughtLength } from "./reply_text.js";
@@ -13,23 +14,50 @@ import { laidOut, partsOf, textOf, thoughtLength } from "./reply_text.js";
 const replies = new Map();
 const listeners = new Map();
 
-function splice([id, offset, text]) {
+function splice(id, [offset, text]) {
   const known = replies.get(id) ?? { raw: "", parts: [] };
   if (offset > known.raw.length) return false;
   const raw = known.raw.slice(0, offset) + text;
   if (raw !== known.raw) {
     const parts = partsOf(raw, known.parts);
     replies.set(id, { raw, parts });
-    listeners.get(id)?.forEach((listener) => listener());
+    draw(id);
   }
   return true;
 }
 
-export function LiveWindow({ value, onGap }) {
+// Text that comes alone is drawn at once, more in the same frame of the screen is drawn together with its next.
+const undrawn = new Set();
+let waiting = false;
+
+function draw(id) {
+  undrawn.add(id);
+  if (!waiting || document.visibilityState === "hidden") drawAll();
+}
+
+function drawAll() {
+  const ids = [...undrawn];
+  undrawn.clear();
+  for (const id of ids) listeners.get(id)?.forEach((listener) => listener());
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => {
+    waiting = false;
+    if (undrawn.size) drawAll();
+  });
+}
+
+/** Not through a prop: React passes over values that come faster than it renders, and each window counts. */
+export function LiveWindow({ state, onGap }) {
+  const store = useContext(StateStoreContext);
   useLayoutEffect(() => {
-    const [id] = value;
-    if (id && !splice(value)) onGap?.(id);
-  }, [value]);
+    const take = () => {
+      const { of_rx_state_: id, w_rx_state_: window } = store.getSnapshot(state);
+      if (id && !splice(id, window)) onGap?.(id);
+    };
+    take();
+    return store.subscribe(state, take);
+  }, [store, state]);
   return null;
 }
 

@@ -1,20 +1,23 @@
 """The side bar: the list of chats, and what can be done with one."""
 
-from datetime import datetime
-from functools import partial
-from typing import Any, TypedDict
+from contextlib import aclosing
+from typing import Any
 
 import reflex as rx
 from reflex.event import EventSpec
+from reflex.vars import VarData
+from reflex.vars.function import FunctionStringVar
+from reflex_base.utils.imports import ImportVar
 
 from chat_app.errors import NotFound
-from chat_app.models import Chat
 from chat_app.service import get_service
+from chat_app.ui.changes import get_changes
+from chat_app.ui.chat_rows import Change, ChatRow, Listing, changes
 from chat_app.ui.dialogs import open_dialog, saved
-from chat_app.ui.elements import Day, Disclosed, ImportChats, Link, TabTitle, TitleField
+from chat_app.ui.elements import CHAT_LIST, Day, Disclosed, ImportChats, Link, TabTitle, TitleField
 from chat_app.ui.icons import icon
 from chat_app.ui.menu import menu, menu_item
-from chat_app.ui.problems import complaint, until_read
+from chat_app.ui.problems import complaint
 from chat_app.ui.theme import NAME, theme_menu
 from chat_app.ui.transcript import Transcript
 
@@ -23,59 +26,50 @@ from chat_app.ui.transcript import Transcript
 LISTED = 40
 MORE = 80
 UNDO_MS = 8_000
-PINNED = "pinned"
-
-
-class ChatRow(TypedDict):
-    """A chat in the list. `moment` is the quarter of an hour in which it was used last (ISO 8601), or `PINNED`;
-    `before` that of the one above.
-
-    Which day that is only the browser knows, by the reader's clock, and midnight is at a quarter of an hour everywhere.
-    A changed list is sent whole, so a row holds nothing that each question changes.
-    """
-
-    id: str
-    title: str
-    moment: str
-    before: str
-    pinned: bool
+# With more changes than this the list is sent whole again.
+MOST_CHANGES = 4
 
 
 class Chats(rx.State):
+    # The list as it was sent last, and what has changed since: whole, it is large.
     chats: list[ChatRow] = []
-    # In which of all chats an answer grows.
-    answering: list[str] = []
+    changed: list[Change] = []
     older: bool = False
     # The list cannot be read just now.
     unread: bool = False
     renaming: str = ""
-    # The chat that the reader was in when it was deleted.
+    # In which chat the reader was when it was deleted.
     _left: str = ""
     _listed: int = LISTED
+    _sent: Listing = ()
+    _shown: Listing | None = None
 
     @rx.event(background=True, supersedes=True)
     async def watch(self) -> None:
         """Keep the list as it is in the database, for as long as the tab is there."""
-        service = get_service()
         async with self:
-            listed = self._listed
-        shown: tuple[list[ChatRow], list[str]] | None = None
-        while True:
-            version = service.turns.version
-            chats = await until_read(partial(service.store.chats, listed + 1), self._say_unread, "the list of chats")
-            rows, answering = chat_rows(list(chats)), sorted(await service.turns.answering())
-            if (rows, answering) != shown or self.unread:
-                async with self:
-                    # What is as it was is not sent again.
-                    if shown is None or rows != shown[0]:
-                        self.chats, self.older = rows[:listed], len(rows) > listed
-                    self.answering, self.unread = answering, False
-                shown = rows, answering
-            await service.turns.changed(version)
+            listed, shown = self._listed, self._shown
+        async with aclosing(get_changes().chats(listed + 1)) as listings:
+            async for listing in listings:
+                if listing is None or listing != shown:
+                    async with self:
+                        self._show(listing)
+                    shown = listing
 
-    async def _say_unread(self) -> None:
-        async with self:
+    def _show(self, listing: Listing | None) -> None:
+        self._shown = listing
+        if listing is None:
             self.unread = True
+            return
+        rows = listing[: self._listed]
+        changed = changes(self._sent, rows)
+        if len(changed) > MOST_CHANGES or not self._sent:
+            self.chats, self._sent, changed = list(rows), rows, []
+        # What is set is sent, also where it is as it was.
+        new = {"changed": changed, "older": len(listing) > self._listed, "unread": False}
+        for name, value in new.items():
+            if getattr(self, name) != value:
+                setattr(self, name, value)
 
     @rx.event
     def more(self) -> Any:
@@ -136,27 +130,9 @@ class Chats(rx.State):
         return None
 
 
-def chat_rows(chats: list[Chat]) -> list[ChatRow]:
-    moments = [PINNED if chat.pinned else quarter(chat.updated_at) for chat in chats]
-    return [
-        ChatRow(
-            id=chat.id,
-            title=chat.title,
-            moment=moment,
-            before=before,
-            pinned=chat.pinned,
-        )
-        for chat, moment, before in zip(chats, moments, ["", *moments], strict=False)
-    ]
-
-
-def quarter(moment: datetime) -> str:
-    return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0).isoformat(timespec="seconds")
-
-
 def sidebar() -> rx.Component:
     return rx.el.aside(
-        TabTitle.create(chat_id=Transcript.open_chat, stored=Transcript.title, chats=Chats.chats, app=NAME),
+        TabTitle.create(chat_id=Transcript.open_chat, stored=Transcript.title, chats=shown_chats(), app=NAME),
         rx.el.div(Link.create(NAME, to="/", class_name="brand"), theme_menu(), class_name="side-head"),
         Link.create(
             icon("square-pen"),
@@ -171,7 +147,7 @@ def sidebar() -> rx.Component:
                 Chats.unread,
                 rx.el.p("The chats cannot be loaded just now. It is tried again.", role="alert", class_name="hint"),
             ),
-            rx.el.ul(rx.foreach(Chats.chats, listed)),
+            rx.el.ul(rx.foreach(shown_chats(), listed)),
             rx.cond(
                 Chats.older,
                 rx.el.button("Show more chats", type="button", class_name="quiet-text", on_click=Chats.more),
@@ -202,6 +178,12 @@ def sidebar() -> rx.Component:
     )
 
 
+def shown_chats() -> rx.Var[list[ChatRow]]:
+    imported = VarData(imports={CHAT_LIST: [ImportVar(tag="withChanges")]})
+    with_changes: FunctionStringVar[Any] = FunctionStringVar.create("withChanges", _var_data=imported)
+    return with_changes.call(Chats.chats, Chats.changed).to(list[ChatRow])
+
+
 def side_button(name: str, text: str, key: str, on_click: Any, **props: Any) -> rx.Component:
     return rx.el.button(
         icon(name),
@@ -221,7 +203,7 @@ def listed(chat: rx.Var[ChatRow]) -> rx.Component:
         moment=chat["moment"],
         before=chat["before"],
         pinned=chat["pinned"],
-        answering=Chats.answering.contains(chat["id"]),
+        answering=chat["answering"],
         current=chat["id"] == Transcript.open_chat,
         renamed=chat["id"] == Chats.renaming,
         key=chat["id"],

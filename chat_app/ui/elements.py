@@ -36,6 +36,7 @@ FILES = rx.asset("files.jsx", shared=True).importable_path
 FIELDS = rx.asset("fields.jsx", shared=True).importable_path
 BOUNDARY = rx.asset("boundary.jsx", shared=True).importable_path
 FORMS = rx.asset("forms.jsx", shared=True).importable_path
+CHAT_LIST = rx.asset("chat_list.js", shared=True).importable_path
 OUTBOX = rx.asset("outbox.jsx", shared=True).importable_path
 CONNECTION = rx.asset("connection.jsx", shared=True).importable_path
 TOASTS = ["sonner@2.0.8"]
@@ -80,13 +81,14 @@ for _file in [*_MARKDOWN, *(f"{name}.js" for name in _BROWSER)]:
 
 
 class LiveWindow(rx.Component):
-    """Takes the windows of the growing answer; `on_gap` asks for the whole text, with the window's id."""
+    """Takes the windows of the growing answer from the state of this name; `on_gap` asks for the whole text, with the
+    answer's id."""
 
     library = ANSWER
     tag = "LiveWindow"
     lib_dependencies: list[str] = STREAMDOWN
 
-    value: rx.Var[tuple[str, int, str]]
+    state: rx.Var[str]
     on_gap: rx.EventHandler[rx.event.passthrough_event_spec(str)]
 
 

@@ -8,35 +8,26 @@ from typing import Any
 import reflex as rx
 
 from chat_app.backoff import Backoff
-from chat_app.errors import NotFound
 from chat_app.models import Status
 from chat_app.parts import TEXT
 from chat_app.service import get_service
 from chat_app.turns.log import Delta, Ended, Event
 from chat_app.turns.turn import Turn
+from chat_app.ui.changes import Tab, get_changes
 from chat_app.ui.elements import LiveWindow
 from chat_app.ui.reply_text import ReplyText, utf16_length
 from chat_app.ui.session import Session
-from chat_app.ui.transcript import Transcript, shown_chat
+from chat_app.ui.transcript import Transcript
+from chat_app.ui.window import Window, WindowSender
 
 logger = logging.getLogger(__name__)
 
-# One frame of a 60 Hz screen: a token that comes alone goes out at once, those that come faster go together.
-FLUSH_S = 0.016
+# A token that comes alone goes out at once, those that come faster than this go together.
+FLUSH_S = 0.01
 TYPING, THINKING = "Assistant is typing", "Assistant is thinking"
 
 
-Window = tuple[str, int, str]
-"""`(id, offset, text)`: from `offset` on, the text of `id` is `text`; `offset` in UTF-16 units, as JavaScript counts.
-
-Without names, since it is sent for every few tokens: they were a seventh of what a frame has beside its text.
-"""
-
-
 class Live(rx.State):
-    """Its own state class: each is a React context of its own, so nothing else renders when a window comes."""
-
-    window: Window = ("", 0, "")
     announcement: str = ""
     # Which turn of which chat was followed to its end last: a new `watch` goes on there, also where the one before it
     # was ended in between.
@@ -47,10 +38,8 @@ class Live(rx.State):
     # The database failed while the chat was read: what is shown is not all.
     _stale: bool = False
 
-    @rx.event
-    async def open(self) -> Any:
-        """Show the chat that the address names, and follow it."""
-        chat_id = shown_chat(self.router.url.path)
+    async def open(self, chat_id: str) -> None:
+        """Show a chat, as it is stored; `watch` follows it."""
         if chat_id != self._chat:
             # Before the chat is read: what ends from now on is followed.
             self.follow_from(chat_id, await _last_ended(chat_id))
@@ -60,8 +49,6 @@ class Live(rx.State):
         except Exception:
             logger.exception("a chat could not be opened; it is tried again")
             transcript.loading = transcript.unread = self._stale = True
-        # Not a second handler of the page's `on_load`: a background handler does not wait for those before it.
-        return Live.watch
 
     @rx.event(background=True, supersedes=True)
     async def watch(self) -> AsyncGenerator[Any, None]:
@@ -70,20 +57,21 @@ class Live(rx.State):
         Reflex ends this handler with the tab's connection, and a new one starts with the next load.
         """
         backoff = Backoff("the chat of a page could not be followed")
-        while True:
-            try:
-                async for event in self._watch(backoff):
-                    yield event
-            except Exception:
-                async with self:
-                    (await self.get_state(Transcript)).unread = self._stale = True
-                await backoff.failed()
+        with get_changes().tab(self.router.session.client_token) as tab:
+            while True:
+                try:
+                    async for event in self._watch(tab, backoff):
+                        yield event
+                except Exception:
+                    async with self:
+                        (await self.get_state(Transcript)).unread = self._stale = True
+                    await backoff.failed()
 
-    async def _watch(self, backoff: Backoff) -> AsyncGenerator[Any, None]:
+    async def _watch(self, tab: Tab, backoff: Backoff) -> AsyncGenerator[Any, None]:
         """The same, until the database fails."""
         turns = get_service().turns
         while True:
-            version = turns.version
+            tab.bell.clear()
             async with self:
                 transcript = await self.get_state(Transcript)
                 if transcript.open_chat != self._chat:
@@ -91,16 +79,14 @@ class Live(rx.State):
                 if self._stale:
                     await transcript.reload()
                     self._stale = False
-                chat_id, missing = self._chat, transcript.missing
-                turn = await turns.next(chat_id, self._followed) if chat_id else None
+                if tab.chat_id == self._chat and tab.gone != transcript.missing:
+                    # Another tab deleted it, or took it out of the trash again.
+                    await transcript.load(self._chat)
+                get_changes().show(tab, self._chat, transcript.missing)
+                turn = await turns.next(self._chat, self._followed) if self._chat else None
             backoff.over()
             if turn is None:
-                if chat_id and await _gone(chat_id) != missing:
-                    # Another tab deleted it, or took it out of the trash again.
-                    async with self:
-                        if transcript.open_chat == chat_id:
-                            await transcript.load(chat_id)
-                await turns.changed(version)
+                await tab.bell.wait()
                 continue
             with get_service().reading():
                 async for event in self._follow(turn):
@@ -113,15 +99,16 @@ class Live(rx.State):
     def follow_from(self, chat_id: str, turn_id: str = "") -> None:
         """Follow the turns of a chat that are newer than this one."""
         self._chat, self._followed = chat_id, turn_id
+        get_changes().ring(self.router.session.client_token)
 
     @rx.event
     async def resend(self, window_id: str) -> None:
         """The page saw a gap: give it the whole text so far."""
-        transcript = await self.get_state(Transcript)
+        transcript, window = await self.get_state(Transcript), await self.get_state(Window)
         if transcript.running and _short(transcript.running) == window_id:
             turn = await get_service().turns.find(transcript.running)
             async for batch in turn.batches():
-                self.window = (window_id, 0, ReplyText(turn.reply.content).added(batch))
+                window.of, window.w = window_id, (0, ReplyText(turn.reply.content).added(batch))
                 return
 
     async def _follow(self, turn: Turn) -> AsyncGenerator[Any, None]:
@@ -132,7 +119,9 @@ class Live(rx.State):
             if self._thinking != turn.id:
                 self.announcement = TYPING
             whole = (await self.get_state(Session)).whole_replies
-        reply, held = ReplyText(turn.reply.content), ""
+            session = self.router.session
+            sender = WindowSender(session.client_token, session.session_id)
+        reply, held, kind = ReplyText(turn.reply.content), "", ""
         async for batch in turn.batches():
             recast = _recasts(batch)
             text = held + reply.added(batch)
@@ -140,14 +129,20 @@ class Live(rx.State):
             if whole and not ended:
                 held = text
                 continue
-            async with self:
-                if recast:
-                    (await self.get_state(Transcript)).take_back(turn)
-                if text:
-                    self.window = (window_id, offset, text)
-                self._announce(turn, batch[-1])
-                if ended:
-                    await self._end(ended)
+            if offset and not (ended or recast) and batch[-1].kind == kind:
+                await sender.send(offset, text)
+            else:
+                # With the first window, and where more than its text changes.
+                async with self:
+                    if recast:
+                        (await self.get_state(Transcript)).take_back(turn)
+                    if text:
+                        window = await self.get_state(Window)
+                        window.of, window.w = window_id, (offset, text)
+                    self._announce(turn, batch[-1])
+                    if ended:
+                        await self._end(ended)
+            kind = "" if ended else batch[-1].kind
             offset += utf16_length(text)
             if not ended:
                 await asyncio.sleep(FLUSH_S)
@@ -173,14 +168,6 @@ class Live(rx.State):
         self.announcement = "Answer complete" if ended.status is Status.complete else "Answer ended"
 
 
-async def _gone(chat_id: str) -> bool:
-    try:
-        await get_service().store.chat(chat_id)
-    except NotFound:
-        return True
-    return False
-
-
 async def _last_ended(chat_id: str) -> str:
     """The newest turn of the chat that has ended: it is in the database, and what is shown may be an older version."""
     turns, last = get_service().turns, ""
@@ -199,6 +186,6 @@ def _recasts(batch: list[Event]) -> bool:
 
 def live() -> rx.Component:
     return rx.fragment(
-        LiveWindow.create(value=Live.window, on_gap=Live.resend),
+        LiveWindow.create(state=Window.get_full_name(), on_gap=Live.resend),
         rx.el.div(Live.announcement, role="status", class_name="visually-hidden"),
     )

@@ -1,6 +1,6 @@
 /* Small things that need the browser itself. */
 import "./browser.js";
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 
 /* A time of day as the reader's clock and language have it; the server knows neither. */
 export function Moment({ iso }) {
@@ -66,7 +66,11 @@ export function Day({ moment, before }) {
 }
 
 export function TabTitle({ chatId, stored, chats, app }) {
-  const title = chats.find(({ id }) => id === chatId)?.title ?? stored;
+  const listed = useRef({});
+  const found = chats.find(({ id }) => id === chatId);
+  if (found) listed.current = found;
+  // A chat that is listed no more keeps the title that it had there.
+  const title = listed.current.id === chatId ? listed.current.title : stored;
   useEffect(() => {
     document.title = (chatId && title) || app;
   }, [chatId, title, app]);

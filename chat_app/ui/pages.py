@@ -4,8 +4,8 @@ import re
 
 import reflex as rx
 
-from chat_app.ui.chats import Chats, sidebar
-from chat_app.ui.composer import Composer, composer, notice, outbox
+from chat_app.ui.chats import sidebar
+from chat_app.ui.composer import composer, notice, outbox
 from chat_app.ui.elements import (
     Fonts,
     Link,
@@ -18,12 +18,12 @@ from chat_app.ui.elements import (
     Views,
 )
 from chat_app.ui.icons import icon
-from chat_app.ui.live import Live, live
+from chat_app.ui.live import live
 from chat_app.ui.loading import skeleton
 from chat_app.ui.messages import transcript
+from chat_app.ui.opening import Opening
 from chat_app.ui.search import search_dialog
-from chat_app.ui.session import Session
-from chat_app.ui.settings import ChatSettings, settings_dialog
+from chat_app.ui.settings import settings_dialog
 from chat_app.ui.shortcuts import shortcut_list
 from chat_app.ui.theme import NAME
 from chat_app.ui.transcript import Transcript
@@ -46,7 +46,7 @@ def add_pages(app: rx.App) -> None:
         route=ROUTE,
         title=NAME,
         image="/favicon.svg",
-        on_load=[Session.begin, Composer.load, Chats.watch, Live.open, ChatSettings.show],
+        on_load=Opening.open,
     )
     app.add_page(unknown_address, route="404", title=f"There is no such page · {NAME}", image="/favicon.svg")
 

@@ -148,6 +148,11 @@ class Transcript(rx.State):
             await self.show(turn.id)
         return None
 
+    def shows(self, chat_id: str) -> bool:
+        """Whether the chat is on the page, as it was loaded in this connection and followed since."""
+        here = (self.open_chat, self._connection) == (chat_id, self.router.session.session_id)
+        return here and not (self.loading or self.missing or self.unread)
+
     async def reload(self) -> None:
         """What is shown as it is stored by now; only the newest messages where the rest has become much more."""
         hidden, shown = self.hidden, self.earlier_to - self.earlier_from + len(self.loaded) + len(self.recent)

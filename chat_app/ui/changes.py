@@ -1,0 +1,146 @@
+"""What the tabs of this process are told of changes: read once for all of them, at most every `PAUSE_S`.
+
+A tab hears of its chat by the bell of its `Tab`, and of the side bar's list from `Changes.chats`.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from chat_app.backoff import Backoff
+from chat_app.service import Service, get_service
+from chat_app.turns.turn import Turn
+from chat_app.ui.chat_rows import Listing, chat_rows
+
+# Changes of the same tenth of a second go together; the first after a silence goes at once.
+PAUSE_S = 0.1
+
+
+@dataclass(slots=True, eq=False)
+class Tab:
+    """A page that is open: the chat that it shows, and whether that is gone. Where it is to look, the bell rings."""
+
+    chat_id: str = ""
+    gone: bool = False
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Changes:
+    """Of one service; they are read while somebody reads the list."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._tabs: dict[str, Tab] = {}
+        # How many chats each reader of the list wants.
+        self._wanted: dict[object, int] = {}
+        self._listing: Listing | None = None
+        self._read_to = 0
+        self._news = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        service.turns.on_start(self._started)
+
+    @contextmanager
+    def tab(self, token: str) -> Iterator[Tab]:
+        """For as long as a page is followed; `token` is Reflex's name of it."""
+        tab = self._tabs[token] = Tab()
+        try:
+            yield tab
+        finally:
+            # A newer handler of the same page may have taken its place.
+            if self._tabs.get(token) is tab:
+                del self._tabs[token]
+
+    def show(self, tab: Tab, chat_id: str, gone: bool) -> None:
+        """The tab shows this chat now, as one that is there or gone."""
+        if (tab.chat_id, tab.gone) != (chat_id, gone):
+            tab.chat_id, tab.gone = chat_id, gone
+            # It may have been deleted since the tab read it.
+            self._asked.set()
+
+    def ring(self, token: str) -> None:
+        """What the tab is to show has changed."""
+        if tab := self._tabs.get(token):
+            tab.bell.set()
+
+    async def chats(self, count: int) -> AsyncGenerator[Listing | None, None]:
+        """The first `count` chats, and again whenever the list has changed; None while it cannot be read."""
+        reader = object()
+        self._wanted[reader] = count
+        self._task = self._task or asyncio.create_task(self._read_on(), name="changes")
+        try:
+            if count > self._read_to:
+                self._asked.set()
+                await self._news.wait()
+            while True:
+                news = self._news
+                yield self._listing and self._listing[:count]
+                await news.wait()
+        finally:
+            self._left(reader)
+
+    def _left(self, reader: object) -> None:
+        del self._wanted[reader]
+        if not self._wanted and self._task:
+            self._task.cancel()
+            self._task, self._read_to = None, 0
+
+    def _started(self, turn: Turn) -> None:
+        for tab in self._tabs.values():
+            if tab.chat_id == turn.chat_id:
+                tab.bell.set()
+
+    async def _read_on(self) -> None:
+        backoff = Backoff("the list of chats could not be read")
+        while True:
+            version = self.service.turns.version
+            self._asked.clear()
+            try:
+                await self._read()
+            except Exception:
+                self._tell(None, 0)
+                await backoff.failed()
+                continue
+            backoff.over()
+            await asyncio.sleep(PAUSE_S)
+            await self._changed(version)
+
+    async def _changed(self, version: int) -> None:
+        waits = [asyncio.ensure_future(self.service.turns.changed(version)), asyncio.ensure_future(self._asked.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _read(self) -> None:
+        shown = {tab: tab.chat_id for tab in self._tabs.values() if tab.chat_id}
+        count = max(self._wanted.values())
+        answering = await self.service.turns.answering()
+        rows = chat_rows(await self.service.store.chats(count), answering)
+        if rows != self._listing or count > self._read_to:
+            self._tell(rows, count)
+        there = {row["id"] for row in rows}
+        if unlisted := set(shown.values()) - there:
+            there |= await self.service.store.existing(unlisted)
+        for tab, chat_id in shown.items():
+            if tab.chat_id == chat_id and (tab.gone == (chat_id in there) or chat_id in answering):
+                tab.gone = chat_id not in there
+                tab.bell.set()
+
+    def _tell(self, listing: Listing | None, read_to: int) -> None:
+        self._listing, self._read_to = listing, read_to
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+_changes: Changes | None = None
+
+
+def get_changes() -> Changes:
+    global _changes
+    service = get_service()
+    if _changes is None or _changes.service is not service:
+        _changes = Changes(service)
+    return _changes

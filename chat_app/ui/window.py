@@ -1,0 +1,75 @@
+"""The window: what is new of the growing answer, and its own short way to the page.
+
+Reflex sends a changed var by looking through all states, and a frame of it has more names than text. A window is sent
+many times a second to every page, so its delta is written here: as Reflex would, on the page's socket, while no other
+handler of the page runs, and with what Reflex holds set to the same.
+"""
+
+import json
+from functools import cache
+from typing import Any
+
+import reflex as rx
+from engineio.exceptions import SocketIsClosedError
+from engineio.packet import MESSAGE
+from engineio.packet import Packet as Frame
+from reflex.istate.manager.token import BaseStateToken
+from reflex.state import _override_base_method
+from reflex_base.constants import SocketEvent
+from reflex_base.constants.state import FIELD_MARKER
+from reflex_base.registry import RegistrationContext
+from socketio.packet import EVENT, Packet
+
+
+class Window(rx.State):
+    """`w` is `(offset, text)`: from `offset` on, the text of the answer `of` is `text`; in UTF-16 units, as JavaScript
+    counts. Its names are short, for they are sent with every few tokens."""
+
+    of: str = ""
+    w: tuple[int, str] = (0, "")
+
+    @classmethod
+    @_override_base_method
+    def get_name(cls) -> str:
+        return "w"
+
+
+class WindowSender:
+    """Sends the windows of one answer to one page; `token` is Reflex's name of the page, `sid` of its connection."""
+
+    def __init__(self, token: str, sid: str) -> None:
+        app: Any = RegistrationContext.get().app
+        self._states = app.state_manager
+        self._token = BaseStateToken(ident=token, cls=Window)
+        self._path = Window.get_full_name().split(".")
+        self._before, self._after = _around_window(app.event_namespace.namespace)
+        self._socket = _socket(app.sio, sid, app.event_namespace.namespace)
+
+    async def send(self, offset: int, text: str) -> None:
+        """Of the answer that the page knows as `of`. Returns when the connection has taken it: one is on its way at a
+        time."""
+        if self._socket is None or self._socket.closed:
+            return
+        window = json.dumps([offset, text], ensure_ascii=False, separators=(",", ":"))
+        try:
+            async with self._states.modify_state(self._token) as root:
+                # Not assigned: Reflex would send it again with what changes next.
+                vars(root.get_substate(self._path))["w"] = (offset, text)
+                await self._socket.send(Frame(MESSAGE, f"{self._before}{window}{self._after}"))
+        except SocketIsClosedError:
+            return
+        await self._socket.queue.join()
+
+
+def _socket(sio: Any, sid: str, namespace: str) -> Any:
+    """The connection's engine.io socket; None where the page has left."""
+    return sio.eio.sockets.get(sio.manager.eio_sid_from_sid(sid, namespace))
+
+
+@cache
+def _around_window(namespace: str) -> tuple[str, str]:
+    """What stands before and after the window in a frame of Reflex's."""
+    delta = {Window.get_full_name(): {"w" + FIELD_MARKER: 0}}
+    frame = Packet(EVENT, [SocketEvent.EVENT, {"delta": delta}], namespace).encode()
+    before, after = frame.rsplit("0", 1)
+    return before, after

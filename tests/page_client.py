@@ -1,0 +1,168 @@
+"""A page without a browser: it speaks the protocol of Reflex's page, keeps what that keeps, and tells what would be seen."""
+
+import asyncio
+import json
+import re
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from tests.ws_client import Closed, Socket
+
+ROOT = "reflex___state____state"
+TRANSCRIPT = "chat_app___ui___transcript____transcript"
+LIVE = "chat_app___ui___live____live"
+COMPOSER = "chat_app___ui___composer____composer"
+CHATS = "chat_app___ui___chats____chats"
+WINDOW = "w"
+PATIENCE_S = 60.0
+# Reflex's name of a state's variable.
+MARKER = "_rx_state_"
+# How a window names its answer.
+OF_CHARS = 8
+
+
+class PageClient:
+    """`url` is the app's. A load of the page forgets all but its name, as a browser's tab does."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._token = uuid.uuid4().hex
+        self._socket: Socket | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self.path = "/"
+        self.windows = 0
+        self.frames: list[str] = []
+        self.taken_back: list[str] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        self._states: dict[str, dict[str, Any]] = {}
+        self.texts: dict[str, str] = {}
+
+    async def load(self, path: str = "/") -> None:
+        """Open the address, or reload it."""
+        await self.leave()
+        self._forget()
+        self.path = path
+        await self.connect()
+
+    async def connect(self) -> None:
+        """Open a connection; what is on the page stays, as where a connection was lost."""
+        query = f"token={self._token}&EIO=4&transport=websocket"
+        self._socket = await Socket(f"{self._url}/_event/?{query}", Origin=self._url).__aenter__()
+        hydrate = {"name": f"{ROOT}.hydrate_and_load", "payload": {"hashes": []}, "router_data": self._router_data()}
+        await self._socket.send("40/_event," + json.dumps({"event": hydrate}))
+        self._reading = asyncio.create_task(self._read(self._socket))
+
+    async def leave(self) -> None:
+        """Lose the connection."""
+        if self._socket and self._reading:
+            self._reading.cancel()
+            await self._socket.__aexit__(None, None, None)
+            self._socket = self._reading = None
+
+    async def visit(self, path: str) -> None:
+        """Another address of the page, without a load."""
+        self.path = path
+        await self._send("reflex___state____on_load_internal_state.on_load_internal")
+
+    async def ask(self, content: str) -> None:
+        """Submit the message box."""
+        await self._send(f"{COMPOSER}.send", form={"__reflex_form_data__": [["message", content]]})
+
+    async def stop(self) -> None:
+        await self._send(f"{COMPOSER}.stop")
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
+
+    def value(self, state: str, name: str) -> Any:
+        return self._states.get(f"{ROOT}.{state}", {}).get(name + MARKER)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the chat of the address is shown."""
+        chat_id = self.path.removeprefix("/c/").strip("/")
+        return self.value(TRANSCRIPT, "loading") is False and self.value(TRANSCRIPT, "open_chat") == chat_id
+
+    @property
+    def ended(self) -> bool:
+        return self.loaded and not self.value(TRANSCRIPT, "running")
+
+    def shown(self) -> list[tuple[str, str]]:
+        """Role and text of the messages on the page."""
+        rows = self.value(TRANSCRIPT, "loaded") + self.value(TRANSCRIPT, "recent")
+        return [(row["role"], self._text(row)) for row in rows]
+
+    def titles(self) -> list[str]:
+        """Those of the side bar, as `chat_list.js` makes them."""
+        changed = self.value(CHATS, "changed")
+        ids = {row["id"] for _, row in changed}
+        rows = [row for row in self.value(CHATS, "chats") if row["id"] not in ids]
+        for place, row in changed:
+            if place >= 0:
+                rows.insert(place, row)
+        return [row["title"] for row in rows]
+
+    def _text(self, row: dict[str, Any]) -> str:
+        live = self.texts.get(row["id"][-OF_CHARS:])
+        stored: str = row["content"]
+        return live if live is not None and len(live) >= len(stored) else stored
+
+    def _router_data(self) -> dict[str, Any]:
+        place, _, chat_id = self.path.strip("/").partition("/")
+        query = {"place": place, "chat_id": chat_id} if place else {}
+        return {"pathname": self.path, "asPath": self.path, "query": query}
+
+    async def _send(self, event: str, **payload: Any) -> None:
+        assert self._socket
+        data = {"name": f"{ROOT}.{event}", "payload": payload, "router_data": self._router_data()}
+        await self._socket.send("42/_event," + json.dumps(["event", data]))
+
+    async def _read(self, socket: Socket) -> None:
+        try:
+            while True:
+                await self._take(await socket.receive_text())
+                self._news.set()
+        except (Closed, TimeoutError):
+            return
+
+    async def _take(self, frame: str) -> None:
+        if frame == "2":
+            assert self._socket
+            await self._socket.send("3")
+        if not (event := re.fullmatch(r"42/_event,(.*)", frame, re.DOTALL)):
+            return
+        self.frames.append(frame)
+        name, *values = json.loads(event[1])
+        if name == "new_token":
+            self._token = values[0]
+        elif name == "event":
+            await self._apply(values[0])
+
+    async def _apply(self, update: dict[str, Any]) -> None:
+        for state, delta in update.get("delta", {}).items():
+            self._states.setdefault(state, {}).update(delta)
+            if state == f"{ROOT}.{WINDOW}":
+                await self._splice(self._states[state]["of" + MARKER], *self._states[state]["w" + MARKER])
+        for event in update.get("events", []):
+            if event["name"] == "_redirect":
+                await self.visit(event["payload"]["path"])
+
+    async def _splice(self, of: str, offset: int, text: str) -> None:
+        """As answer.jsx does; `text` is of characters that JavaScript counts as one."""
+        if not of:
+            return
+        self.windows += 1
+        known = self.texts.get(of, "")
+        if offset > len(known):
+            await self._send(f"{LIVE}.resend", window_id=of)
+            return
+        self.texts[of] = known[:offset] + text
+        if not self.texts[of].startswith(known):
+            self.taken_back.append(f"{known!r} -> {self.texts[of]!r}")
