@@ -1,4 +1,4 @@
-"""A page without a browser: it speaks the protocol of Reflex's page, keeps what that keeps, and tells what would be seen."""
+"""A page without a browser: it speaks the protocol of Reflex's page, and keeps what that keeps and shows."""
 
 import asyncio
 import json
@@ -58,10 +58,10 @@ class PageClient:
 
     async def leave(self) -> None:
         """Lose the connection."""
-        if self._socket and self._reading:
-            self._reading.cancel()
-            await self._socket.__aexit__(None, None, None)
-            self._socket = self._reading = None
+        if (socket := self._socket) and self._reading:
+            self._socket = None
+            await socket.__aexit__(None, None, None)
+            await self._reading
 
     async def visit(self, path: str) -> None:
         """Another address of the page, without a load."""
@@ -126,10 +126,12 @@ class PageClient:
 
     async def _read(self, socket: Socket) -> None:
         try:
-            while True:
-                await self._take(await socket.receive_text())
-                self._news.set()
-        except (Closed, TimeoutError):
+            while self._socket is socket:
+                frame = await socket.receive_text()
+                if self._socket is socket:
+                    await self._take(frame)
+                    self._news.set()
+        except (Closed, OSError):
             return
 
     async def _take(self, frame: str) -> None:
