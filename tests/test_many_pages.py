@@ -6,14 +6,16 @@
 import asyncio
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from tests.app import App
+from tests.forked import ForkedApp
 from tests.page_client import PageClient
-from tests.provider_client import script
+from tests.provider_client import Provider, script
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -77,6 +79,13 @@ class Reader:
 
     async def stop(self) -> None:
         await self.page.stop()
+
+
+@pytest.fixture
+def app(page_built: None, provider: Provider, tmp_path: Path) -> Iterator[App]:
+    """With no chats but those of here."""
+    with ForkedApp(tmp_path, openai_base_url=provider.base_url, openai_model="bench") as app:
+        yield app
 
 
 async def test_what_a_page_shows_is_what_the_log_has(app: App, figure: Callable[[object], None]) -> None:

@@ -125,11 +125,13 @@ class Live(rx.State):
         async for batch in turn.batches():
             recast = _recasts(batch)
             text = held + reply.added(batch)
-            ended = batch[-1] if isinstance(batch[-1], Ended) else None
+            newest = batch[-1]
+            ended = newest if isinstance(newest, Ended) else None
             if whole and not ended:
                 held = text
                 continue
-            if offset and not (ended or recast) and batch[-1].kind == kind:
+            before, kind = kind, "" if isinstance(newest, Ended) else newest.kind
+            if offset and not recast and kind == before:
                 await sender.send(offset, text)
             else:
                 # With the first window, and where more than its text changes.
@@ -139,10 +141,9 @@ class Live(rx.State):
                     if text:
                         window = await self.get_state(Window)
                         window.of, window.w = window_id, (offset, text)
-                    self._announce(turn, batch[-1])
+                    self._announce(turn, newest)
                     if ended:
                         await self._end(ended)
-            kind = "" if ended else batch[-1].kind
             offset += utf16_length(text)
             if not ended:
                 await asyncio.sleep(FLUSH_S)
