@@ -19,7 +19,8 @@ class Backoff:
     async def failed(self) -> None:
         """Called where the exception is handled."""
         if not self._pause:
-            logger.exception("%s; tried again until it works", self._doing)
+            # All in one: the log tells lines apart by what they are formatted from.
+            logger.exception(f"{self._doing}; tried again until it works")
         self._pause = min(self._pause * 2, LONGEST_PAUSE_S) or FIRST_PAUSE_S
         await asyncio.sleep(self._pause)
 

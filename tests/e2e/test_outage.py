@@ -30,9 +30,10 @@ async def test_the_page_and_its_list_of_chats_go_on_after_a_failure_of_the_datab
     chat_id = await chat.chat_id()
     with outage(own_app.folder):
         provider.go()
-        # It is read for all tabs; the chat that is followed needs nothing of the database until its answer has ended.
-        while "the list of chats could not be read" not in own_app.logged():
-            await page.wait_for_timeout(50)
+        # Both have noticed.
+        for failure in ("the list of chats could not be read", "the chat of a page could not be followed"):
+            while failure not in own_app.logged():
+                await page.wait_for_timeout(50)
     await chat.ended()
     assert (await chat.text()).startswith("tok0 tok1 tok2 tok3 tok4 tok5")
     # What others ask comes to the page as it did.
