@@ -35,6 +35,7 @@ UNLOADED = rx.asset("unloaded.jsx", shared=True).importable_path
 FILES = rx.asset("files.jsx", shared=True).importable_path
 FIELDS = rx.asset("fields.jsx", shared=True).importable_path
 BOUNDARY = rx.asset("boundary.jsx", shared=True).importable_path
+GRADUAL = rx.asset("gradual.jsx", shared=True).importable_path
 FORMS = rx.asset("forms.jsx", shared=True).importable_path
 CHAT_LIST = rx.asset("chat_list.js", shared=True).importable_path
 OUTBOX = rx.asset("outbox.jsx", shared=True).importable_path
@@ -125,6 +126,16 @@ class Boundary(rx.Component):
     lib_dependencies: list[str] = ["react-error-boundary@6.1.6"]
 
     sentence: rx.Var[str]
+    text: rx.Var[str]
+
+
+class Gradual(rx.Component):
+    """Its children, when it is their turn to be drawn, or `now`; until then `text` stands for them, unseen."""
+
+    library = GRADUAL
+    tag = "Gradual"
+
+    now: rx.Var[bool]
     text: rx.Var[str]
 
 

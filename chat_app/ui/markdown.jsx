@@ -8,6 +8,7 @@ import { answerTree } from "./answer_tree.js";
 import { Boundary } from "./boundary.jsx";
 import { Fence, fenced } from "./code.jsx";
 import { Formula } from "./formula.jsx";
+import { Awaited, useTurn } from "./gradual.jsx";
 import { closedTail, isFenceOpen } from "./unfinished.js";
 import { useWide } from "./wide.js";
 
@@ -15,6 +16,8 @@ import { useWide } from "./wide.js";
 const MESSAGE_MS = 3000;
 const GROWING_MS = 500;
 const LONGEST = 100_000;
+// A text of so many characters is drawn in one go.
+const AT_ONCE = 1000;
 
 const Growing = createContext(false);
 
@@ -107,8 +110,10 @@ function read(source, growing, prefix, spent) {
   }
 }
 
-// Only the block that grows is read again.
-const Part = memo(function Part({ source, growing, prefix, spent }) {
+// Only the block that grows is read again; those of a long text are drawn one after the other.
+const Part = memo(function Part({ source, growing, gradual, prefix, spent }) {
+  const [come, place] = useTurn(growing || !gradual);
+  if (!come) return <Awaited place={place} text={source} />;
   const code = fenced(source);
   if (code) return <Fence code={code.code} language={code.language} growing={growing && !code.closed} />;
   return <Text source={source} growing={growing} prefix={prefix} spent={spent} />;
@@ -177,7 +182,14 @@ function Formatted({ text: whole, growing }) {
     <StreamdownContext.Provider value={context}>
       <div className={`${LAYOUT} prose${growing ? " growing" : ""}`}>
         {parts.map((source, i) => (
-          <Part key={i} source={source} growing={growing && i === parts.length - 1} prefix={prefix} spent={spent} />
+          <Part
+            key={i}
+            source={source}
+            growing={growing && i === parts.length - 1}
+            gradual={text.length > AT_ONCE}
+            prefix={prefix}
+            spent={spent}
+          />
         ))}
       </div>
     </StreamdownContext.Provider>

@@ -12,6 +12,7 @@ from chat_app.ui.elements import (
     Disclosed,
     EditForm,
     Gap,
+    Gradual,
     InlineField,
     Moment,
     OpenForm,
@@ -88,20 +89,24 @@ def message(
 
 def question(row: rx.Var[Row]) -> rx.Component:
     return rx.el.article(
-        rx.el.div(row["content"], class_name="bubble", dir="auto"),
-        rx.el.footer(
-            Moment.create(iso=row["time"]),
-            versions(row),
-            CopyText.create(message_id=row["id"], stored=row["content"]),
-            OpenForm.create(
-                icon("pencil"),
-                form="edit:" + row["id"],
-                text=row["content"],
-                aria_label="Edit message",
-                class_name="tool",
-                id="edit-" + row["id"],
+        Gradual.create(
+            rx.el.div(row["content"], class_name="bubble", dir="auto"),
+            rx.el.footer(
+                Moment.create(iso=row["time"]),
+                versions(row),
+                CopyText.create(message_id=row["id"], stored=row["content"]),
+                OpenForm.create(
+                    icon("pencil"),
+                    form="edit:" + row["id"],
+                    text=row["content"],
+                    aria_label="Edit message",
+                    class_name="tool",
+                    id="edit-" + row["id"],
+                ),
+                class_name="tools",
             ),
-            class_name="tools",
+            text=row["content"],
+            class_name="bubble",
         ),
         aria_label="You said",
         class_name="question",

@@ -1,6 +1,7 @@
 /* On paper comes the whole conversation, also what the page has not loaded: it is fetched while the browser waits to print. */
 import { useEffect, useState } from "react";
 import { flushSync } from "react-dom";
+import { drawAll } from "./gradual.jsx";
 import { Markdown } from "./markdown.jsx";
 
 const PAGE = 500;
@@ -45,6 +46,7 @@ export function PrintedEarlier({ chatId, hidden, before }) {
       try {
         const earlier = hidden > 0 && next ? messagesBefore(chatId, next, hidden) : [];
         flushSync(() => setMessages(earlier));
+        drawAll();
       } catch {
         flushSync(() => setProblem(`${hidden} earlier messages are not printed, for the server could not be reached.`));
       }
