@@ -147,7 +147,9 @@ function viewOf(area, content, given, onFollow) {
   const note = () => {
     const edge = area.getBoundingClientRect().top;
     const first = firstBelow(log.children, edge);
-    const message = first?.matches(".gap") ? besideGap(first, upwards) : first;
+    const reached = first?.matches(".gap") ? besideGap(first, upwards) : first;
+    // One that is not drawn yet gets another height, which those below it are not to move by.
+    const message = reached?.querySelector(".awaited") ? reached.nextElementSibling ?? reached : reached;
     const block = firstBelow(message?.querySelectorAll(".prose > *") ?? [], edge);
     const id = message?.querySelector("article")?.id;
     anchors = [block, message].filter(Boolean).map((element) => ({ element, id, top: place(element) }));

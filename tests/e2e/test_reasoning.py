@@ -162,7 +162,7 @@ async def test_thoughts_are_sent_once(page: Page, app: App, provider: Provider) 
     answer = await chat.ended()
     assert "99: thinking" not in await answer.inner_html()
     windows = [frame.partition(WINDOW)[2] for frame in frames if WINDOW in frame]
-    sent = sum(len(json.JSONDecoder().raw_decode(window)[0][2]) for window in windows)
+    sent = sum(len(json.JSONDecoder().raw_decode(window)[0][1]) for window in windows)
     assert len(windows) > 10 and sent < sum(map(len, thoughts)) + 200
     await folds(chat).click()
     await expect(bodies(chat)).to_contain_text("149: thinking")
