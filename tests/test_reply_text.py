@@ -20,14 +20,14 @@ from chat_app.turns.turn import numbered
 from chat_app.ui.reply_text import ReplyText, layout
 
 READ = """
-import { laidOut, partsOf } from "./reply_text.js";
+import { laidOut, partsOf, writtenText } from "./reply_text.js";
 let input = "";
 for await (const chunk of process.stdin) input += chunk;
 const read = ({ windows, layout, text, thoughts }) => {
   let raw = "";
   let parts = [];
   for (const window of windows) parts = partsOf((raw += window), parts, 10_000);
-  return { parts, cut: partsOf(raw.slice(0, -1)), stored: laidOut(layout, text, thoughts) };
+  return { parts, written: writtenText(raw), cut: partsOf(raw.slice(0, -1)), stored: laidOut(layout, text, thoughts) };
 };
 console.log(JSON.stringify(JSON.parse(input).map(read)));
 """
@@ -112,6 +112,8 @@ def test_the_page_reads_the_parts_that_the_journal_has_however_they_come(
     for (_, parts), one, other in zip(replies, read(live), read(late), strict=True):
         expected = [(part.kind, part.data if part.data is not None else part.text) for part in parts]
         assert bare(one["parts"]) == bare(other["parts"]) == bare(one["stored"]) == expected
+        # What is shown where the parts cannot be read.
+        assert other["written"] == text_of(parts, TEXT)
 
 
 def test_a_reply_of_text_alone_is_its_text(read: Read) -> None:

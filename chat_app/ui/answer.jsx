@@ -6,11 +6,12 @@ changes.
 */
 import { memo, useCallback, useContext, useLayoutEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { StateStoreContext } from "$/utils/context-registry";
+import { Boundary } from "./boundary.jsx";
 import { copyText } from "./clipboard.js";
 import { Reply } from "./reply.jsx";
-import { laidOut, partsOf, textOf, thoughtLength } from "./reply_text.js";
+import { laidOut, partsOf, textOf, thoughtLength, writtenText } from "./reply_text.js";
 
-// By window: the string so far and its parts.
+// By window: the string so far, when it came, and its parts once they were asked for.
 const replies = new Map();
 const listeners = new Map();
 
@@ -19,11 +20,16 @@ function splice(id, [offset, text]) {
   if (offset > known.raw.length) return false;
   const raw = known.raw.slice(0, offset) + text;
   if (raw !== known.raw) {
-    const parts = partsOf(raw, known.parts);
-    replies.set(id, { raw, parts });
+    replies.set(id, { raw, at: performance.now(), before: known.parts ?? known.before });
     draw(id);
   }
   return true;
+}
+
+/** Only where the answer is drawn: a text that cannot be read is then trouble of this message alone. */
+function readParts(reply) {
+  reply.parts ??= partsOf(reply.raw, reply.before, reply.at);
+  return reply.parts;
 }
 
 // Text that comes alone is drawn at once, more in the same frame of the screen is drawn together with its next.
@@ -81,13 +87,13 @@ function useLive(messageId) {
 }
 
 // The stored text may be newer than what was followed here: another tab went on with it.
-const isNewer = (live, stored) => live !== undefined && textOf(live.parts).length >= stored.length;
-const newerText = (live, stored) => (isNewer(live, stored) ? textOf(live.parts) : stored);
+const isNewer = (live, stored) => live !== undefined && textOf(readParts(live)).length >= stored.length;
+const newerText = (live, stored) => (isNewer(live, stored) ? textOf(readParts(live)) : stored);
 
 /** Of what has ended, the server knows the order, and how long the model thought. */
 function shownParts(live, stored, layout, streaming) {
-  if (streaming && isNewer(live, stored)) return live.parts;
-  const thoughts = live?.parts.map(({ type, text }) => (type === "reasoning" ? text : "")).join("");
+  if (streaming && isNewer(live, stored)) return readParts(live);
+  const thoughts = live && readParts(live).map(({ type, text }) => (type === "reasoning" ? text : "")).join("");
   const known = streaming || thoughts?.length === thoughtLength(layout) ? thoughts : undefined;
   return laidOut(layout, newerText(live, stored), known);
 }
@@ -99,11 +105,23 @@ async function fetchThoughts(messageId, nth) {
   return parts.filter(({ type }) => type === "reasoning")[nth].text;
 }
 
+const UNSHOWN = "This answer could not be shown as usual. Here is its text.";
+
 export const Answer = memo(function Answer({ messageId, stored, layout, streaming }) {
   const live = useLive(messageId);
+  const written = live ? writtenText(live.raw) : "";
+  const text = written.length >= stored.length ? written : stored;
+  return (
+    <Boundary sentence={UNSHOWN} text={text} anew={[streaming]}>
+      <Shown messageId={messageId} live={live} stored={stored} layout={layout} streaming={streaming} />
+    </Boundary>
+  );
+});
+
+function Shown({ messageId, live, stored, layout, streaming }) {
   const parts = useMemo(() => shownParts(live, stored, layout, streaming), [live, stored, layout, streaming]);
   return <Reply parts={parts} growing={streaming} fetchThoughts={(nth) => fetchThoughts(messageId, nth)} />;
-});
+}
 
 export function CopyText({ messageId, stored }) {
   const [done, setDone] = useState(false);

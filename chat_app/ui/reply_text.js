@@ -25,6 +25,12 @@ export function partsOf(raw, known = [], now = performance.now()) {
   return parts;
 }
 
+// In one pass from the left: only so a NUL that ends a header is not taken for one that begins it.
+const HEADER = /\0(?:\{"type":"reasoning"[^\0]*\0[^\0]*|[^\0]*(?:\0|$))/g;
+
+/** The text of a reply's string as it was written, without its thoughts: for where its parts cannot be read. */
+export const writtenText = (raw) => raw.replace(HEADER, "");
+
 function begin(parts, known, since) {
   if (parts.at(-1)?.type !== "reasoning") parts.push({ type: "reasoning", text: "" });
   parts.at(-1).since = known[parts.length - 1]?.since ?? since;
