@@ -15,8 +15,9 @@ END = {"finish_reason", "error"}
 NAMES = {"role", "delta", "seq", "turn_id", "chat_id"}
 
 
-def said(kind: str, text: str) -> Places:
-    return [(kind, character) for character in text]
+def of_part(kind: str, said: Any) -> Places:
+    """Of text, or of a whole part's data."""
+    return [(kind, character) for character in said] if isinstance(said, str) else [(kind, said)]
 
 
 def of_object(one: Mapping[str, Any], event: str = "message") -> Places:
@@ -24,8 +25,8 @@ def of_object(one: Mapping[str, Any], event: str = "message") -> Places:
     if one.keys() & END:
         return []
     for kind in one.keys() - NAMES:
-        return said(kind, one[kind]) if isinstance(one[kind], str) else [(kind, one[kind])]
-    return said("text" if event == "message" else event, one["delta"])
+        return of_part(kind, one[kind])
+    return of_part("text" if event == "message" else event, one["delta"])
 
 
 def of_frames(frames: Iterable[ServerSentEvent]) -> Places:
@@ -36,19 +37,14 @@ def of_frames(frames: Iterable[ServerSentEvent]) -> Places:
 
 def of_parts(parts: Iterable[Mapping[str, Any]]) -> Places:
     """Of a stored message's `parts`, as `GET /messages/{id}?include=…` gives them."""
-    return [place for part in parts for place in _of_part(part)]
-
-
-def _of_part(part: Mapping[str, Any]) -> Places:
-    kind = part["type"]
-    return said(kind, part["text"]) if "text" in part else [(kind, part[kind])]
+    return [place for part in parts for place in of_part(part["type"], part.get("text", part.get(part["type"])))]
 
 
 def of_script(script: Script, question: str, tokens: int) -> Places:
     """Of so many of the tokens with which `tests.provider` answers."""
     found: Places = []
     for number, token in zip(range(tokens), answer_tokens(script, question), strict=False):
-        found += said("text" if token_kind(script, number) == "content" else "reasoning", token)
+        found += of_part("text" if token_kind(script, number) == "content" else "reasoning", token)
     return found
 
 
