@@ -1019,7 +1019,7 @@ async def test_the_longest_message_fits_in_the_longest_form(client: httpx.AsyncC
 @pytest.mark.parametrize(
     ("line", "host", "status"),
     [
-        ("POST /nowhere", "127.0.0.1", 405),
+        ("POST /nowhere", "127.0.0.1", 404),
         ("POST /stream/unknown/stop", "127.0.0.1", 404),
         ("PUT /messages/", "127.0.0.1", 405),
         ("GET /chats/", "127.0.0.1", 200),
@@ -1077,7 +1077,7 @@ async def test_the_trailing_slash_may_be_left_out(client: httpx.AsyncClient) -> 
 
 
 async def test_what_is_not_there_is_a_json_error_and_not_the_page(client: httpx.AsyncClient) -> None:
-    for path in ("/stream/x/y", "/stream/x/y/z", "/messages/x", "/chats/x/y", "/chats/x/", "/search/x"):
+    for path in ("/stream/x/y", "/stream/x/y/z", "/messages/x/y", "/chats/x/y", "/chats/x/", "/search/x"):
         error_of(await client.get(path), 404, "not_found")
         error_of(await client.post(path, json={}), 404, "not_found")
     error_of(await client.get("/chats/x%0Ay"), 404, "not_found")
@@ -1086,6 +1086,7 @@ async def test_what_is_not_there_is_a_json_error_and_not_the_page(client: httpx.
         ("POST", "/stream/x", "GET"),
         ("GET", "/stream/x/stop", "POST"),
         ("PUT", "/messages/", "GET, POST"),
+        ("POST", "/messages/x", "GET"),
         ("DELETE", "/chats", "GET, POST"),
         ("POST", "/chats/x", "DELETE, GET, PATCH"),
         ("POST", "/chats/x/export", "GET"),

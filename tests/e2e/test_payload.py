@@ -1,8 +1,9 @@
 """Only what is new travels: the websocket's frames are counted in the browser."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean, median
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.async_api import Page, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage
+from tests.forked import ForkedApp
 from tests.provider_client import Provider
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -55,12 +57,19 @@ async def answered(chat: ChatPage, provider: Provider, frames: list[str], tokens
     return sent(frames, (await chat.stored())[-1]["content"])
 
 
+@pytest.fixture
+def alone(page_built: None, provider: Provider, tmp_path: Path) -> Iterator[App]:
+    """An app of its own: in the one that tests share, other chats' changes come to the side bar."""
+    with ForkedApp(tmp_path, openai_base_url=provider.base_url, openai_model="bench") as app:
+        yield app
+
+
 async def test_the_payload_is_a_small_multiple_of_the_text_however_long_it_is(
-    page: Page, app: App, provider: Provider, figure: Callable[[object], None]
+    page: Page, alone: App, provider: Provider, figure: Callable[[object], None]
 ) -> None:
     frames: list[str] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda data: frames.append(str(data))))
-    chat = await ChatPage(page, app).open()
+    chat = await ChatPage(page, alone).open()
     await chat.ask("Hello")
     await chat.ended()
     # Loaded afresh, so that nothing of the load is still under way.
