@@ -22,6 +22,7 @@ from chat_app.api import sse
 from chat_app.api.bodies import json_body
 from chat_app.api.completion_chunks import Head, Step, choice_step, completion, event_step, piece_steps
 from chat_app.api.parameters import IdempotencyKey
+from chat_app.api.problems import error_response
 from chat_app.api.stream import PING_S, streaming_service, turn_headers
 from chat_app.errors import ChatError, InternalError, InvalidRequest, NotFound, StreamingOff, shown, status_of
 from chat_app.extend import option_names
@@ -274,9 +275,7 @@ def _block(value: Any) -> bytes:
 
 
 def _refused(error: ChatError) -> JSONResponse:
-    problem = error.as_dict()
-    headers = {"Retry-After": str(round(problem["retry_after"]) or 1)} if "retry_after" in problem else None
-    return JSONResponse({"error": _openai_error(problem)}, status_of(problem), headers)
+    return error_response(_openai_error(error.as_dict()))
 
 
 def _openai_error(problem: Mapping[str, Any]) -> dict[str, Any]:
