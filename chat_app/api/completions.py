@@ -36,7 +36,6 @@ router = APIRouter(prefix="/v1", tags=["openai"])
 ROLES = {"system", "developer", "user", "assistant"}
 SENDABLE = set(inspect.signature(AsyncCompletions.create).parameters)
 """What OpenAI's client takes by name; anything else goes along in the body."""
-OURS = {"messages", "model", "stream", "stream_options", "store", "metadata"}
 HARMLESS: dict[str, Any] = {
     "n": 1,
     "top_p": 1,
@@ -90,16 +89,14 @@ class Answer:
 @router.get("/models", include_in_schema=False)
 async def list_models() -> JSONResponse:
     """What `model` may be."""
-    names = await _models(get_service())
-    listed = [{"id": name, "object": "model", "created": 0, "owned_by": "rill"} for name in names]
-    return JSONResponse({"object": "list", "data": listed})
+    return JSONResponse({"object": "list", "data": [_model(name) for name in await _models(get_service())]})
 
 
 @router.get("/models/{name:path}", include_in_schema=False)
 async def read_model(name: str) -> JSONResponse:
     if name not in await _models(get_service()):
         raise NotFound(f"There is no model {shown(name)!r} here. See /v1/models.")
-    return JSONResponse({"id": name, "object": "model", "created": 0, "owned_by": "rill"})
+    return JSONResponse(_model(name))
 
 
 @router.post("/chat/completions", include_in_schema=False)
@@ -120,6 +117,10 @@ async def complete(request: Request, idempotency_key: IdempotencyKey = None) -> 
     return StreamingResponse(body, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS | answer.headers)
 
 
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "rill"}
+
+
 async def _models(service: Service) -> list[str]:
     if service.source_name:
         return [service.source_name]
@@ -132,14 +133,14 @@ async def _models(service: Service) -> list[str]:
 
 async def _answer(service: Service, asked: Asked, key: str | None) -> Answer:
     if service.source_name or service.local_model:
-        known = service.source_name or await service.model_name()
+        [known] = await _models(service)
         if asked.model not in (None, "", known):
             raise NotFound(f"There is no model {shown(asked.model or '')!r} here; this is {known!r}. See /v1/models.")
         asked.model = None
     if asked.chat_id is not None or asked.store:
         return await _turn(service, asked, key)
     if service.source_name:
-        return await _from_source(service, asked)
+        return _from_source(service, asked)
     return _from_provider(service, asked)
 
 
@@ -167,7 +168,7 @@ async def _provided(chunks: AsyncGenerator[dict[str, Any], None]) -> AsyncGenera
                 yield Step(usage=usage, model=model)
 
 
-async def _from_source(service: Service, asked: Asked) -> Answer:
+def _from_source(service: Service, asked: Asked) -> Answer:
     """What REPLIES says to these messages, and no more: nothing is kept."""
     taken = option_names(service.reply)
     if taken is not None:
