@@ -77,6 +77,14 @@ def message_row(message: Message) -> Row:
     )
 
 
+def followed_row(loaded: Row, ended: Row) -> Row:
+    """The row of a message that was followed to its end, without the text that came on the way."""
+    # What was loaded in mid-answer may have turned out to be thoughts.
+    if not ended["content"].startswith(loaded["content"]):
+        return ended
+    return Row(**ended | {"content": loaded["content"]})
+
+
 def _problem(message: Message) -> str:
     if message.status == Status.stopped:
         return "Stopped"

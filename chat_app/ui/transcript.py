@@ -16,7 +16,7 @@ from chat_app.service import get_service
 from chat_app.turns.turn import Turn
 from chat_app.ui.dialogs import saved
 from chat_app.ui.problems import complaint
-from chat_app.ui.rows import Feedback, Row, message_row, path_feedback, path_rows
+from chat_app.ui.rows import Feedback, Row, followed_row, message_row, path_feedback, path_rows
 from chat_app.ui.session import Session
 
 # How many messages a chat shows at first, and how many more at a time: all come in one step of the browser's, which
@@ -214,7 +214,7 @@ class Transcript(rx.State):
         self.running = ""
         page = await get_service().store.path_page(self.open_chat, limit=max(len(self.recent), 1))
         new = {row["id"]: row for row in path_rows(page.items)}
-        self.recent = [_with_text(new.get(row["id"], row), row["content"]) for row in self.recent]
+        self.recent = [followed_row(row, new.get(row["id"], row)) for row in self.recent]
 
     async def _show_around(self, message_id: str) -> None:
         """Show a message that is on the path; far from the others it comes with its neighbours only."""
@@ -294,10 +294,6 @@ class Transcript(rx.State):
 def shown_chat(path: str) -> str:
     """The id of the chat that an address of the page names, "" for a new one."""
     return path.strip("/").removeprefix("c/")
-
-
-def _with_text(row: Row, content: str) -> Row:
-    return Row(**row | {"content": content})
 
 
 def _anew(row: Row, content: str) -> Row:
