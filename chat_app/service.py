@@ -24,6 +24,7 @@ from chat_app.reply import Reply
 from chat_app.store.chatfiles.process import read
 from chat_app.store.chatfiles.reading import Imported
 from chat_app.store.claim import claim
+from chat_app.store.library import Library
 from chat_app.store.search import Hit as Hit
 from chat_app.store.store import Store
 from chat_app.store.tree import PathItem as PathItem
@@ -46,7 +47,8 @@ READERS_S = 5.0
 
 @dataclass(frozen=True)
 class Service:
-    """What the doors use. `local_model` is None unless the embedded model serves.
+    """What the doors use. They read chats from `library`, and change them by what is here, which announces it: never by
+    the `store`, which is the service's own. `local_model` is None unless the embedded model serves.
 
     `source_name` is what REPLIES' function is called, empty without one; `openai` then waits for that function to use
     it: `get_service().openai`. `setup` is HOOKS' function.
@@ -54,6 +56,7 @@ class Service:
 
     settings: Settings
     store: Store
+    library: Library
     reply: Reply
     openai: OpenAIService
     turns: Turns
@@ -292,8 +295,19 @@ def build(settings: Settings) -> Service:
     setup = setup_of(settings.hooks) if settings.hooks else None
     # A child's health costs nothing to ask; a function of the user's is not asked.
     look = local_model.base_url if local_model else None if settings.replies else openai.models
+    library = Library(store.database)
     return Service(
-        settings, store, reply, openai, turns, local_model, titles, source_name, setup, _model_asked=Model(look)
+        settings,
+        store,
+        library,
+        reply,
+        openai,
+        turns,
+        local_model,
+        titles,
+        source_name,
+        setup,
+        _model_asked=Model(look),
     )
 
 

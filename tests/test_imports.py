@@ -9,6 +9,8 @@ from graphlib import TopologicalSorter
 import pytest
 
 from chat_app.config import ROOT
+from chat_app.store.library import Library
+from chat_app.store.store import Store
 
 LAYERS = [
     ["address", "backoff", "errors", "finish", "origins", "shutdown", "usage", "watchdog", "client"],
@@ -121,6 +123,58 @@ def test_the_api_never_imports_the_page() -> None:
 
 def test_the_page_reaches_text_and_tables_through_the_service_only() -> None:
     assert not {"store", "replies", "api", "config"} & parts_imported_by("ui")
+
+
+def test_the_api_knows_of_the_database_what_its_bodies_are_made_of_and_no_more() -> None:
+    known = {name.rpartition(".")[0] for name in imported_by("api") if name.startswith("chat_app.store.")}
+    assert known <= {f"chat_app.store.{module}" for module in ("chatfile", "chatfiles.reading", "search")}
+
+
+BEHIND = {"store", "database", "archive"}
+"""What the service keeps to itself: the doors read its `library`, and change things by its own methods."""
+
+
+def reached_behind(source: str) -> set[str]:
+    """What of it a module's text names, in whatever way it comes to the service."""
+    nodes = list(ast.walk(ast.parse(source)))
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    # As in `getattr(service, "store")` and `attrgetter("store.chats")`.
+    calls = [node for node in nodes if isinstance(node, ast.Call) and "attr" in ast.unparse(node.func)]
+    words = [str(arg.value) for call in calls for arg in call.args if isinstance(arg, ast.Constant)]
+    return BEHIND & (attributes | {part for word in words for part in word.split(".")})
+
+
+def test_no_door_reaches_behind_the_service() -> None:
+    paths = [path for folder in ("api", "ui", "client") for path in (PACKAGE / folder).rglob("*.py")]
+    assert len(paths) > 50
+    assert not {str(path): found for path in paths if (found := reached_behind(path.read_text()))}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "page = await get_service().store.path_page(chat_id)",
+        "service = get_service()\nawait service.store.chats()",
+        "store = get_service().store\nawait store.chats()",
+        "self.service.store.existing(ids)",
+        "partial(get_service().store.search, query)",
+        "async def f(service):\n    return [row async for row in service.store.archive.exported()]",
+        "getattr(get_service(), 'store').chats()",
+        "operator.attrgetter('store.chats')(service)",
+        "get_service().library.database.write(work)",
+    ],
+)
+def test_that_test_finds_who_does(source: str) -> None:
+    assert reached_behind(source)
+
+
+def test_what_the_doors_read_from_cannot_write() -> None:
+    """Nor does it lead to what can."""
+    library = Library(Store("sqlite://").database)
+    public = {name for name in dir(library) if not name.startswith("_")}
+    changing = {name for name in vars(Store) if not name.startswith("_")}
+    assert {"chats", "message", "path_page"} <= public
+    assert not public & (changing | BEHIND)
 
 
 def loaded_by(*modules: str) -> set[str]:

@@ -93,7 +93,7 @@ def places(path: Sequence[PathItem]) -> list[tuple[object, ...]]:
 def test_the_path_by_sql_is_the_path_of_the_tree(
     run_with_store: Callable[[Callable[[Store], Any]], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chat_app.store.store.PAGE", 3)
+    monkeypatch.setattr("chat_app.store.library.PAGE", 3)
     monkeypatch.setattr("chat_app.store.store.CONTEXT_PAGE", 3)
     names = (f"chat-{number}" for number in count())
 

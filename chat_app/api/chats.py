@@ -59,7 +59,7 @@ async def list_chats(
     before: Annotated[str | Left, Query(description="The `next` of the page before, or a time.")] = None,
 ) -> ChatList:
     """The pinned first, then the most recently used."""
-    found = await get_service().store.chats(limit + 1, _place(before) if before is not None else None)
+    found = await get_service().library.chats(limit + 1, _place(before) if before is not None else None)
     page = found[:limit]
     return ChatList(chats=[chat_out(chat) for chat in page], next=_next(page[-1]) if len(found) > limit else None)
 
@@ -85,7 +85,7 @@ async def create_chat(new: Annotated[NewChat, Depends(json_body(NewChat))]) -> C
     responses=gives(examples.CHAT) | fails(NO_CHAT),
 )
 async def read_chat(chat_id: ChatId) -> ChatOut:
-    return chat_out(await get_service().store.chat(chat_id))
+    return chat_out(await get_service().library.chat(chat_id))
 
 
 @router.patch(
@@ -133,11 +133,11 @@ async def export_chat(
     reasoning: Annotated[bool, Query(description="In Markdown too, what the models thought, as quotes.")] = False,
 ) -> Response:
     """The chat as a file: JSON has all versions of all messages and can be imported, Markdown the shown path."""
-    store = get_service().store
-    chat = await store.chat(chat_id)
+    library = get_service().library
+    chat = await library.chat(chat_id)
     if format == "markdown":
-        return _file(await store.chat_markdown(chat_id, reasoning), "text/markdown", f"{chat.title}.md")
-    data = await store.export_chat(chat_id)
+        return _file(await library.chat_markdown(chat_id, reasoning), "text/markdown", f"{chat.title}.md")
+    data = await library.export_chat(chat_id)
     text = await run_in_threadpool(json.dumps, data, ensure_ascii=False, indent=2)
     return _file(text + "\n", "application/json", f"{chat.title}.json")
 

@@ -59,7 +59,7 @@ class Asked(BaseModel):
     model: str | None = None
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
-    store: bool | None = None
+    kept: Annotated[bool | None, Field(alias="store")] = None
     metadata: dict[str, Any] | None = None
 
     @property
@@ -137,7 +137,7 @@ async def _answer(service: Service, asked: Asked, key: str | None) -> Answer:
         if asked.model not in (None, "", known):
             raise NotFound(f"There is no model {shown(asked.model or '')!r} here; this is {known!r}. See /v1/models.")
         asked.model = None
-    if asked.chat_id is not None or asked.store:
+    if asked.chat_id is not None or asked.kept:
         return await _turn(service, asked, key)
     if service.source_name:
         return _from_source(service, asked)
@@ -209,7 +209,7 @@ async def _first_turn(
     earlier = [message for message in before if message["role"] != "system"]
     if not earlier:
         return await service.turns.start(question, None, key, settings=settings)
-    if key is not None and (known := await service.store.message_by_key(key)):
+    if key is not None and (known := await service.library.message_by_key(key)):
         return await service.turns.start(question, known.chat_id, key)
     chat = await service.import_chat(_chat_file(settings, earlier))
     try:

@@ -36,7 +36,7 @@ async def export_chats() -> StreamingResponse:
     """All chats as one file of JSON, with all versions of all messages; it can be imported."""
     headers = {"Content-Disposition": attachment(f"Chats {now():%Y-%m-%d}.json")}
     # Half a surrogate pair, should a provider's usage hold one, as JSON's escape.
-    pieces = (piece.encode("utf-8", "backslashreplace") async for piece in get_service().store.archive.exported())
+    pieces = (piece.encode("utf-8", "backslashreplace") async for piece in get_service().library.exported())
     return StreamingResponse(pieces, media_type="application/json", headers=headers)
 
 
@@ -114,4 +114,4 @@ def _step(imported: Imported) -> str:
 
 
 async def _result(imported: Imported) -> ImportOut:
-    return import_out(await get_service().store.chat(imported.chat_ids[0]), imported)
+    return import_out(await get_service().library.chat(imported.chat_ids[0]), imported)

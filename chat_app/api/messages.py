@@ -88,7 +88,7 @@ async def continue_message(message_id: MessageId, idempotency_key: IdempotencyKe
 
 async def _whole(service: Service, turn: Turn) -> Response:
     ended = await turn.end()
-    reply = await service.store.message(turn.id)
+    reply = await service.library.message(turn.id)
     if reply is None:
         raise NotFound("The chat was deleted while the reply was being written.")
     message = message_out(reply).model_dump(mode="json")
@@ -111,7 +111,7 @@ async def read_history(
     include: Parts = "",
 ) -> History:
     """The messages of a chat, the newest page first, oldest message first within it; with `include`, their parts."""
-    page = await get_service().store.path_page(chat_id, before, limit)
+    page = await get_service().library.path_page(chat_id, before, limit)
     messages = [item.message for item in page.items]
     out = partial(message_with_parts, kinds=included(include)) if include else message_out
     return History(
@@ -129,7 +129,7 @@ async def read_history(
 )
 async def read_message(message_id: MessageId, include: Parts = "") -> MessageWithParts:
     """A message with its parts in their order: the text, and what `include` asks for."""
-    message = await get_service().store.message(message_id)
+    message = await get_service().library.message(message_id)
     if message is None:
         raise no_message()
     return message_with_parts(message, included(include))

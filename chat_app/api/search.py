@@ -31,4 +31,4 @@ async def search(
     limit: Annotated[int, Query(ge=1, le=100)] = 30,
 ) -> Hits:
     """Chats by their title first, then messages, each the newest first."""
-    return Hits(hits=[hit_out(hit) for hit in await get_service().store.search(q, limit)])
+    return Hits(hits=[hit_out(hit) for hit in await get_service().library.search(q, limit)])

@@ -1,31 +1,26 @@
-"""Every SQL statement but those of `search` and `archive`. One short async session per call; rows come out detached,
-never to be written through. A chat in the trash is not found by anything but `restore_chat` and `empty_trash`."""
+"""What is written of chats and turns, and what turns read: all SQL but that of `search` and `archive`, and what
+`library` reads. A chat in the trash is not found by anything but `restore_chat` and `empty_trash`."""
 
-import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, tuple_, update
+from sqlalchemy import Connection, delete, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app.errors import InvalidRequest, NotFound, TurnRunning, no_answer, no_chat, no_message
 from chat_app.models import MAX_REMARK_CHARS, Chat, Message, Role, now
-from chat_app.store import chatfile, paging, search, statements, tree
-from chat_app.store.archive import Archive
+from chat_app.store import chatfile, paging, statements
 from chat_app.store.chatfile import NEW_CHAT
 from chat_app.store.chatfile import TITLE_CHARS as TITLE_CHARS
 from chat_app.store.database import Database
-from chat_app.store.paging import Page
-from chat_app.store.search import Hit
-from chat_app.store.statements import Question, joined
-from chat_app.store.tree import PathItem
+from chat_app.store.library import Library, find_chat, find_message
+from chat_app.store.library import place as place
+from chat_app.store.statements import Question
 
 SETTABLE = {"title", "named", "pinned", "model", "system_prompt", "temperature"}
-# How many messages are read at once of what is read whole: the loop is not held for longer than that takes.
-PAGE = 200
 CONTEXT_PAGE = 500
 
 
@@ -36,22 +31,14 @@ class Said(NamedTuple):
     content: str
 
 
-Place = tuple[bool, datetime, str]
-"""Where a chat stands in the list: pinned or not, when it was last used, its id."""
-
-
-def place(chat: Chat) -> Place:
-    return chat.pinned, chat.updated_at, chat.id
-
-
-class Store:
+class Store(Library):
     """The database behind `url` (`sqlite:///…` or `postgresql://…`)."""
 
     def __init__(self, url: str, **options: Any) -> None:
         """`options` are those of `Database`."""
         self.database = Database(url, **options)
-        self.archive = Archive(self.database)
-        self._session = self.database.reading
+        super().__init__(self.database)
+        self.archive = self._archive
         self._writing = self.database.writing
 
     async def open(self) -> None:
@@ -62,30 +49,6 @@ class Store:
         await self.database.close()
 
     # Chats
-
-    async def chats(self, limit: int = 100, before: datetime | Place | None = None) -> Sequence[Chat]:
-        """The pinned first, then the most recently used.
-
-        `before` is the `place` of the last one of the page before, or a time: then those last used before it that are
-        not pinned.
-        """
-        order = col(Chat.pinned), col(Chat.updated_at), col(Chat.id)
-        query = select(Chat).where(col(Chat.deleted_at).is_(None)).order_by(*(part.desc() for part in order))
-        if before is not None:
-            query = query.where(tuple_(*order) < (before if isinstance(before, tuple) else (False, before, "")))
-        async with self._session() as session:
-            return (await session.exec(query.limit(limit))).all()
-
-    async def chat(self, chat_id: str) -> Chat:
-        """Raises NotFound."""
-        async with self._session() as session:
-            return await _chat(session, chat_id)
-
-    async def existing(self, chat_ids: Collection[str]) -> set[str]:
-        """Those of the chats that are there."""
-        query = select(Chat.id).where(col(Chat.id).in_([id for id in chat_ids if "\0" not in id]))
-        async with self._session() as session:
-            return set((await session.exec(query.where(col(Chat.deleted_at).is_(None)))).all())
 
     async def create_chat(self, title: str | None = None) -> Chat:
         """Without a title, the chat gets one from its first message."""
@@ -106,7 +69,7 @@ class Store:
         async with self._writing() as session:
             if values:
                 await _change_chat(session, chat_id, **values)
-            return await _chat(session, chat_id)
+            return await find_chat(session, chat_id)
 
     async def name_chat(self, chat_id: str, title: str) -> bool:
         """Give a title unless the chat is named (or gone) by now; returns whether it was given."""
@@ -125,7 +88,7 @@ class Store:
             raise no_chat()
         async with self._writing() as session:
             await session.exec(update(Chat).where(col(Chat.id) == chat_id).values(deleted_at=None))
-            return await _chat(session, chat_id)
+            return await find_chat(session, chat_id)
 
     async def empty_trash(self, older_than: timedelta = timedelta()) -> int:
         """Delete the chats that have been in the trash for so long; returns how many."""
@@ -144,96 +107,6 @@ class Store:
 
     # Messages
 
-    async def message(self, message_id: str) -> Message | None:
-        async with self._session() as session:
-            return await _message(session, message_id)
-
-    async def message_by_key(self, key: str) -> Message | None:
-        """The assistant's message that an idempotency key started, also in a chat in the trash."""
-        if "\0" in key:
-            return None
-        async with self._session() as session:
-            found = (await session.exec(select(Message).where(Message.idempotency_key == key))).all()
-            return next(iter(await joined(session, found)), None)
-
-    async def path_page(self, chat_id: str, before: str | None = None, limit: int = 100) -> Page:
-        """The end of the shown path, or what comes before a message: at most `limit` messages, each with its versions.
-
-        Raises:
-            NotFound: there is no such chat, or `before` is no message of it.
-        """
-        async with self._session() as session:
-            chat = await _chat(session, chat_id)
-            if before is None:
-                return await paging.page(session, chat_id, await paging.leaf(session, chat), limit, later=False)
-            if (parent := await paging.parent(session, chat_id, before)) is None:
-                raise NotFound("`before` is no message of this chat. Use the `next` of the page before.")
-            return await paging.page(session, chat_id, parent[0], limit, later=True)
-
-    async def path_around(self, message_id: str, older: int, newer: int) -> Page:
-        """A message of the shown path with at most so many before and after it.
-
-        Raises:
-            NotFound: there is no such message, or the shown path does not go through it.
-        """
-        async with self._session() as session:
-            if (message := await _message(session, message_id)) is None:
-                raise no_message()
-            leaf = await paging.leaf(session, await _chat(session, message.chat_id))
-            ids = await paging.following(session, leaf, message_id, newer)
-            if not ids:
-                raise NotFound("Another version of this message is shown. Choose the one that you want to see.")
-            return await paging.page(session, message.chat_id, ids[-1], older + len(ids), later=ids[-1] != leaf)
-
-    async def path_before(self, chat_id: str, message_id: str, count: int) -> list[PathItem]:
-        """The `count` messages of the path that come before one, or fewer if there are no more. Raises NotFound."""
-        items: list[PathItem] = []
-        while count > len(items):
-            page = await self.path_page(chat_id, message_id, min(count - len(items), PAGE))
-            items = [*page.items, *items]
-            if not page.earlier:
-                break
-            message_id = items[0].message.id
-        return items
-
-    async def path_end(self, chat_id: str, count: int, hidden: int | None = None) -> tuple[int, list[PathItem]]:
-        """The newest `count` messages of the shown path, or all but the oldest `hidden`, if that is more.
-
-        Returns:
-            How many come before them, and they.
-
-        Raises:
-            NotFound: there is no such chat.
-        """
-        items = (await self.path_page(chat_id, limit=count)).items
-        before = await self.position(items[0].message.id) if items else 0
-        if hidden is not None and hidden < before:
-            items = [*await self.path_before(chat_id, items[0].message.id, before - hidden), *items]
-            before = hidden
-        return before, items
-
-    async def position(self, message_id: str) -> int:
-        """How many messages come before this one, whichever version of them it follows."""
-        async with self._session() as session:
-            return await paging.count_upwards(session, message_id) - 1
-
-    async def is_shown(self, message_id: str) -> bool:
-        """Whether the shown path of its chat goes through a message."""
-        async with self._session() as session:
-            if (message := await _message(session, message_id)) is None:
-                return False
-            leaf = await paging.leaf(session, await _chat(session, message.chat_id))
-            return bool(await paging.following(session, leaf, message_id, 0))
-
-    async def path(self, chat_id: str) -> list[PathItem]:
-        """The whole shown path, oldest message first. Raises NotFound."""
-        _, items = await self.path_end(chat_id, PAGE, hidden=0)
-        return items
-
-    async def messages(self, chat_id: str) -> list[Message]:
-        """The same without the versions. Raises NotFound."""
-        return [item.message for item in await self.path(chat_id)]
-
     async def choose(self, message_id: str) -> Chat:
         """Show the version `message_id`, and what came after it: the path then ends with the newest leaf below it.
 
@@ -241,11 +114,11 @@ class Store:
             NotFound: there is no such message.
         """
         async with self._writing() as session:
-            if (message := await _message(session, message_id)) is None:
+            if (message := await find_message(session, message_id)) is None:
                 raise no_message()
             leaf = await paging.leaf_below(session, message_id)
             await _change_chat(session, message.chat_id, leaf_id=leaf)
-            return await _chat(session, message.chat_id)
+            return await find_chat(session, message.chat_id)
 
     async def rate(self, message_id: str, rating: int, remark: str = "") -> Message:
         """Thumbs up (1), down (-1) or neither (0) for an answer, with a remark.
@@ -259,7 +132,7 @@ class Store:
         if len(remark) > MAX_REMARK_CHARS or "\0" in remark:
             raise InvalidRequest(f"A remark is text of at most {MAX_REMARK_CHARS:,} characters. Shorten it.")
         async with self._writing() as session:
-            message = await _message(session, message_id)
+            message = await find_message(session, message_id)
             if message is None or message.role != Role.assistant:
                 raise no_answer()
             # A statement, not a change of the object: the chat may be deleted meanwhile.
@@ -269,25 +142,7 @@ class Store:
                 raise no_answer()
         return message
 
-    async def search(self, query: str, limit: int = 30) -> list[Hit]:
-        """Chats and messages with all the words of `query`, see `search`; for any text at all, never an error."""
-        async with self._session() as session:
-            return await search.search(session, search.parse(query), limit)
-
     # Files
-
-    async def export_chat(self, chat_id: str) -> dict[str, Any]:
-        """The chat with all its versions, as `import_chat` takes it: plain JSON values. Raises NotFound."""
-        async with self._session() as session:
-            chat, messages = await _chat(session, chat_id), await _messages(session, chat_id)
-        # Each message is looked at: whether it could be read again.
-        return await asyncio.to_thread(chatfile.exported, chat, messages)
-
-    async def chat_markdown(self, chat_id: str, reasoning: bool = False) -> str:
-        """The title and the shown path. Raises NotFound."""
-        async with self._session() as session:
-            chat = await _chat(session, chat_id)
-            return chatfile.markdown(chat, tree.path(await _messages(session, chat_id), chat.leaf_id), reasoning)
 
     async def import_chat(self, data: str | bytes) -> Chat:
         """A new chat from what `export_chat` gave, as JSON; it counts as used just now.
@@ -419,28 +274,6 @@ def _settable(values: Mapping[str, Any]) -> dict[str, Any]:
     for name in columns.keys() & {"model", "system_prompt"}:
         columns[name] = (columns[name] or "").strip() or None
     return columns
-
-
-async def _chat(session: AsyncSession, chat_id: str) -> Chat:
-    # PostgreSQL takes no NUL, not even in a question.
-    chat = None if "\0" in chat_id else await session.get(Chat, chat_id)
-    if chat is None or chat.deleted_at is not None:
-        raise no_chat()
-    return chat
-
-
-async def _message(session: AsyncSession, message_id: str) -> Message | None:
-    if "\0" in message_id:
-        return None
-    query = select(Message).join(Chat).where(col(Message.id) == message_id, col(Chat.deleted_at).is_(None))
-    found = await joined(session, (await session.exec(query)).all())
-    return found[0] if found else None
-
-
-async def _messages(session: AsyncSession, chat_id: str) -> Sequence[Message]:
-    """All of the chat's tree, oldest first."""
-    query = select(Message).where(Message.chat_id == chat_id).order_by(col(Message.id))
-    return await joined(session, (await session.exec(query)).all())
 
 
 async def _change_chat(session: AsyncSession, chat_id: str, **values: Any) -> None:

@@ -118,12 +118,12 @@ class Changes:
         shown = {tab: tab.chat_id for tab in self._tabs.values() if tab.chat_id}
         count = max(self._wanted.values())
         answering = await self.service.turns.answering()
-        rows = chat_rows(await self.service.store.chats(count), answering)
+        rows = chat_rows(await self.service.library.chats(count), answering)
         if rows != self._listing or count > self._read_to:
             self._tell(rows, count)
         there = {row["id"] for row in rows}
         if unlisted := set(shown.values()) - there:
-            there |= await self.service.store.existing(unlisted)
+            there |= await self.service.library.existing(unlisted)
         for tab, chat_id in shown.items():
             if tab.chat_id == chat_id and (tab.gone == (chat_id in there) or chat_id in answering):
                 tab.gone = chat_id not in there

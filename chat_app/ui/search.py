@@ -38,7 +38,7 @@ class Search(rx.State):
     async def find(self, query: str) -> None:
         query = query.strip()
         hits = (
-            await until_read(partial(get_service().store.search, query), self._say_unread, "the search")
+            await until_read(partial(get_service().library.search, query), self._say_unread, "the search")
             if query
             else []
         )

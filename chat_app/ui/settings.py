@@ -42,7 +42,7 @@ class ChatSettings(rx.State):
         """What is set for the chat that the page shows."""
         chat_id = (await self.get_state(Transcript)).open_chat
         try:
-            self.own = _shown(await get_service().store.chat(chat_id)) if chat_id else self._new
+            self.own = _shown(await get_service().library.chat(chat_id)) if chat_id else self._new
         except NotFound:
             self.own = NOTHING
 

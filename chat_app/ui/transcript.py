@@ -94,11 +94,11 @@ class Transcript(rx.State):
     @rx.event
     async def show_named(self, message_id: str) -> None:
         """What the address names, which is not on the page: an older message, or another version."""
-        store = get_service().store
-        message = await store.message(message_id)
+        library = get_service().library
+        message = await library.message(message_id)
         if message is None or message.chat_id != self.open_chat:
             return
-        if not await store.is_shown(message_id):
+        if not await library.is_shown(message_id):
             await self.show(message_id)
         await self._show_around(message_id)
 
@@ -175,11 +175,11 @@ class Transcript(rx.State):
         if not chat_id:
             return
         try:
-            self.hidden, path = await get_service().store.path_end(chat_id, FIRST)
+            self.hidden, path = await get_service().library.path_end(chat_id, FIRST)
         except NotFound:
             self.missing = True
             return
-        self.title = (await get_service().store.chat(chat_id)).title
+        self.title = (await get_service().library.chat(chat_id)).title
         self.feedback = path_feedback(path)
         rows = path_rows(path)
         ended = next((i for i, row in enumerate(rows) if row["status"] == Status.streaming), len(rows))
@@ -212,16 +212,16 @@ class Transcript(rx.State):
     async def end(self) -> None:
         """Show how a followed turn ended; its text is on the page already."""
         self.running = ""
-        page = await get_service().store.path_page(self.open_chat, limit=max(len(self.recent), 1))
+        page = await get_service().library.path_page(self.open_chat, limit=max(len(self.recent), 1))
         new = {row["id"]: row for row in path_rows(page.items)}
         self.recent = [followed_row(row, new.get(row["id"], row)) for row in self.recent]
 
     async def _show_around(self, message_id: str) -> None:
         """Show a message that is on the path; far from the others it comes with its neighbours only."""
-        store = get_service().store
-        if not await store.is_shown(message_id):
+        library = get_service().library
+        if not await library.is_shown(message_id):
             return
-        position, shown_to = await store.position(message_id), self.hidden + self.earlier_to - self.earlier_from
+        position, shown_to = await library.position(message_id), self.hidden + self.earlier_to - self.earlier_from
         newest_from = shown_to + self.gap
         start = max(position - MORE // 2, 0)
         if self.hidden <= position < shown_to or position >= newest_from:
@@ -229,7 +229,7 @@ class Transcript(rx.State):
         if self.hidden - FIRST <= start < self.hidden:
             await self._show_from(start)
             return
-        page = await store.path_around(message_id, position - start, FIRST - MORE)
+        page = await library.path_around(message_id, position - start, FIRST - MORE)
         path = page.items[: newest_from - start]
         self.earlier, self.earlier_from, self.earlier_to = path_rows(path), 0, len(path)
         self.feedback |= path_feedback(path)
@@ -249,13 +249,13 @@ class Transcript(rx.State):
 
     async def _fetch_earlier(self, start: int) -> bool:
         """Have the path from `start` on in `earlier`; False where what is on the page is not on it any more."""
-        store, after = get_service().store, [*self.earlier, *self.loaded, *self.recent][0]["id"]
-        if not await store.is_shown(after):
+        library, after = get_service().library, [*self.earlier, *self.loaded, *self.recent][0]["id"]
+        if not await library.is_shown(after):
             return False
         # The list is sent whole: were it a few rows longer each time, what is sent would grow with the square.
         sent_from = self.hidden - self.earlier_from
         count = sent_from - max(min(start, sent_from - len(self.earlier)), 0)
-        path = await store.path_before(self.open_chat, after, count)
+        path = await library.path_before(self.open_chat, after, count)
         self.earlier = [*path_rows(path), *self.earlier]
         self.feedback |= path_feedback(path)
         self.earlier_from += len(path)
@@ -264,11 +264,11 @@ class Transcript(rx.State):
 
     async def _fetch_later(self) -> bool:
         """The same of what comes after `earlier`, for at most the gap."""
-        store, before = get_service().store, self.earlier[-1]["id"]
-        if not await store.is_shown(before):
+        library, before = get_service().library, self.earlier[-1]["id"]
+        if not await library.is_shown(before):
             return False
         count = min(self.gap - len(self.earlier) + self.earlier_to, max(len(self.earlier), MORE))
-        path = (await store.path_around(before, 0, count)).items[1:]
+        path = (await library.path_around(before, 0, count)).items[1:]
         self.earlier = [*self.earlier, *path_rows(path)]
         self.feedback |= path_feedback(path)
         return bool(path)
