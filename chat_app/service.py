@@ -270,6 +270,7 @@ def build(settings: Settings) -> Service:
             base_url=local_model.base_url,
             system_prompt=settings.system_prompt,
             context_tokens=local_model.context_tokens,
+            max_event_bytes=settings.max_event_bytes,
         )
     else:
         openai = OpenAIService(
@@ -277,6 +278,7 @@ def build(settings: Settings) -> Service:
             base_url=settings.openai_base_url or (None if settings.openai_api_key else _no_provider),
             model=settings.openai_model,
             system_prompt=settings.system_prompt,
+            max_event_bytes=settings.max_event_bytes,
         )
     reply, source_name = reply_source(settings.replies) if settings.replies else (openai.reply_at_once, "")
     turns = Turns(

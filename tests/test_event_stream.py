@@ -91,6 +91,33 @@ def test_what_never_ends_is_given_up_at_the_bound(filler: bytes) -> None:
     assert fed <= MAX_EVENT_BYTES * 1.5
 
 
+@pytest.mark.parametrize("size", [1, 7, 30, 10_000])
+@pytest.mark.parametrize(
+    "long",
+    [
+        b'data: {"a":"' + 60 * b"x" + b'"}\n\n',
+        b'data: {"a":"' + 60 * b"x",
+        60 * b"x" + b"\n",
+        8 * b"data: 123\n" + b"\n",
+        b'data: {"a":\n' + 6 * b"data: 1234567\n",
+    ],
+    ids=["an event", "its beginning", "a line", "an event of short lines", "its beginning in lines"],
+)
+def test_what_is_longer_than_allowed_costs_nothing_that_came_before(long: bytes, size: int) -> None:
+    short = b'data: {"b":"%s"}\n\n' % (30 * b"y")
+    decoder, stream, seen = EventDecoder(max_bytes=50), short + short + long, 0
+    with pytest.raises(EventTooLong) as raised:
+        for at in range(0, len(stream), size):
+            seen += len(decoder.feed(stream[at : at + size]))
+    assert seen + len(raised.value.events) == 2
+
+
+def test_as_much_as_is_allowed_is_read() -> None:
+    event = b'data: {"a":"%s"}\n\n' % (100 * b"x")
+    decoder = EventDecoder(max_bytes=len(event))
+    assert sum(len(decoder.feed(one)) for one in [event, event * 50, event[:30], event[30:] + event]) == 53
+
+
 def test_a_line_in_many_pieces_costs_linear_time() -> None:
     """Twice the length costs about twice the time; what is quadratic, four times."""
     piece = b"x" * 1_000

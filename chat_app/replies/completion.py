@@ -10,7 +10,7 @@ import httpx2
 
 from chat_app.errors import ProviderError
 from chat_app.replies.chunk import finish_reason, first_choice
-from chat_app.replies.event_stream import BOM, DONE, EventDecoder, EventTooLong, ServerEvent
+from chat_app.replies.event_stream import BOM, DONE, MAX_EVENT_BYTES, EventDecoder, EventTooLong, ServerEvent
 from chat_app.replies.problem import (
     BASE_URL_LOOKS_WRONG,
     Reported,
@@ -19,7 +19,8 @@ from chat_app.replies.problem import (
     problem_of_event,
 )
 
-MAX_WHOLE_BYTES = 32_000_000
+WHOLE = 4
+"""How many times as long as one event an answer may be that comes whole."""
 # How long a response may stay open after its `[DONE]` before its connection is given up.
 RESPONSE_END_S = 0.1
 # How long a response may say nothing after its finish reason.
@@ -38,7 +39,9 @@ _lenient = json.JSONDecoder(strict=False, parse_int=float)
 Chunks = list[dict[str, Any]]
 
 
-async def completion_batches(body: AsyncIterator[bytes]) -> AsyncGenerator[Chunks, None]:
+async def completion_batches(
+    body: AsyncIterator[bytes], max_event_bytes: int = MAX_EVENT_BYTES
+) -> AsyncGenerator[Chunks, None]:
     """The chunks of an answer as they come, all of one read together; of one that came whole, the completion itself.
 
     Raises:
@@ -47,9 +50,9 @@ async def completion_batches(body: AsyncIterator[bytes]) -> AsyncGenerator[Chunk
     """
     head = await _head(body)
     if head[:1] in SHAPES:
-        yield _whole(await _read(head, body))
+        yield _whole(await _read(head, body, WHOLE * max_event_bytes))
         return
-    batches, told = _events(head, body), _Told()
+    batches, told = _events(head, body, max_event_bytes), _Told()
     try:
         while batch := await (_late(batches) if told.finished else anext(batches, None)):
             chunks, problem = told.chunks(batch)
@@ -104,19 +107,20 @@ async def _head(body: AsyncIterator[bytes]) -> bytes:
     return head
 
 
-async def _read(head: bytes, body: AsyncIterator[bytes]) -> bytes:
-    parts, size = [head], len(head)
+async def _read(head: bytes, body: AsyncIterator[bytes], max_bytes: int) -> bytes:
+    whole = bytearray(head)
     async for data in body:
-        parts.append(data)
-        size += len(data)
-        if size > MAX_WHOLE_BYTES:
-            raise _too_long()
-    return b"".join(parts)
+        whole += data
+        if len(whole) > max_bytes:
+            break
+    if len(whole) > max_bytes:
+        raise _too_long(max_bytes)
+    return bytes(whole)
 
 
-async def _events(head: bytes, body: AsyncIterator[bytes]) -> AsyncGenerator[list[ServerEvent], None]:
+async def _events(head: bytes, body: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[list[ServerEvent], None]:
     """Those of each read that ends some."""
-    decoder = EventDecoder()
+    decoder = EventDecoder(max_bytes)
     try:
         if events := decoder.feed(head):
             yield events
@@ -125,8 +129,10 @@ async def _events(head: bytes, body: AsyncIterator[bytes]) -> AsyncGenerator[lis
                 yield events
         if events := decoder.close():
             yield events
-    except EventTooLong:
-        raise _too_long() from None
+    except EventTooLong as problem:
+        if problem.events:
+            yield problem.events
+        raise _too_long(max_bytes) from None
 
 
 async def _late(batches: AsyncIterator[list[ServerEvent]]) -> list[ServerEvent] | None:
@@ -227,9 +233,10 @@ def _no_json() -> ProviderError:
     return ProviderError("The model's server sent something that is not JSON. Try again, or check OPENAI_BASE_URL.")
 
 
-def _too_long() -> ProviderError:
+def _too_long(max_bytes: int) -> ProviderError:
     return ProviderError(
-        "The model's server sent more in one piece than can be read. Try again, or check OPENAI_BASE_URL."
+        f"The model's server sent more than {max_bytes:,} bytes in one piece. If that is right, raise MAX_EVENT_BYTES; "
+        "else check OPENAI_BASE_URL."
     )
 
 

@@ -14,7 +14,11 @@ DONE = "[DONE]"
 
 
 class EventTooLong(Exception):
-    """One event, or one line, has more than `MAX_EVENT_BYTES`."""
+    """One event, or one line, has more bytes than are allowed. `events` are those that the same bytes ended before."""
+
+    def __init__(self, events: list["ServerEvent"]) -> None:
+        super().__init__()
+        self.events = events
 
 
 class ServerEvent(NamedTuple):
@@ -23,9 +27,13 @@ class ServerEvent(NamedTuple):
 
 
 class EventDecoder:
-    """Of one stream. `feed` it the bytes as they come, then `close` it."""
+    """Of one stream. `feed` it the bytes as they come, then `close` it.
 
-    def __init__(self) -> None:
+    An event, or a line, has at most `max_bytes`.
+    """
+
+    def __init__(self, max_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._line: list[bytes] = []
         """The pieces of a line that has not ended."""
         self._line_size = 0
@@ -50,12 +58,17 @@ class EventDecoder:
         if lines and self._line:
             lines[0] = b"".join([*self._line, lines[0]])
             self._line, self._line_size = [], 0
-        events = [event for line in lines if (event := self._take(line))]
+        events: list[ServerEvent] = []
+        for line in lines:
+            if event := self._take(line):
+                events.append(event)
+            if max(len(line), self._data_size) > self._max_bytes:
+                raise EventTooLong(events)
         if rest:
             self._line.append(rest)
             self._line_size += len(rest)
-            if self._line_size + self._data_size > MAX_EVENT_BYTES:
-                raise EventTooLong
+            if self._line_size + self._data_size > self._max_bytes:
+                raise EventTooLong(events)
         elif self._data and self._stands_alone():
             events.append(self._event())
         return events
@@ -65,6 +78,8 @@ class EventDecoder:
         if self._line or self._data or self._name or self._after_cr or b"\r" in chunk or not chunk.endswith(b"}\n\n"):
             return None
         blocks = chunk[:-2].split(b"\n\n")
+        if len(chunk) > self._max_bytes and any(len(block) > self._max_bytes for block in blocks):
+            return None
         if chunk.count(b"\n") != 2 * len(blocks) or not all(block.startswith(b"data: {") for block in blocks):
             return None
         self._first = False
@@ -94,8 +109,6 @@ class EventDecoder:
             self._name = line[6:].strip()
         elif line == b"data":
             self._data.append(b"")
-        if self._data_size > MAX_EVENT_BYTES:
-            raise EventTooLong
         return event
 
     def _event(self) -> ServerEvent:

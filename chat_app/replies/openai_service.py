@@ -23,6 +23,7 @@ from chat_app.replies.chunk import ChunkReader, message_in, says
 from chat_app.replies.completion import Chunks, completion_batches, parsed, whole_completion
 from chat_app.replies.dialect import Dialect, refused_part, without
 from chat_app.replies.ending import Ending
+from chat_app.replies.event_stream import MAX_EVENT_BYTES
 from chat_app.replies.history import alternating
 from chat_app.replies.http import ProviderClient
 from chat_app.replies.model_list import chat_models, listed_models
@@ -54,7 +55,8 @@ class OpenAIService:
 
     `base_url` is an address, a callable that waits for one (the embedded model's), or None for OpenAI itself. Without a
     `model`, the first that the provider lists is used. `context_tokens` is the model's context where it is known: the
-    history is then trimmed before it is sent, else when the provider says that it is too long.
+    history is then trimmed before it is sent, else when the provider says that it is too long. One event of the
+    provider's, or one line, has at most `max_event_bytes`.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class OpenAIService:
         model: str | None = None,
         system_prompt: str = "",
         context_tokens: int | None = None,
+        max_event_bytes: int = MAX_EVENT_BYTES,
         defaults: dict[str, Any] | None = None,
     ) -> None:
         self._base_url = base_url
         self._model = model or (DEFAULT_MODEL if base_url is None else None)
         self._system_prompt = system_prompt
         self.context_chars = context_tokens * CHARS_PER_TOKEN if context_tokens else None
+        self._max_event_bytes = max_event_bytes
         self._defaults = defaults or {}
         self._dialect = Dialect()
         # An address that comes late is the embedded model's, on this machine.
@@ -222,7 +226,7 @@ class OpenAIService:
             # The raw response, not the SDK's objects: a pydantic object a chunk costs 25 times the CPU (field notes).
             async with (
                 client.chat.completions.with_streaming_response.create(**request) as response,
-                aclosing(completion_batches(response.iter_bytes())) as batches,
+                aclosing(completion_batches(response.iter_bytes(), self._max_event_bytes)) as batches,
             ):
                 async for chunks in batches:
                     yield chunks
