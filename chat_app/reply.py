@@ -13,7 +13,8 @@ MAX_NAME_CHARS = 200
 """Of a model, and of a finish reason."""
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though nobody changes one: a frozen one takes ten times as long to make, and one is made for each token.
+@dataclass(slots=True)
 class Piece:
     """What a reply source yields: some text, some reasoning, or what it knows at the end.
 

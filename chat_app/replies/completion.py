@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import httpx2
+import jiter
 
 from chat_app.errors import ProviderError
 from chat_app.replies.chunk import finish_reason, first_choice
@@ -176,6 +177,14 @@ def _chunk(event: ServerEvent) -> dict[str, Any] | None:
 
 def parsed(data: str | bytes) -> Any:
     """Raises ValueError."""
+    try:
+        # Quicker, and stricter: it takes no half of a surrogate pair, whose other half may come with the next chunk.
+        return jiter.from_json(data.encode() if isinstance(data, str) else data)
+    except ValueError:
+        return _parsed_anyhow(data)
+
+
+def _parsed_anyhow(data: str | bytes) -> Any:
     try:
         return json.loads(data)
     except RecursionError:

@@ -77,13 +77,20 @@ class EventDecoder:
         """Whole events of one line each, as nearly all are: in a third of the time. None: it is something else."""
         if self._line or self._data or self._name or self._after_cr or b"\r" in chunk or not chunk.endswith(b"}\n\n"):
             return None
-        blocks = chunk[:-2].split(b"\n\n")
-        if len(chunk) > self._max_bytes and any(len(block) > self._max_bytes for block in blocks):
+        if not chunk.startswith(b"data: {"):
             return None
-        if chunk.count(b"\n") != 2 * len(blocks) or not all(block.startswith(b"data: {") for block in blocks):
+        found = chunk[6:-2].split(b"
+
+data: ")
+        if chunk.count(b"
+") != 2 * len(found) or chunk.count(b"
+
+data: {") != len(found) - 1:
+            return None
+        if len(chunk) > self._max_bytes and any(len(data) + 6 > self._max_bytes for data in found):
             return None
         self._first = False
-        return [ServerEvent("", block[6:].decode("utf-8", "replace")) for block in blocks]
+        return [ServerEvent("", data.decode("utf-8", "replace")) for data in found]
 
     def close(self) -> list[ServerEvent]:
         """The end of the bytes: unlike in a browser, an event without its blank line counts, for many leave it out."""

@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 from chat_app.reply import Piece
 
@@ -40,8 +41,13 @@ MARKS = (
 CLOSINGS = tuple(closing for closing in PAIRS.values() if "think" in closing or "thought" in closing)
 SKIPPED = (*dict.fromkeys(PAIRS.values()), *MARKS)
 STARTS = (*PAIRS, *SKIPPED)
-FIRSTS = "<[◁"
-TAG = re.compile("|".join(map(re.escape, sorted({*PAIRS, *CLOSINGS}, key=len, reverse=True))), re.IGNORECASE)
+LONGEST = max(map(len, STARTS))
+FIRST = re.compile(r"[<\[◁]")
+# Looked at only where one may begin: that there are many costs nothing elsewhere.
+TAG = re.compile(
+    f"(?={FIRST.pattern})(?:{'|'.join(map(re.escape, sorted({*PAIRS, *CLOSINGS}, key=len, reverse=True)))})",
+    re.IGNORECASE,
+)
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 # White space that begins an answer is held back no further.
 MAX_SPACE = 1_000
@@ -103,7 +109,7 @@ class Thoughts:
             return False
         if self._seen is None:
             return True
-        if any(first in text for first in FIRSTS):
+        if FIRST.search(text) and (TAG.search(text) or _tail(text, STARTS)):
             return False
         self._see(text)
         return True
@@ -203,16 +209,23 @@ def _starting(text: str, tags: Sequence[str] | dict[str, str]) -> str | None:
     return next((tag for tag in tags if text[: len(tag)].lower() == tag), None)
 
 
-def _is_beginning(text: str, tags: Sequence[str]) -> bool:
+@cache
+def _beginnings(tags: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(tag[:length] for tag in tags for length in range(1, len(tag) + 1))
+
+
+def _is_beginning(text: str, tags: tuple[str, ...]) -> bool:
     """Whether more text could make one of the tags of it."""
-    return text[0] in FIRSTS and any(tag.startswith(text.lower()) for tag in tags)
+    return text.lower() in _beginnings(tags)
 
 
-def _tail(text: str, tags: Sequence[str]) -> int:
+def _tail(text: str, tags: tuple[str, ...]) -> int:
     """How many characters at the end may be the beginning of a tag."""
-    longest = max(map(len, tags)) - 1
-    starts = (at for at in range(max(len(text) - longest, 0), len(text)) if text[at] in FIRSTS)
-    return next((len(text) - at for at in starts if _is_beginning(text[at:], tags)), 0)
+    start = max(len(text) - LONGEST + 1, 0)
+    for found in FIRST.finditer(text, start):
+        if _is_beginning(text[found.start() :], tags):
+            return len(text) - found.start()
+    return 0
 
 
 def _ends_thoughts(before: str) -> bool:

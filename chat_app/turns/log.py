@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from chat_app.models import Status
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though nobody changes one: a frozen one takes ten times as long to make, and one is made for each token.
+@dataclass(slots=True)
 class Delta:
     """Some text of the reply, of the kind `text` or `reasoning`; each character (code point) has a number.
 
