@@ -79,13 +79,8 @@ class EventDecoder:
             return None
         if not chunk.startswith(b"data: {"):
             return None
-        found = chunk[6:-2].split(b"
-
-data: ")
-        if chunk.count(b"
-") != 2 * len(found) or chunk.count(b"
-
-data: {") != len(found) - 1:
+        found = chunk[6:-2].split(b"\n\ndata: ")
+        if chunk.count(b"\n") != 2 * len(found) or chunk.count(b"\n\ndata: {") != len(found) - 1:
             return None
         if len(chunk) > self._max_bytes and any(len(data) + 6 > self._max_bytes for data in found):
             return None
