@@ -180,6 +180,9 @@ class Service:
         await self.store.empty_trash()
         if orphans := await self.turns.recover():
             logs.event("answers were cut off when the server last ended; their text is kept", answers=orphans)
+        # Or the first to ask would wait for it.
+        await self.openai.warm()
+        await self.store.rehearse()
         if self.local_model:
             await self.local_model.start()
         if self.source_name or self.setup or self.settings.pages:

@@ -94,6 +94,13 @@ class OpenAIService:
             http_client=ProviderClient(self._proxy),
         )
 
+    async def warm(self) -> None:
+        """Load now what the SDK and its connections load with their first request, some 50 ms; none is sent."""
+        async with httpx2.AsyncClient(transport=httpx2.MockTransport(_no_completion)) as client:
+            await self._client.copy(http_client=client).chat.completions.with_raw_response.create(messages=[], model="")
+        # The code of its connections for the event loop that runs.
+        anyio.Event()
+
     async def close(self) -> None:
         await self._client.close()
 
@@ -334,3 +341,7 @@ def _seconds(value: str | None) -> float | None:
     except ValueError:
         return None
     return seconds if 0 < seconds < math.inf else None
+
+
+def _no_completion(_request: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(200, json={"choices": []})

@@ -4,7 +4,7 @@ Each function takes a connection within a transaction, see `Database.write` and 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app.errors import NotFound, TurnRunning, no_answer, no_chat
 from chat_app.models import Chat, JournalRow, Message, Role, Status, now
-from chat_app.parts import columns, folded, parts_of
+from chat_app.parts import TEXT, columns, folded, parts_of
 from chat_app.store import tree
 from chat_app.store.chatfile import title_from
 
@@ -130,6 +130,28 @@ def options(connection: Connection, chat_id: str) -> dict[str, Any]:
     if found is None:
         raise no_chat()
     return dict(found)
+
+
+# As `turns.final_write` gives them: in another order it would be another statement.
+ENDED = columns([]) | dict.fromkeys(
+    ["status", "finish_reason", "usage", "error", "model", "first_token_ms", "duration_ms"]
+)
+
+
+def rehearse(connection: Connection) -> None:
+    """All that a turn writes, taken back again."""
+    with connection.begin_nested() as savepoint:
+        question = Question("rehearsal", None, None, None, {})
+        for _ in range(2):
+            user, reply = begin_turn(connection, question)
+            add_rows(connection, [{"turn_id": reply.id, "seq": 1, "part": 0, "kind": TEXT, "text": "x"}])
+            end_turn(connection, reply.id, ENDED | {"status": Status.complete})
+            question = replace(question, chat_id=user.chat_id)
+        savepoint.rollback()
+
+
+def rehearse_reading(connection: Connection) -> None:
+    connection.execute(OPTIONS, {"chat": ""})
 
 
 def _begin_chat(connection: Connection, question: Question) -> tuple[Message, Message]:

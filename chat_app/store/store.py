@@ -45,6 +45,11 @@ class Store(Library):
         """Bring the schema up to date."""
         await self.database.open()
 
+    async def rehearse(self) -> None:
+        """Put the statements of a turn together, which takes longer than to run them; nothing is kept of it."""
+        await self.database.read(statements.rehearse_reading)
+        await self.database.write(statements.rehearse)
+
     async def close(self) -> None:
         await self.database.close()
 
