@@ -391,7 +391,8 @@ class ChatStream {
     return this.#persist(turn, async () => {
       turn.connection = new AbortController();
       if (this.#state.status === "reconnecting") this.#set({ status: "waiting" });
-      const response = await this.#fetch(`/messages/${path(turn)}`, { ...question(turn), signal: turn.connection.signal });
+      const include = this.#options.include;
+      const response = await this.#fetch(`/messages/${path(turn)}${include && `?include=${include}`}`, { ...question(turn), signal: turn.connection.signal });
       if (response.ok) return finished(turn, await response.json());
       const { error, ours, message } = await problemOf(response);
       if (message) return finished(turn, message);

@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from chat_app.errors import BadReply
 from chat_app.finish import finish_reason
-from chat_app.parts import REASONING, TEXT, Part, whole
+from chat_app.kinds import SOURCE, Kind, web_address
+from chat_app.parts import GROWING, REASONING, Part, whole
 from chat_app.usage import clean_usage
 
+PARTS = (Part, *get_args(Kind))
 MAX_NAME_CHARS = 200
 """Of a model, and of a finish reason."""
 
@@ -41,7 +43,7 @@ def checked(given: Any) -> Piece | Part | None:
         return Piece(str(given)) if given else None
     if given is None:
         return None
-    if isinstance(given, Part):
+    if isinstance(given, PARTS):
         return _part(given)
     if not isinstance(given, Piece):
         raise BadReply(f"REPLIES yielded {_kind(given)}; yield str or a part.")
@@ -64,15 +66,18 @@ def storable(text: str) -> str:
     return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
-def _part(part: Part) -> Piece | Part:
-    if part.kind == REASONING:
-        return Piece(reasoning=_text(part.text, "text"))
-    if part.kind == TEXT:
-        return Piece(_text(part.text, "text"))
+def _part(given: Part | Kind) -> Piece | Part:
     try:
-        return whole(part.kind, part.data)
+        part = given if isinstance(given, Part) else given.part()
+        if part.kind not in GROWING:
+            if part.kind == SOURCE and isinstance(part.data, dict):
+                # Whoever made it, a page will link to it.
+                web_address(part.data.get("url"))
+            return whole(part.kind, part.data)
     except (ValueError, TypeError, RecursionError) as problem:
-        raise BadReply(f"REPLIES yielded a Part that cannot be kept: {problem}.") from None
+        raise BadReply(f"REPLIES yielded {_kind(given)} that cannot be kept: {problem}.") from None
+    text = _text(part.text, "text", type(given).__name__)
+    return Piece(reasoning=text) if part.kind == REASONING else Piece(text)
 
 
 def _is_sane(piece: Piece) -> bool:
@@ -87,11 +92,11 @@ def _is_sane(piece: Piece) -> bool:
     )
 
 
-def _text(value: Any, field: str) -> str:
+def _text(value: Any, field: str, of: str = "Piece") -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BadReply(f"REPLIES yielded a Piece whose {field} is {_kind(value)}; give it a str.")
+        raise BadReply(f"REPLIES yielded a {of} whose {field} is {_kind(value)}; give it a str.")
     return str(value)
 
 
@@ -117,9 +122,9 @@ def _kind(value: Any) -> str:
 ChatMessage = dict[str, str]
 """`{"role": "user" | "assistant" | "system", "content": str}`"""
 
-Given = Piece | Part | str | list[Piece | Part | str]
-"""What a reply source yields. A plain string is a piece of text, a `Part` one whole thing, such as a tool's call, a
-list what came at once.
+Given = Piece | Part | Kind | str | list[Piece | Part | Kind | str]
+"""What a reply source yields. A plain string is a piece of text, a `Part` one whole thing, such as a tool's call, and
+`Step`, `Source` and the like are such things by name; a list is what came at once.
 """
 
 Reply = Callable[..., AsyncGenerator[Any, None]]

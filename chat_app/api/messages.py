@@ -1,5 +1,6 @@
 """`/messages/`: the whole reply as JSON, for clients that do not stream; works whatever FEATURE_STREAMING says."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
@@ -36,7 +37,7 @@ from chat_app.api.reference.responses import (
 from chat_app.api.sse import included
 from chat_app.api.stream import turn_headers
 from chat_app.errors import Interrupted, InvalidRequest, KeyReused, NotFound, no_message
-from chat_app.models import Status
+from chat_app.models import Message, Status
 from chat_app.service import Service, get_service
 from chat_app.turns.turn import Turn
 
@@ -51,7 +52,7 @@ router = APIRouter(prefix="/messages", tags=["messages"])
     "/",
     summary="Send a message, get the whole reply",
     openapi_extra=takes(Ask, examples.SAY_HELLO),
-    response_model=MessageOut,
+    response_model=MessageWithParts | MessageOut,
     response_description="The reply.",
     responses=gives(
         examples.MESSAGE,
@@ -66,35 +67,43 @@ router = APIRouter(prefix="/messages", tags=["messages"])
 )
 async def send_message(
     ask: Annotated[Ask, Depends(json_body(Ask))],
+    include: Parts = "",
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Send a message and wait for the whole reply. A failed one keeps its text, in `message` beside the error."""
     service = get_service()
-    return await _whole(service, await service.turns.start(ask.content, ask.chat_id, idempotency_key))
+    return await _whole(service, await service.turns.start(ask.content, ask.chat_id, idempotency_key), include)
 
 
 @router.post(
     "/{message_id}/continue",
     summary="Go on with an answer, get it whole",
-    response_model=MessageOut,
+    response_model=MessageWithParts | MessageOut,
     response_description="The new version, with all its text.",
     responses=gives(examples.MESSAGE, headers=OF_TURN) | fails(KeyReused(), NO_ANSWER, *CANNOT_START, *PROVIDER_FAILS),
 )
-async def continue_message(message_id: MessageId, idempotency_key: IdempotencyKey = None) -> Response:
+async def continue_message(
+    message_id: MessageId, include: Parts = "", idempotency_key: IdempotencyKey = None
+) -> Response:
     """Go on with an answer that was cut off or stopped: a new version of it, which begins with its text."""
     service = get_service()
-    return await _whole(service, await service.turns.continue_reply(message_id, key=idempotency_key))
+    return await _whole(service, await service.turns.continue_reply(message_id, key=idempotency_key), include)
 
 
-async def _whole(service: Service, turn: Turn) -> Response:
+async def _whole(service: Service, turn: Turn, include: str) -> Response:
     ended = await turn.end()
     reply = await service.library.message(turn.id)
     if reply is None:
         raise NotFound("The chat was deleted while the reply was being written.")
-    message = message_out(reply).model_dump(mode="json")
+    message = _out(include)(reply).model_dump(mode="json")
     if ended.status in (Status.failed, Status.interrupted):
         return error_response(ended.error or Interrupted().as_dict(), message=message)
     return JSONResponse(message, headers=turn_headers(turn))
+
+
+def _out(include: str) -> Callable[[Message], MessageOut]:
+    """With `include`, a message has its parts."""
+    return partial(message_with_parts, kinds=included(include)) if include else message_out
 
 
 @router.get(
@@ -113,7 +122,7 @@ async def read_history(
     """The messages of a chat, the newest page first, oldest message first within it; with `include`, their parts."""
     page = await get_service().library.path_page(chat_id, before, limit)
     messages = [item.message for item in page.items]
-    out = partial(message_with_parts, kinds=included(include)) if include else message_out
+    out = _out(include)
     return History(
         chat_id=chat_id,
         messages=[out(message) for message in messages],

@@ -31,7 +31,7 @@ Include = Annotated[
     str,
     Query(
         description="`reasoning` adds the thoughts of models that think aloud, as `event: reasoning`; `recast` says "
-        "where text turns out to have been thoughts, as `event: recast`; `tools`, `files`, … add other parts, each "
-        "under its own name. Comma-separated."
+        "where text turns out to have been thoughts, as `event: recast`; `steps`, `sources`, `suggestions`, `tools`, "
+        "`files`, … add other parts, each under its own name. Comma-separated."
     ),
 ]

@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 from chat_app.client import prompt
 from chat_app.client.address import URL
 from chat_app.client.chat_client import ChatClient
-from chat_app.client.events import ClientError, Event, Finished, Reasoning, Started, Text
+from chat_app.client.events import ClientError, Event, Finished, Part, Reasoning, Started, Text
 from chat_app.client.prompt import Questions
-from chat_app.client.screen import Cleaner, clean, dim
+from chat_app.client.screen import Cleaner, clean, dim, part_line
 
 FAILED, INTERRUPTED = 1, 130
 STOP_S = 5.0
@@ -37,8 +37,8 @@ class Chat:
         self._turn: asyncio.Future[str]
         self._key = ""
         self._wrote = False
-        # What is on the screen last: text, thoughts, or neither.
-        self._last: type[Text | Reasoning] | None = None
+        # What is on the screen last: text, thoughts, another part, or nothing.
+        self._last: type[Text | Reasoning | Part] | None = None
 
     async def ask(self, question: str) -> int:
         """Write the answer as it grows. The exit code: 0, FAILED, or INTERRUPTED after Ctrl+C."""
@@ -99,16 +99,22 @@ class Chat:
             case Reasoning(_, text):
                 self._begin(Reasoning)
                 write(text, dimmed=True)
+            case Part(_, kind, data):
+                if line := part_line(kind, data):
+                    self._begin(Part)
+                    write(line, dimmed=True)
             case Finished(reason):
                 write("\n")
                 if reason in NOTES:
                     say(f"{NOTES[reason]} {self._how_to_continue()}" if self._wrote else NOTES[reason])
                 self._wrote, self._last = False, None
 
-    def _begin(self, kind: type[Text | Reasoning]) -> None:
-        """A line between thoughts and text."""
+    def _begin(self, kind: type[Text | Reasoning | Part]) -> None:
+        """A line between thoughts and text; other parts have one each."""
         if self._last not in (None, kind):
             write("\n\n")
+        elif self._last is kind is Part:
+            write("\n")
         self._last = kind
 
     async def _stop(self, reading: asyncio.Task[int]) -> None:

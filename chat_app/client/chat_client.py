@@ -30,7 +30,7 @@ from chat_app.client.events import (
 # The server sends a comment every 15 s of silence.
 SILENCE_S = 45.0
 REPLY_S = 600.0
-KNOWN = ("reasoning", "tools", "files", "steps", "sources")
+KNOWN = ("reasoning", "tools", "files", "steps", "sources", "suggestions")
 
 
 class ChatClient:

@@ -1,4 +1,4 @@
-"""A chat as a file: the JSON that is exported and imported again, and Markdown. Pure; no SQL, no files.
+"""A chat as a file: the JSON that is exported and imported again. Pure; no SQL, no files.
 
 An export of all chats is `{"version": 1, "chats": [...]}`, each of them as a chat that is exported alone.
 """
@@ -7,7 +7,7 @@ import heapq
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -24,7 +24,7 @@ from pydantic import (
 
 from chat_app.errors import InvalidRequest
 from chat_app.models import MAX_REMARK_CHARS, MAX_SYSTEM_PROMPT_CHARS, Chat, Message, Role, Status, new_id, now
-from chat_app.parts import REASONING, checked_layout, parts_of
+from chat_app.parts import checked_layout
 
 VERSION = 1
 MAX_FILE_CHARS = 256_000_000
@@ -40,7 +40,6 @@ NO_TEXT = re.compile("[\0\ud800-\udfff]")
 Row = dict[str, Any]
 """The columns of a row, by name: to make an object of each takes as long as all else that an import does."""
 _COLUMNS: Row = Message(chat_id="", role="").model_dump()
-HEADINGS = {Role.user: "You", Role.assistant: "Assistant"}
 
 
 def _storable(value: str) -> str:
@@ -234,29 +233,6 @@ def title_from(content: str) -> str:
     if len(line) <= TITLE_CHARS:
         return line
     return line[:TITLE_CHARS].rsplit(" ", 1)[0].rstrip(",.;:") + "…"
-
-
-def markdown(chat: Chat, path: Sequence[Message], reasoning: bool = False) -> str:
-    """The shown path, each message under its role; with `reasoning` the thoughts too, as quotes in their places."""
-    texts = [f"# {chat.title}"]
-    for message in path:
-        texts += [f"## {HEADINGS[Role(message.role)]}", *(_thoughtful(message) if reasoning else [message.content])]
-    return "\n\n".join(text.strip() for text in texts if text.strip()) + "\n"
-
-
-def _thoughtful(message: Message) -> Iterator[str]:
-    for part in parts_of(message):
-        if part.kind == REASONING:
-            heading = f"**Thought for {duration(part.ms)}**" if part.ms is not None else "**Thoughts**"
-            yield "\n".join(f"> {line}".rstrip() for line in (heading, "", *part.text.strip().splitlines()))
-        else:
-            yield part.text
-
-
-def duration(ms: int) -> str:
-    """As the page says it."""
-    seconds = max(round(ms / 1000), 1)
-    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60} s"
 
 
 def _importable(model: type[BaseModel], row: Chat | Message, instead: dict[str, Any]) -> dict[str, Any]:

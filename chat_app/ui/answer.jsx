@@ -8,6 +8,7 @@ import { memo, useCallback, useContext, useLayoutEffect, useMemo, useState, useS
 import { StateStoreContext } from "$/utils/context-registry";
 import { Boundary } from "./boundary.jsx";
 import { copyText } from "./clipboard.js";
+import { Suggestion } from "./outbox.jsx";
 import { Reply } from "./reply.jsx";
 import { laidOut, partsOf, textOf, thoughtLength, writtenText } from "./reply_text.js";
 
@@ -118,9 +119,11 @@ export const Answer = memo(function Answer({ messageId, stored, layout, streamin
   );
 });
 
+const suggestion = (text) => <Suggestion key={text} text={text} className="suggestion" />;
+
 function Shown({ messageId, live, stored, layout, streaming }) {
   const parts = useMemo(() => shownParts(live, stored, layout, streaming), [live, stored, layout, streaming]);
-  return <Reply parts={parts} growing={streaming} fetchThoughts={(nth) => fetchThoughts(messageId, nth)} />;
+  return <Reply parts={parts} growing={streaming} fetchThoughts={(nth) => fetchThoughts(messageId, nth)} suggestion={suggestion} />;
 }
 
 export function CopyText({ messageId, stored }) {

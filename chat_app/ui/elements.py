@@ -45,6 +45,8 @@ TOASTS = ["sonner@2.0.8"]
 _MARKDOWN = [
     "markdown.jsx",
     "reply.jsx",
+    "reply_blocks.js",
+    "steps.jsx",
     "reply_text.js",
     "thoughts.jsx",
     "answer_blocks.js",

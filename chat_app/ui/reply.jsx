@@ -1,24 +1,31 @@
-/* An assistant's reply, the same on every page of ours: its parts in their order. */
+/* An assistant's reply, the same on every page of ours: its parts in their order, below them its sources. */
 import { Markdown } from "./markdown.jsx";
+import { blocksOf, runs } from "./reply_blocks.js";
+import { Sources, Steps, Suggested } from "./steps.jsx";
 import { Thoughts } from "./thoughts.jsx";
 
-const GROWING = ["text", "reasoning"];
-
-/** `parts` as in reply_text.js; `fetchThoughts(n)` promises the text of its nth thoughts where a part has none. */
-export function Reply({ parts, growing, fetchThoughts }) {
-  const shown = growing && !GROWING.includes(parts.at(-1)?.type) ? [...parts, { type: "text", text: "" }] : parts;
+/** `parts` as in reply_text.js; `fetchThoughts(n)` promises the text of its nth thoughts where a part has none, and
+    `suggestion(text)` makes a button that asks what the agent suggests. */
+export function Reply({ parts, growing, fetchThoughts, suggestion }) {
+  const { blocks, sources, suggestions } = blocksOf(parts);
+  const last = blocks.at(-1);
+  const waits = growing && (last === undefined || (last.type === "steps" && !last.steps.some(runs)));
+  const shown = waits ? [...blocks, { type: "text", text: "" }] : blocks;
   let thoughts = 0;
   return (
     <div className="reply">
-      {shown.map((part, i) => {
-        if (part.type === "reasoning") {
+      {shown.map((block, i) => {
+        if (block.type === "reasoning") {
           const nth = thoughts++;
-          return <Thoughts key={i} {...part} fetchText={() => fetchThoughts(nth)} />;
+          return <Thoughts key={i} {...block} fetchText={() => fetchThoughts(nth)} />;
         }
+        if (block.type === "steps") return <Steps key={i} steps={block.steps} growing={growing} />;
         const grows = growing && i === shown.length - 1;
-        if (part.type !== "text" || (part.text.trim() === "" && !grows)) return null;
-        return <Markdown key={i} text={part.text} growing={grows} />;
+        if (block.text.trim() === "" && !grows) return null;
+        return <Markdown key={i} text={block.text} growing={grows} />;
       })}
+      {sources.length > 0 && <Sources sources={sources} />}
+      {suggestion && !growing && suggestions.length > 0 && <Suggested texts={suggestions} button={suggestion} />}
     </div>
   );
 }

@@ -50,7 +50,7 @@ export function StreamChat({
   const box = useRef(null);
   const unsent = useMemo(() => keptIn(storage, "embed:unsent"), [storage]);
   const draft = useMemo(() => keptIn(storage, "embed:draft"), [storage]);
-  const chat = useStream({ baseUrl, chatId, headers, include: "reasoning,recast", unsent });
+  const chat = useStream({ baseUrl, chatId, headers, include: "reasoning,recast,steps,sources,suggestions", unsent });
   const { messages, partial, parts, turnId, busy, status } = chat;
   const empty = messages.length === 0 && !busy;
   const [error, dismiss] = useError(chat);
@@ -68,7 +68,7 @@ export function StreamChat({
   const question = messages.findLast(({ role }) => role === "user")?.content;
   const again = useCallback(() => chat.send(question), [chat.send, question]);
   // What the last answer may be followed by.
-  const next = { onAgain: again, onContinue: chat.goOn };
+  const next = { onAgain: again, onContinue: chat.goOn, onAsk: chat.send };
   const begin = () => {
     chat.open(null);
     box.current.focus();
@@ -198,7 +198,7 @@ function Transcript({ children }) {
   );
 }
 
-const Message = memo(function Message({ message, note, growing = false, onAgain, onContinue }) {
+const Message = memo(function Message({ message, note, growing = false, onAgain, onContinue, onAsk }) {
   const { role, content, status, error } = message;
   if (role === "user") {
     return (
@@ -213,7 +213,11 @@ const Message = memo(function Message({ message, note, growing = false, onAgain,
   const problem = problemOf(message);
   return (
     <article aria-label="Assistant said" className="answer">
-      <Reply parts={message.parts ?? [{ type: "text", text: content }]} growing={growing} />
+      <Reply
+        parts={message.parts ?? [{ type: "text", text: content }]}
+        growing={growing}
+        suggestion={onAsk && ((text) => <Asked key={text} text={text} onAsk={onAsk} />)}
+      />
       {problem && (
         <div className="after">
           <p className="problem" data-status={status}>
@@ -244,6 +248,14 @@ function Choice({ onClick, children }) {
   return (
     <button type="button" className="text-button" onClick={choose}>
       {children}
+    </button>
+  );
+}
+
+function Asked({ text, onAsk }) {
+  return (
+    <button type="button" className="suggestion" onClick={() => onAsk(text)}>
+      {text}
     </button>
   );
 }
