@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import reflex as rx
 
 from chat_app import extend
 from chat_app.config import ROOT, Settings
+from chat_app.models import Message
 from chat_app.service import serving
 from tests.forked import Api
 
@@ -145,27 +147,36 @@ def shell(command: str) -> str:
     return run.stdout
 
 
-async def test_what_extends_it_works_as_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings: dict[str, str] = {}
-    for code in blocks("docs/extending.md", "python"):
-        (module, variable, in_module, function) = MODULE.findall(code)[0]
-        assert module == in_module
-        (tmp_path / f"{module}.py").write_text(code)
-        settings[variable.lower()] = f"{module}:{function}"
-    assert settings.keys() == {"replies", "hooks", "pages"}
-    monkeypatch.syspath_prepend(tmp_path)
-    used = Settings(database_url=f"sqlite:///{tmp_path / 'chat.db'}", **settings)
+async def answered(folder: Path, **settings: Any) -> Message:
+    """The answer to "Hello"."""
+    used = Settings.model_validate({"database_url": f"sqlite:///{folder / 'chat.db'}", **settings})
     async with serving(used) as service:
         turn = await service.turns.start("Hello")
         await turn.end()
         reply = await service.store.message(turn.id)
     assert reply
+    return reply
+
+
+async def test_what_extends_it_works_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named: dict[str, list[str]] = {"replies": [], "hooks": [], "pages": []}
+    for code in blocks("docs/extending.md", "python"):
+        (module, variable, in_module, function) = MODULE.findall(code)[0]
+        assert module == in_module
+        (tmp_path / f"{module}.py").write_text(code)
+        named[variable.lower()].append(f"{module}:{function}")
+    monkeypatch.syspath_prepend(tmp_path)
+    first, *others = named["replies"]
+    for replies in others:
+        assert (await answered(tmp_path, replies=replies)).status == "complete", replies
+    capsys.readouterr()
+    reply = await answered(tmp_path, replies=first, hooks=named["hooks"][0])
     assert reply.content == "You said: Hello"
     shown = capsys.readouterr().out
     assert shown.startswith("asked: Hello\nYou said: Hello")
     assert "complete" in shown
     app = rx.App()
-    extend.page_adder(settings["pages"])(app)
+    extend.page_adder(named["pages"][0])(app)
     assert "hello" in app._unevaluated_pages

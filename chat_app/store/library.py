@@ -18,6 +18,7 @@ from chat_app.models import Chat, Message
 from chat_app.store import chatfile, paging, search, tree
 from chat_app.store.archive import Archive
 from chat_app.store.database import Database
+from chat_app.store.markdown import markdown
 from chat_app.store.paging import Page
 from chat_app.store.search import Hit
 from chat_app.store.statements import joined
@@ -177,7 +178,7 @@ class Library:
         """The title and the shown path. Raises NotFound."""
         async with self._session() as session:
             chat = await find_chat(session, chat_id)
-            return chatfile.markdown(chat, tree.path(await _messages(session, chat_id), chat.leaf_id), reasoning)
+            return markdown(chat, tree.path(await _messages(session, chat_id), chat.leaf_id), reasoning)
 
     def exported(self) -> AsyncIterator[str]:
         """The JSON of all chats in pieces, see `Archive`."""

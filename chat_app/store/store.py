@@ -16,17 +16,9 @@ from chat_app.store import chatfile, paging, statements
 from chat_app.store.chatfile import NEW_CHAT
 from chat_app.store.chatfile import TITLE_CHARS as TITLE_CHARS
 from chat_app.store.database import Database
-<<<<<<< HEAD
 from chat_app.store.library import Library, find_chat, find_message
 from chat_app.store.library import place as place
 from chat_app.store.statements import Question
-=======
-from chat_app.store.markdown import markdown
-from chat_app.store.paging import Page
-from chat_app.store.search import Hit
-from chat_app.store.statements import Question, joined
-from chat_app.store.tree import PathItem
->>>>>>> 5f22683 (An agent yields steps, sources and suggestions by name; the page, /embed, the terminal and the export show them)
 
 SETTABLE = {"title", "named", "pinned", "model", "system_prompt", "temperature"}
 CONTEXT_PAGE = 500
@@ -157,22 +149,6 @@ class Store(Library):
 
     # Files
 
-<<<<<<< HEAD
-=======
-    async def export_chat(self, chat_id: str) -> dict[str, Any]:
-        """The chat with all its versions, as `import_chat` takes it: plain JSON values. Raises NotFound."""
-        async with self._session() as session:
-            chat, messages = await _chat(session, chat_id), await _messages(session, chat_id)
-        # Each message is looked at: whether it could be read again.
-        return await asyncio.to_thread(chatfile.exported, chat, messages)
-
-    async def chat_markdown(self, chat_id: str, reasoning: bool = False) -> str:
-        """The title and the shown path. Raises NotFound."""
-        async with self._session() as session:
-            chat = await _chat(session, chat_id)
-            return markdown(chat, tree.path(await _messages(session, chat_id), chat.leaf_id), reasoning)
-
->>>>>>> 5f22683 (An agent yields steps, sources and suggestions by name; the page, /embed, the terminal and the export show them)
     async def import_chat(self, data: str | bytes) -> Chat:
         """A new chat from what `export_chat` gave, as JSON; it counts as used just now.
 
