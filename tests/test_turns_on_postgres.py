@@ -3,12 +3,12 @@
 import pytest
 
 from chat_app.turns.memory import MemoryBackplane
-from tests import test_turns
+from tests import test_final_write, test_turns
 from tests.postgres import on_postgres
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-globals().update(on_postgres(test_turns))
+globals().update(on_postgres(test_turns, test_final_write))
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ SHOWN = (
 )
 PARENTS = select(_message.c.id, _message.c.parent_id).where(_message.c.chat_id == bindparam("chat"))
 RUNNING = select(_message.c.id).where(_message.c.chat_id == bindparam("chat"), _message.c.status == Status.streaming)
+IS_RUNNING = _message.c.status == Status.streaming
 BY_KEY = select(_message.c.id).where(_message.c.idempotency_key == bindparam("key"))
 ONE = select(_message).join(_chat).where(_message.c.id == bindparam("message"), _chat.c.deleted_at.is_(None))
 OPTIONS = select(_chat.c.model, _chat.c.temperature, _chat.c.system_prompt).where(*HAS_CHAT)
@@ -88,19 +89,30 @@ def end_turn(connection: Connection, turn_id: str, values: Mapping[str, Any]) ->
     connection.execute(update(_message).where(_message.c.id == turn_id).values(**values))
 
 
-def interrupt(connection: Connection, turn_id: str | None = None) -> int:
-    """End what nobody runs any more, one turn or all, with what the journal has of it; returns how many."""
-    orphans = select(_message).where(_message.c.status == Status.streaming)
-    if turn_id is not None:
-        orphans = orphans.where(_message.c.id == turn_id)
-    messages = [Message(**row) for row in connection.execute(orphans).mappings()]
+def running(connection: Connection) -> list[str]:
+    """The turns that are called running."""
+    return list(connection.execute(select(_message.c.id).where(IS_RUNNING)).scalars())
+
+
+def interrupt(
+    connection: Connection, turn_ids: Sequence[str], error: Mapping[str, Any] | None = None, *, anew: bool = False
+) -> None:
+    """End what nobody runs any more, with what the journal has of it. `error` is why, where it is known.
+
+    `anew`: as a new row in the place of the old one, where the database does not take a change of that.
+    """
+    found = connection.execute(select(_message).where(_message.c.id.in_(turn_ids), IS_RUNNING))
+    messages = [Message(**row) for row in found.mappings()]
     join_journal(connection, messages)
     for message in messages:
         kept = {"content": message.content, "reasoning": message.reasoning, "parts": message.parts}
-        end_turn(connection, message.id, kept | INTERRUPTED)
-    if turn_id is None:
-        connection.execute(delete(_journal))
-    return len(messages)
+        values = kept | INTERRUPTED | {"error": error}
+        (_end_anew if anew else end_turn)(connection, message.id, values)
+
+
+def drop_strays(connection: Connection) -> None:
+    """Rows of the journal whose turn is gone, or has ended."""
+    connection.execute(delete(_journal).where(_journal.c.turn_id.not_in(select(_message.c.id).where(IS_RUNNING))))
 
 
 def join_journal(connection: Connection, messages: Sequence[Message]) -> None:
@@ -152,6 +164,14 @@ def rehearse(connection: Connection) -> None:
 
 def rehearse_reading(connection: Connection) -> None:
     connection.execute(OPTIONS, {"chat": ""})
+
+
+def _end_anew(connection: Connection, turn_id: str, values: Mapping[str, Any]) -> None:
+    # Nothing follows an answer that is not there yet: so nothing goes with its row.
+    row = connection.execute(select(_message).where(_message.c.id == turn_id)).mappings().one()
+    connection.execute(delete(_message).where(_message.c.id == turn_id))
+    connection.execute(ADD_MESSAGES, [{**row, **values}])
+    connection.execute(DROP_ROWS, {"turn": turn_id})
 
 
 def _begin_chat(connection: Connection, question: Question) -> tuple[Message, Message]:

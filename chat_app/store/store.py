@@ -1,12 +1,13 @@
 """What is written of chats and turns, and what turns read: all SQL but that of `search` and `archive`, and what
 `library` reads. A chat in the trash is not found by anything but `restore_chat` and `empty_trash`."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,6 +20,8 @@ from chat_app.store.database import Database
 from chat_app.store.library import Library, find_chat, find_message
 from chat_app.store.library import place as place
 from chat_app.store.statements import Question
+
+logger = logging.getLogger(__name__)
 
 SETTABLE = {"title", "named", "pinned", "model", "system_prompt", "temperature"}
 CONTEXT_PAGE = 500
@@ -256,13 +259,34 @@ class Store(Library):
         """The one final write of a turn; the journal has nothing of it any more."""
         await self.database.write(lambda connection: statements.end_turn(connection, turn_id, values))
 
-    async def interrupt(self, turn_id: str) -> None:
-        """End a turn that nobody runs any more, with what the journal has of it."""
-        await self.database.write(lambda connection: statements.interrupt(connection, turn_id))
+    async def interrupt(self, turn_id: str, error: Mapping[str, Any] | None = None) -> None:
+        """End a turn that nobody runs any more, with what the journal has of it. `error` is why, where it is known."""
+        await self._interrupt([turn_id], error)
 
     async def interrupt_orphans(self) -> int:
-        """The same for every turn that a dead server left running; returns how many."""
-        return await self.database.write(statements.interrupt)
+        """The same for every turn that a dead server left running; returns how many.
+
+        One that the database does not let end, whatever the reason, costs the others nothing, nor the server its start.
+        """
+        turn_ids = await self.database.read(statements.running)
+        try:
+            await self._interrupt(turn_ids)
+        except StatementError:
+            for turn_id in turn_ids:
+                try:
+                    await self._interrupt([turn_id])
+                except StatementError:
+                    logger.exception("turn %s is still called running in the database", turn_id)
+        await self.database.write(statements.drop_strays)
+        return len(turn_ids)
+
+    async def _interrupt(self, turn_ids: Sequence[str], error: Mapping[str, Any] | None = None) -> None:
+        """All of them or none. Raises StatementError: the database refuses it."""
+        try:
+            await self.database.write(lambda connection: statements.interrupt(connection, turn_ids, error))
+        except StatementError:
+            # The row itself may be what it refuses to change.
+            await self.database.write(lambda connection: statements.interrupt(connection, turn_ids, error, anew=True))
 
     async def _parent(self, message: Message) -> Message:
         parent = await self.message(message.parent_id or "")

@@ -19,15 +19,16 @@ from chat_app.turns.log import Ended
 logger = logging.getLogger(__name__)
 
 FINAL_WRITE_RETRIES_S = (0.1, 0.2, 0.5, 1, 2, 4, 8, 15)
-
-
 LONGEST_PAUSE_S = 5.0
+# Waiting does not help against a refusal; some, such as a deadlock's, are over at the next try.
+MOST_REFUSALS = 4
 
 
 async def save_end(
     store: Store, generation: Generation, ended: Ended, hurried: Callable[[], bool] = lambda: False
 ) -> None:
-    """Tried again until it is done where the database is away, or for half a minute if `hurried`, and if it refuses."""
+    """Tried again until it is done where the database is away, or for half a minute if `hurried`. What it refuses is
+    tried some times more with the least that there is to save."""
     values = columns(generation.parts()) | {
         "status": ended.status,
         "finish_reason": ended.finish_reason,
@@ -37,18 +38,34 @@ async def save_end(
         "first_token_ms": generation.first_token_ms,
         "duration_ms": generation.elapsed_ms(),
     }
+    refusals = 0
     for count, pause in enumerate(chain(FINAL_WRITE_RETRIES_S, repeat(LONGEST_PAUSE_S))):
         try:
             return await store.end_turn(generation.reply.id, values)
         except Exception as problem:
-            away = isinstance(problem, DatabaseUnavailable)
-            if count >= len(FINAL_WRITE_RETRIES_S) and (hurried() or not away):
+            away, refused = isinstance(problem, DatabaseUnavailable), is_refusal(problem)
+            refusals += refused
+            late = count >= len(FINAL_WRITE_RETRIES_S) and (hurried() or not away)
+            if late or refusals == MOST_REFUSALS:
                 raise
-            if is_refusal(problem):
+            if refused:
                 values = text_and_state(values)
             if not away:
                 logger.warning("the end of turn %s is not saved yet", generation.reply.id, exc_info=True)
             await asyncio.sleep(pause)
+
+
+async def give_up(store: Store, generation: Generation, ended: Ended) -> None:
+    """Of an end that cannot be saved: keep all text, and call the turn interrupted, with the error that readers get.
+
+    Where not even that is taken, it is done when somebody asks for more in that chat, or at the next start.
+    """
+    try:
+        if rows := generation.page.take():
+            await store.add_rows(rows)
+        await store.interrupt(generation.reply.id, ended.error)
+    except Exception:
+        logger.exception("turn %s is still called running in the database", generation.reply.id)
 
 
 def tell_end(generation: Generation, ended: Ended, error: ChatError | None) -> None:

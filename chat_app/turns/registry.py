@@ -31,7 +31,7 @@ from chat_app.models import Message, Role, Status, new_id
 from chat_app.reply import ChatMessage, Given, Reply
 from chat_app.store.store import Said, Store
 from chat_app.turns.backplane import Backplane, Entry
-from chat_app.turns.final_write import save_end, tell_end, tell_fault
+from chat_app.turns.final_write import give_up, save_end, tell_end, tell_fault
 from chat_app.turns.generation import Generation
 from chat_app.turns.journal import Journal
 from chat_app.turns.log import Delta, Ended, Event
@@ -466,9 +466,11 @@ class Turns:
         except BaseException as problem:
             # What was not saved must not be called complete.
             logger.exception("the end of turn %s could not be saved", generation.reply.id)
-            ended = generation.ended(Status.failed, InternalError())
+            error = InternalError()
+            ended = generation.ended(Status.failed, error)
             if not isinstance(problem, Exception):
                 raise
+            await give_up(self._store, generation, ended)
         finally:
             await self._show(generation, math.inf)
             tell_end(generation, ended, error)

@@ -88,10 +88,11 @@ def followed_row(loaded: Row, ended: Row) -> Row:
 def _problem(message: Message) -> str:
     if message.status == Status.stopped:
         return "Stopped"
+    told = (message.error or {}).get("message")
     if message.status == Status.interrupted:
-        return Interrupted().message
+        return str(told or Interrupted().message)
     if message.status == Status.failed:
-        return str((message.error or {}).get("message", "The answer failed. Try again."))
+        return str(told or "The answer failed. Try again.")
     return AT_LIMIT if _at_limit(message) else ""
 
 
