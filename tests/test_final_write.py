@@ -4,7 +4,7 @@ All text is kept, everybody is told the same, now and after a restart, and the c
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ async def execute(store: Store, *statements: str) -> None:
         await store.database.write(lambda connection, statement=statement: connection.execute(sql(statement)))
 
 
-async def journal_of(store: Store) -> list[Any]:
+async def journal_of(store: Store) -> Sequence[Any]:
     return await store.database.read(lambda connection: connection.execute(sql("SELECT * FROM journal")).all())
 
 
