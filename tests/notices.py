@@ -23,7 +23,7 @@ CLASSIFIER = "License :: OSI Approved :: "
 UNKNOWN = "see its text"
 HEAD = """# Third-party notices
 
-What Rill is installed with and what its page is made of, and the licences of all. Made by `make notices` from the locks.
+What Rill is installed with and what its page is made of, and their licences. Made by `make notices` from the locks.
 """
 
 
