@@ -122,8 +122,11 @@ def build_page(pages: str | None = None) -> None:
     environment = reflex_environment() | {"REFLEX_API_URL": SAME_ORIGIN_URL, "PAGES": pages or ""}
     export = [*REFLEX, "export", "--frontend-only", "--no-zip", "--loglevel", "warning"]
     try:
-        subprocess.run(export, cwd=ROOT, env=environment, check=True)
-        drop_funding()
+        try:
+            subprocess.run(export, cwd=ROOT, env=environment, check=True)
+        finally:
+            # Also where it failed: by then the lock may have been written.
+            drop_funding()
         built.keep(stamp)
     except (OSError, subprocess.CalledProcessError) as problem:
         raise CannotStart(unbuilt(problem)) from problem
