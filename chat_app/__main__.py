@@ -19,6 +19,7 @@ from pathlib import Path
 
 from chat_app import built, logs, server
 from chat_app.config import ROOT, Settings, load_settings
+from chat_app.connections import capacity
 from chat_app.errors import CannotStart, SettingsError
 from chat_app.extend import module_file
 from chat_app.store.claim import claim
@@ -214,7 +215,13 @@ def serve(settings: Settings) -> None:
         built.VARIABLE: str(built.folder(fingerprint(settings.pages))),
     }
     logs.note("Starting …")
-    server.serve("chat_app.chat_app:app", host=settings.host, port=settings.port, grace=settings.shutdown_grace)
+    server.serve(
+        "chat_app.chat_app:app",
+        host=settings.host,
+        port=settings.port,
+        grace=settings.shutdown_grace,
+        capacity=capacity(settings.database_pool_size),
+    )
 
 
 if __name__ == "__main__":

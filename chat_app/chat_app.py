@@ -43,7 +43,7 @@ async def lifespan() -> AsyncIterator[None]:
         gc.collect()
         gc.freeze()
         logs.note(f"Open {settings.url}")
-        async with on_shutdown(service.end_turns, settings.shutdown_grace):
+        async with on_shutdown(service.end_turns, grace=settings.shutdown_grace, port=settings.port):
             yield
 
 

@@ -156,6 +156,28 @@ class BodyTooLarge(ChatError):
     status = 413
 
 
+class BodyTooSlow(ChatError):
+    """A body that does not come."""
+
+    code = "request_timeout"
+    status = 408
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("The body of the request did not come in time. Send it again, without a pause.")
+
+
+class ServerBusy(ChatError):
+    """More at once than the server has file descriptors for."""
+
+    code = "server_busy"
+    status = 503
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("The server has as many connections as it can take. Try again in a moment.", retry_after=5)
+
+
 class ForeignRequest(ChatError):
     """A page of another origin, or a Host that is not ours."""
 

@@ -5,13 +5,17 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from granian import Granian, loops
-from granian.constants import Interfaces, Loops, RuntimeModes
+from granian import loops
+from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from granian.server import MPServer
 
 from chat_app import logs
+from chat_app.connections import Capacity, listener
 from chat_app.errors import CannotStart
 from chat_app.shutdown import LAST_RESORT_S, server_loop
 
@@ -23,6 +27,21 @@ SAID = 78
 """How a worker ends that has said why; Granian's own line on it is left out."""
 OUR_LOG = {"loggers": {name: {"handlers": [], "propagate": True} for name in ("_granian", "granian.access")}}
 """Granian's lines go the way of all others."""
+HEADERS_S = 15.0
+"""How long a request's headers may take, and a connection may stay without a request."""
+
+
+class Server(MPServer):
+    """Granian with a listening socket of ours: it has no options for what a socket of its own does."""
+
+    def _init_shared_socket(self) -> None:
+        try:
+            listening = listener(self.bind_addr, self.bind_port)
+        except OSError as problem:
+            raise CannotStart(f"The server cannot listen at {self.bind_addr}:{self.bind_port}: {problem}.") from None
+        # Its type stubs are behind its code.
+        self._sso: Any = listening
+        self._shd: Any = SocketHolder(listening.fileno(), False, self.backlog)  # type: ignore[call-arg]
 
 
 @asynccontextmanager
@@ -36,18 +55,22 @@ async def or_a_sentence(opening: AbstractAsyncContextManager[T]) -> AsyncIterato
         os._exit(SAID)
 
 
-def serve(target: str, *, host: str, port: int, grace: float) -> None:
+def serve(target: str, *, host: str, port: int, grace: float, capacity: Capacity) -> None:
     """Serve what the function `target` ("module:name") makes, until SIGTERM, SIGINT or SIGHUP.
 
     `grace` is how many seconds it may take until all turns have ended.
     """
-    server = Granian(
+    server = Server(
         target,
         factory=True,
         interface=Interfaces.ASGI,
         address=host,
         port=port,
         loop=Loops.uvloop,
+        # While it finds out which HTTP a connection speaks, there is no limit of time. Proxies speak HTTP/1.1.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=round(HEADERS_S * 1000)),
+        backpressure=capacity.connections,
         # One process: the log of a running turn is in its memory.
         workers=1,
         # The other mode frees Python's objects on threads of its own while it stops, and may end the process with that.

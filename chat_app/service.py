@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 TRASH_S = 300.0
 """How long a deleted chat can be restored. The trash is emptied at every start too."""
-READERS_S = 5.0
+READERS_S = 0.7
 """How long a reader may take to take the end of its turn when the server ends."""
 
 

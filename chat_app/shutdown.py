@@ -1,7 +1,8 @@
 """The first thing on SIGTERM, SIGINT and SIGHUP, or when the server's parent is gone: end the turns.
 
 The server closes every websocket as soon as it hears of it, and lets the app go when the event streams have ended,
-which they do with their turns. So it hears of it last.
+which they do with their turns. So it hears of it last. It waits for every request to end, also for one that never comes
+whole, so what is open in the end is cut off.
 """
 
 import asyncio
@@ -18,8 +19,12 @@ from typing import Any, TypeVarTuple
 
 import uvloop
 
+from chat_app.connections import hang_up
+
 Ts = TypeVarTuple("Ts")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+CUT_OFF_S = 1.0
+"""So long after the grace, and after the turns have ended, connections that are still open are cut off."""
 LAST_RESORT_S = 30
 """A server that has not ended so long after the grace of its turns is killed."""
 
@@ -46,10 +51,13 @@ def server_loop() -> ServerLoop:
 
 
 @asynccontextmanager
-async def on_shutdown(close: Callable[[], Coroutine[Any, Any, None]], grace: float) -> AsyncIterator[None]:
+async def on_shutdown(
+    close: Callable[[], Coroutine[Any, Any, None]], *, grace: float, port: int
+) -> AsyncIterator[None]:
     """Within the block, run `close` in the running loop when the process is told to end; leaving waits for it.
 
-    `grace` is how many seconds `close` may take.
+    `grace` is how many seconds `close` may take, and requests that are no turns; what came in at `port` and is still
+    open then is cut off.
 
     Also where the loop is another, as in development: beside the handlers that the server gave to it, which are woken
     through the signal's file descriptor, whatever handler Python itself has.
@@ -59,7 +67,11 @@ async def on_shutdown(close: Callable[[], Coroutine[Any, Any, None]], grace: flo
 
     def begin() -> asyncio.Task[None]:
         if not closing:
+            cut_off_at = loop.time() + grace + CUT_OFF_S
             closing.append(loop.create_task(close()))
+            closing[0].add_done_callback(
+                lambda _: loop.call_at(max(cut_off_at, loop.time() + CUT_OFF_S), hang_up, port)
+            )
         return closing[0]
 
     def handler(_number: int, _frame: FrameType | None) -> None:

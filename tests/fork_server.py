@@ -9,6 +9,7 @@ with its stdin.
 import gc
 import json
 import os
+import resource
 import runpy
 import signal
 import sys
@@ -25,18 +26,32 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from chat_app import logs
-from chat_app.api import create_api, stream
+from chat_app import connections, logs, server
+from chat_app.api import create_api, guard, stream
 from chat_app.api.deadline import SEND_TIMEOUT_S
 from chat_app.api.guard import Guard
 from chat_app.config import load_settings
-from chat_app.server import or_a_sentence, serve
+from chat_app.server import or_a_sentence
 from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
 from chat_app.turns import journal
 from tests.app import read_certificates_once
 
-CONSTANTS = [(stream, "PING_S"), (stream, "SELFTEST_PAUSE_S"), (journal, "BEAT_S")]
+CONSTANTS = [
+    (stream, "PING_S"),
+    (stream, "SELFTEST_PAUSE_S"),
+    (journal, "BEAT_S"),
+    (guard, "BODY_S"),
+    (server, "HEADERS_S"),
+    (connections, "DEAF_MS"),
+]
+
+
+def set_constants() -> None:
+    """As the environment has them."""
+    for module, name in CONSTANTS:
+        kind = type(getattr(module, name))
+        setattr(module, name, kind(os.environ.get(name, getattr(module, name))))
 
 
 async def ping(_request: Request) -> PlainTextResponse:
@@ -45,12 +60,14 @@ async def ping(_request: Request) -> PlainTextResponse:
 
 def api() -> ASGIApp:
     settings = load_settings()
-    for module, name in CONSTANTS:
-        setattr(module, name, float(os.environ.get(name, getattr(module, name))))
+    set_constants()
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with or_a_sentence(serving(settings)) as service, on_shutdown(service.end_turns, settings.shutdown_grace):
+        async with (
+            or_a_sentence(serving(settings)) as service,
+            on_shutdown(service.end_turns, grace=settings.shutdown_grace, port=settings.port),
+        ):
             yield
 
     doors = create_api(float(os.environ.get("SEND_TIMEOUT_S", SEND_TIMEOUT_S)))
@@ -60,8 +77,15 @@ def api() -> ASGIApp:
 
 def serve_api() -> None:
     settings = load_settings()
+    set_constants()
     logs.install(settings.log_format, settings.secrets)
-    serve("tests.fork_server:api", host=settings.host, port=settings.port, grace=settings.shutdown_grace)
+    server.serve(
+        "tests.fork_server:api",
+        host=settings.host,
+        port=settings.port,
+        grace=settings.shutdown_grace,
+        capacity=connections.capacity(settings.database_pool_size),
+    )
 
 
 def serve_app() -> None:
@@ -86,6 +110,8 @@ def start(what: str, environment: dict[str, str], log: str, nice: int) -> int:
             os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), stream.fileno())
         os.environ.clear()
         os.environ.update(environment)
+        if descriptors := os.environ.get("DESCRIPTORS"):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (int(descriptors), int(descriptors)))
         SERVERS[what]()
         status = 0
     except SystemExit as end:

@@ -13,11 +13,11 @@ from chat_app.store.library import Library
 from chat_app.store.store import Store
 
 LAYERS = [
-    ["address", "backoff", "errors", "finish", "origins", "shutdown", "usage", "watchdog", "client"],
-    ["logs", "models", "proxy"],
-    ["parts", "server"],
+    ["address", "backoff", "errors", "finish", "origins", "usage", "watchdog", "client"],
+    ["connections", "logs", "models", "proxy"],
+    ["parts", "shutdown"],
     ["kinds"],
-    ["config", "reply"],
+    ["config", "reply", "server"],
     ["store", "agent"],
     ["turns"],
     ["replies", "extend", "readiness", "built"],

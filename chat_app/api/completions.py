@@ -22,7 +22,7 @@ from chat_app.api import sse
 from chat_app.api.bodies import json_body
 from chat_app.api.completion_chunks import Head, Step, choice_step, completion, event_step, piece_steps
 from chat_app.api.parameters import IdempotencyKey
-from chat_app.api.problems import error_response
+from chat_app.api.problems import error_response, tell_refusal
 from chat_app.api.stream import PING_S, streaming_service, turn_headers
 from chat_app.errors import ChatError, InternalError, InvalidRequest, NotFound, StreamingOff, shown, status_of
 from chat_app.extend import option_names
@@ -109,6 +109,7 @@ async def complete(request: Request, idempotency_key: IdempotencyKey = None) -> 
     except StreamingOff:
         raise
     except ChatError as error:
+        tell_refusal(error, request.scope)
         return _refused(error)
     if not asked.stream:
         return await _whole(answer)

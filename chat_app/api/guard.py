@@ -8,14 +8,15 @@ import asyncio
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chat_app.api.crowd import Crowd
 from chat_app.api.policy import Policy
-from chat_app.api.problems import tell_refusal
+from chat_app.api.problems import error_response, tell_refusal
 from chat_app.built import served
 from chat_app.config import Settings
-from chat_app.errors import BadHost, BodyTooLarge, ChatError, ForeignRequest, shown
+from chat_app.connections import capacity
+from chat_app.errors import BadHost, BodyTooLarge, BodyTooSlow, ChatError, ForeignRequest, ServerBusy, shown
 from chat_app.origins import origin, site
 
 # A character is at most two `\\uXXXX` escapes in JSON.
@@ -25,6 +26,9 @@ IMPORT_PATH, IMPORT_BYTES = "/chats/import", 1_000_000_000
 # A whole conversation, which may have pictures.
 COMPLETIONS_PATH, COMPLETIONS_BYTES = "/v1/chat/completions", 50_000_000
 DISCARD_S = 2.0
+BODY_S = 20.0
+"""Seconds in which some of a body must come; all of it must in these and one more for every `SLOWEST` bytes."""
+SLOWEST = 1_000
 # Files of the build, the same for all. A browser names the page's origin when it loads modules and fonts; were those
 # refused where a proxy hides the host, the page would be dead and could not say why.
 ASSETS = (".css", ".js", ".map", ".mjs", ".png", ".svg", ".ttf", ".woff", ".woff2")
@@ -45,12 +49,20 @@ class Guard:
         self.origins = set(map(origin, settings.origins)) - {None}
         self.max_body = max_bytes(settings)
         self.policy = Policy(served(), settings.cors_allowed_origins)
+        self.crowd = Crowd(capacity(settings.database_pool_size))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
+        body = Body(Headers(scope=scope), receive, self._limit(scope))
+        try:
+            with self.crowd.one_more(scope):
+                await self._serve(body, scope, receive, send)
+        except ServerBusy as error:
+            await _refuse(error, scope, receive, self._sending(send, scope, body, None))
+
+    async def _serve(self, body: "Body", scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        body = Body(headers, receive, self._limit(scope))
         try:
             self._check_host(headers)
             if not _is_asset(scope):
@@ -114,12 +126,13 @@ class Guard:
 
 
 class Body:
-    """A request's body: at most `limit` bytes are read, and all that comes in time is taken."""
+    """A request's body: at most `limit` bytes are read, and no longer than it may take to send them."""
 
     def __init__(self, headers: Headers, receive: Receive, limit: int) -> None:
         self.limit = limit
         self._receive = receive
         self._read = 0
+        self._began = asyncio.get_running_loop().time()
         # The server gives it to one reader at a time; that of an event stream waits there for the client to leave.
         self._turn = asyncio.Lock()
         self._length = headers.get("content-length", "0")
@@ -131,13 +144,25 @@ class Body:
 
     async def receive(self) -> Message:
         async with self._turn:
-            message = await self._receive()
+            # After the body this waits for the client to leave, which is a good time for an event stream.
+            message = await (self._in_time() if self._unread else self._receive())
         self._unread = message.get("more_body", False)
         self._read += len(message.get("body", b""))
         if self._read > self.limit:
             await self.discard()
             raise self._too_large()
         return message
+
+    async def _in_time(self) -> Message:
+        now = asyncio.get_running_loop().time()
+        whole = self._began + BODY_S + self._read / SLOWEST
+        try:
+            async with asyncio.timeout_at(min(now + BODY_S, whole)):
+                return await self._receive()
+        except TimeoutError:
+            # What of it still comes is not waited for, either.
+            self._unread = False
+            raise BodyTooSlow from None
 
     async def discard(self) -> None:
         """Read on for a while and forget, before an answer that did not need the body.
@@ -167,4 +192,4 @@ async def _refuse(error: ChatError, scope: Scope, receive: Receive, send: Send) 
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": error.code})
         return
-    await JSONResponse({"error": error.as_dict()}, error.status)(scope, receive, send)
+    await error_response(error.as_dict())(scope, receive, send)

@@ -1,0 +1,88 @@
+"""How many connections a server takes, and how long a silent one is kept: what the operating system has to be told."""
+
+import resource
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from chat_app.errors import CannotStart
+
+ENOUGH = 65_536
+"""File descriptors: more are not asked for."""
+RESERVED = 64
+"""Descriptors for libraries, logs, files and the database."""
+DEAF_MS = 60_000
+"""A connection is dropped when what was sent to it is not taken for so long: the server itself never does that."""
+PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
+"""Seconds of silence before a peer is asked whether it is still there, and between questions; how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What fits into the descriptors of the process. Beyond them, the server's loop that accepts connections would spin
+    on the same error; so would a running answer find none for its model."""
+
+    connections: int
+    """That are accepted, those that say nothing included."""
+    requests: int
+    """That are answered at the same time: fewer, so that one more can be accepted and told so."""
+    sockets: int
+    """Websockets, which the server does not count."""
+
+
+def capacity(reserved: int = 0) -> Capacity:
+    """Raise the limit of descriptors as far as this user may, and divide them; `reserved` are the database's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
+    if soft == resource.RLIM_INFINITY or soft >= limit:
+        limit = ENOUGH if soft == resource.RLIM_INFINITY else min(soft, ENOUGH)
+    else:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    free = limit - RESERVED - reserved
+    if free < 16:
+        raise CannotStart(
+            f"The server may open {limit} files only (`ulimit -n`), and needs {RESERVED + reserved + 16}. "
+            "Raise that limit, or lower DATABASE_POOL_SIZE."
+        )
+    # Half for connections; a quarter for websockets; of the last quarter running answers reach their model.
+    return Capacity(connections=free // 2, requests=free // 4, sockets=free // 4)
+
+
+def listener(host: str, port: int) -> socket.socket:
+    """The socket to listen at, bound; all that it accepts has its options. Raises OSError."""
+    [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    listening = socket.socket(family, kind, protocol)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # Not every system has all of them.
+    for name, value in {"TCP_NODELAY": 1, "TCP_USER_TIMEOUT": DEAF_MS, **PROBES}.items():
+        if hasattr(socket, name):
+            listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    try:
+        listening.bind(address)
+    except OSError:
+        listening.close()
+        raise
+    listening.set_inheritable(True)
+    return listening
+
+
+def hang_up(port: int) -> int:
+    """Cut off all connections of this process that came in at `port`, whatever they wait for; returns how many."""
+    # Python does not know of them, and the server waits for each.
+    return sum(_hang_up(int(entry.name), port) for entry in Path("/dev/fd").iterdir())
+
+
+def _hang_up(descriptor: int, port: int) -> bool:
+    with suppress(OSError):
+        found = socket.socket(fileno=descriptor)
+        try:
+            ours = found.family in (socket.AF_INET, socket.AF_INET6) and found.getsockname()[1] == port
+            if ours and not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                found.shutdown(socket.SHUT_RDWR)
+                return True
+        finally:
+            # It stays the server's, who closes it.
+            found.detach()
+    return False
