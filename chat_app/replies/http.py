@@ -1,48 +1,18 @@
 """The HTTP client of one provider: through the proxy of the environment, and to no other host than the one set."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
-import h11
-import httpcore2
-import httpcore2._async.connection
 import httpx2
 import openai
+
+from chat_app.replies import connection
 
 MAX_REDIRECTS = 5
 CONNECT_S = 10
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class AtOnce(httpcore2.AsyncHTTP11Connection):
-    """Gives all that one read of the socket brought as one piece of the body.
-
-    httpcore2's own gives each HTTP chunk by itself, through five generators: of a provider that writes a chunk a token,
-    and is faster than we are, that costs more than all that the app does with a token.
-    """
-
-    async def _receive_response_body(self, request: httpcore2.Request) -> AsyncGenerator[bytes, None]:
-        timeout = request.extensions.get("timeout", {}).get("read")
-        event: Any = h11.NEED_DATA
-        while event is h11.NEED_DATA:
-            event = await self._receive_event(timeout=timeout)
-            parts: list[bytes] = []
-            while isinstance(event, h11.Data):
-                parts.append(bytes(event.data))
-                event = self._next()
-            if parts:
-                yield parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _next(self) -> Any:
-        """What has been read already. An error is `_receive_event`'s to raise: it comes again there."""
-        try:
-            return self._h11_state.next_event()
-        except h11.RemoteProtocolError:
-            return h11.NEED_DATA
-
-
-# The connection is made deep inside, and has no setting for its class; the version is pinned, and a test looks.
-httpcore2._async.connection.AsyncHTTP11Connection = AtOnce  # type: ignore[attr-defined]
+connection.install()
 
 
 class ProviderClient(httpx2.AsyncClient):
