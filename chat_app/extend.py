@@ -12,33 +12,53 @@ import operator
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chat_app.agent import reply_of
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import SettingsError
-from chat_app.reply import Reply
+from chat_app.reply import MAX_NAME_CHARS, Reply
+
+CONTEXT = "context"
+"""The name of the argument that gets a `Context`."""
 
 
-def reply_source(path: str) -> tuple[Reply, str]:
-    """REPLIES: the reply seam on the function, which gets only the options that it takes; and the name to show.
+@dataclass(frozen=True)
+class Agent:
+    """REPLIES' function: the reply seam on it, which gets only the options that it takes, the `name` to show, the names
+    of the `models` that a person may choose from, and whether it asks for a `context`."""
+
+    reply: Reply
+    name: str
+    models: tuple[str, ...] = ()
+    with_context: bool = False
+
+
+def reply_source(path: str) -> Agent:
+    """REPLIES, as the setting names it.
 
     Raises:
         SettingsError: it cannot be found, or is no function of the messages.
     """
     function = _load("REPLIES", path)
-    takes = _options(path, function)
+    with_context = CONTEXT in _named(function)
+    takes = _options(path, function, with_context)
     name = getattr(function, "model_name", None) or getattr(function, "__name__", path.partition(":")[2])
-    if takes is None:
-        return reply_of(function), str(name)
+    models = _models(path, function)
+    if models and not with_context and takes is not None and "model" not in takes:
+        raise _unfit("REPLIES", path, "it has models, but no argument `model` that says which one was chosen")
     whole = reply_of(function)
 
     @functools.wraps(whole)
     def reply(messages: Any, **options: Any) -> Any:
-        return whole(messages, **{name: value for name, value in options.items() if name in takes})
+        if models and options.get("model") not in models:
+            # Chosen when the list was another one.
+            options.pop("model", None)
+        return whole(messages, **{name: value for name, value in options.items() if takes is None or name in takes})
 
-    return reply, str(name)
+    return Agent(reply, str(name), models, with_context)
 
 
 def setup_of(path: str) -> Callable[[Any], None]:
@@ -82,21 +102,39 @@ def _plain(variable: str, path: str, argument: str) -> Callable[[Any], None]:
     return function
 
 
-def _options(path: str, function: Callable[..., Any]) -> set[str] | None:
+def _options(path: str, function: Callable[..., Any], with_context: bool) -> set[str] | None:
     """The names of the options that a reply source takes; None: any."""
     try:
-        inspect.signature(function).bind([])
+        inspect.signature(function).bind([], **({CONTEXT: None} if with_context else {}))
     except TypeError:
-        raise _unfit("REPLIES", path, "it must be callable with the messages alone: `reply(messages)`") from None
+        reason = "it must be callable with the messages alone, or with a context too: `reply(messages, context)`"
+        raise _unfit("REPLIES", path, reason) from None
     return option_names(function)
+
+
+def _named(function: Callable[..., Any]) -> set[str]:
+    """The arguments that a function names, beside its first one."""
+    others = list(inspect.signature(function).parameters.values())[1:]
+    return {one.name for one in others if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
+
+
+def _models(path: str, function: Callable[..., Any]) -> tuple[str, ...]:
+    """What its attribute `models` lists."""
+    models = getattr(function, "models", None) or ()
+    if not isinstance(models, list | tuple) or not all(_is_name(name) for name in models):
+        raise _unfit("REPLIES", path, f"its models are a list of names, each of 1 to {MAX_NAME_CHARS} characters")
+    return tuple(dict.fromkeys(models))
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and name.isprintable() and name == name.strip() and 0 < len(name) <= MAX_NAME_CHARS
 
 
 def option_names(function: Callable[..., Any]) -> set[str] | None:
     """The names of the options that a reply source takes beside the messages; None: any."""
-    _, *others = inspect.signature(function).parameters.values()
-    if any(one.kind is one.VAR_KEYWORD for one in others):
+    if any(one.kind is one.VAR_KEYWORD for one in inspect.signature(function).parameters.values()):
         return None
-    return {one.name for one in others if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
+    return _named(function)
 
 
 def _load(variable: str, path: str) -> Any:

@@ -156,3 +156,23 @@ class JournalRow(SQLModel, table=True):
     part: int
     kind: str
     text: str = Field(sa_type=PackedText)
+
+
+class ChatValues(SQLModel, table=True):
+    """What an agent keeps for a chat. A table of its own: lists of chats need none of it."""
+
+    __tablename__ = "chat_values"
+
+    chat_id: str = Field(foreign_key="chat.id", ondelete="CASCADE", primary_key=True)
+    data: dict[str, Any] = Field(sa_type=JSON)
+
+
+class Request(SQLModel, table=True):
+    """What came with a question and is not in its text, where there is something: most have none.
+
+    `given` is its metadata, `digest` the SHA-256 of the text as it was sent where a hook has changed it.
+    """
+
+    message_id: str = Field(foreign_key="message.id", ondelete="CASCADE", primary_key=True)
+    given: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    digest: str | None = None

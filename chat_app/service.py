@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 from chat_app import logs
 from chat_app.agent import contain_exits
 from chat_app.config import VERSION, Settings, load_settings
-from chat_app.errors import ChatError, DatabaseUnavailable, ProviderRefused, ShuttingDown
-from chat_app.extend import reply_source, setup_of
+from chat_app.context import Contexts
+from chat_app.errors import ChatError, DatabaseUnavailable, InvalidRequest, ProviderRefused, ShuttingDown, shown
+from chat_app.extend import Agent, reply_source, setup_of
 from chat_app.models import Chat, Message
 from chat_app.readiness import Model, problem_of
 from chat_app.replies.openai_service import OpenAIService
@@ -50,7 +51,8 @@ class Service:
     """What the doors use. They read chats from `library`, and change them by what is here, which announces it: never by
     the `store`, which is the service's own. `local_model` is None unless the embedded model serves.
 
-    `source_name` is what REPLIES' function is called, empty without one; `openai` then waits for that function to use
+    `source_name` is what REPLIES' function is called, empty without one, and `source_models` what it lets people choose
+    from; `openai` then waits for that function to use
     it: `get_service().openai`. `setup` is HOOKS' function.
     """
 
@@ -63,6 +65,7 @@ class Service:
     local_model: "LocalModel | None"
     titles: Titles | None
     source_name: str = ""
+    source_models: tuple[str, ...] = ()
     setup: Callable[["Service"], None] | None = None
     _model_asked: Model = field(default_factory=lambda: Model(None))
     _held: ExitStack = field(default_factory=ExitStack)
@@ -78,6 +81,10 @@ class Service:
         with suppress(ChatError):
             return await self.openai.model()
         return ""
+
+    async def models(self) -> list[str]:
+        """What a person may choose from, for a chat. Raises ChatError: the provider cannot be asked."""
+        return list(self.source_models) if self.source_name else await self.openai.models()
 
     async def stop(self, turn: str) -> Message:
         """End a turn, named by its id or by the idempotency key that began it; one that has ended stays as it is.
@@ -99,7 +106,10 @@ class Service:
         return chat
 
     async def set_chat(self, chat_id: str, **values: Any) -> Chat:
-        """`store.set_chat`, announced. Raises NotFound."""
+        """`store.set_chat`, announced. Raises NotFound; InvalidRequest: it has no such model."""
+        if self.source_models and values.get("model") and values["model"] not in self.source_models:
+            listed = ", ".join(self.source_models)
+            raise InvalidRequest(f"There is no model {shown(str(values['model']))!r} here. Choose one of: {listed}.")
         chat = await self.store.set_chat(chat_id, **values)
         await self.turns.announce()
         return chat
@@ -283,16 +293,17 @@ def build(settings: Settings) -> Service:
             system_prompt=settings.system_prompt,
             max_event_bytes=settings.max_event_bytes,
         )
-    reply, source_name = reply_source(settings.replies) if settings.replies else (openai.reply_at_once, "")
+    agent = reply_source(settings.replies) if settings.replies else Agent(openai.reply_at_once, "")
     turns = Turns(
         store,
         MemoryBackplane(),
-        reply,
+        agent.reply,
         max_message_chars=settings.max_message_chars,
         max_answer_chars=settings.max_answer_chars,
         first_token_timeout=settings.first_token_timeout,
         next_token_timeout=settings.next_token_timeout,
         context_chars=None if settings.replies else openai.context_chars,
+        context=Contexts(store).of_turn if agent.with_context else None,
     )
     # Not by the embedded model: its titles are worse than the first line. Nor by a source that may be no model.
     wanted = settings.chat_titles and not settings.embedded and not settings.replies
@@ -305,12 +316,13 @@ def build(settings: Settings) -> Service:
         settings,
         store,
         library,
-        reply,
+        agent.reply,
         openai,
         turns,
         local_model,
         titles,
-        source_name,
+        agent.name,
+        agent.models,
         setup,
         _model_asked=Model(look),
     )

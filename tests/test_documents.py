@@ -177,6 +177,14 @@ async def test_what_extends_it_works_as_shown(
     shown = capsys.readouterr().out
     assert shown.startswith("asked: Hello\nYou said: Hello")
     assert "complete" in shown
+
+
+def test_the_page_of_the_tutorial_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No coroutine: what Reflex registers would be lost with its context."""
+    (code,) = [code for code in blocks("docs/extending.md", "python") if "PAGES=" in code]
+    (module, _, _, function) = MODULE.findall(code)[0]
+    (tmp_path / f"{module}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
     app = rx.App()
-    extend.page_adder(named["pages"][0])(app)
+    extend.page_adder(f"{module}:{function}")(app)
     assert "hello" in app._unevaluated_pages

@@ -20,7 +20,7 @@ LAYERS = [
     ["config", "reply", "server"],
     ["store", "agent"],
     ["turns"],
-    ["replies", "extend", "readiness", "built"],
+    ["replies", "extend", "readiness", "built", "context"],
     ["answer", "titles"],
     ["service"],
     ["api", "ui"],

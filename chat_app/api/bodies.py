@@ -1,11 +1,12 @@
 """The JSON bodies that come in and go out."""
 
+import json
 from collections.abc import Awaitable, Callable, Container
 from datetime import datetime
 from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chat_app.api.problems import invalid
 from chat_app.api.reference.schemas import or_null
@@ -16,6 +17,24 @@ from chat_app.store.chatfiles.reading import Imported
 from chat_app.store.search import Hit
 
 Body = TypeVar("Body", bound=BaseModel)
+MAX_METADATA_CHARS = 16_384
+
+
+def bounded(metadata: dict[str, Any]) -> dict[str, Any]:
+    try:
+        length = len(json.dumps(metadata, allow_nan=False))
+    except (ValueError, RecursionError):
+        raise ValueError("it holds what is no JSON, such as NaN") from None
+    if length > MAX_METADATA_CHARS:
+        raise ValueError(f"it has {length:,} characters as JSON; at most {MAX_METADATA_CHARS:,} are allowed")
+    return metadata
+
+
+Metadata = Annotated[
+    dict[str, Any],
+    AfterValidator(bounded),
+    Field(description=f"An object for `REPLIES`, of at most {MAX_METADATA_CHARS:,} characters as JSON."),
+]
 
 
 class Ask(BaseModel):
@@ -31,6 +50,7 @@ class Ask(BaseModel):
         ),
     ]
     chat_id: str | None = None
+    metadata: Metadata | None = None
 
 
 class NewChat(BaseModel):

@@ -19,13 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chat_app.answer import pieces
 from chat_app.api import sse
-from chat_app.api.bodies import json_body
+from chat_app.api.bodies import bounded, json_body
 from chat_app.api.completion_chunks import Head, Step, choice_step, completion, event_step, piece_steps
 from chat_app.api.parameters import IdempotencyKey
 from chat_app.api.problems import error_response, tell_refusal
 from chat_app.api.stream import PING_S, streaming_service, turn_headers
+from chat_app.context import of_no_chat
 from chat_app.errors import ChatError, InternalError, InvalidRequest, NotFound, StreamingOff, shown, status_of
-from chat_app.extend import option_names
+from chat_app.extend import CONTEXT, option_names
 from chat_app.models import Role
 from chat_app.reply import ChatMessage
 from chat_app.service import Service, get_service
@@ -69,6 +70,15 @@ class Asked(BaseModel):
         if chat_id is not None and not isinstance(chat_id, str):
             raise InvalidRequest("metadata.chat_id is a text, the id of a chat.")
         return chat_id
+
+    @property
+    def own_metadata(self) -> dict[str, Any]:
+        """Without what is read here."""
+        given = {name: value for name, value in (self.metadata or {}).items() if name != "chat_id"}
+        try:
+            return bounded(given)
+        except ValueError as problem:
+            raise InvalidRequest(f"metadata: {problem}.") from None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -124,7 +134,7 @@ def _model(name: str) -> dict[str, Any]:
 
 async def _models(service: Service) -> list[str]:
     if service.source_name:
-        return [service.source_name]
+        return list(service.source_models) or [service.source_name]
     if service.local_model:
         return [service.local_model.name]
     names = await service.openai.models()
@@ -134,10 +144,11 @@ async def _models(service: Service) -> list[str]:
 
 async def _answer(service: Service, asked: Asked, key: str | None) -> Answer:
     if service.source_name or service.local_model:
-        [known] = await _models(service)
-        if asked.model not in (None, "", known):
-            raise NotFound(f"There is no model {shown(asked.model or '')!r} here; this is {known!r}. See /v1/models.")
-        asked.model = None
+        known = await _models(service)
+        if asked.model and asked.model not in known:
+            names = " or ".join(map(repr, known))
+            raise NotFound(f"There is no model {shown(asked.model)!r} here; this is {names}. See /v1/models.")
+        asked.model = asked.model if asked.model in service.source_models else None
     if asked.chat_id is not None or asked.kept:
         return await _turn(service, asked, key)
     if service.source_name:
@@ -173,9 +184,12 @@ def _from_source(service: Service, asked: Asked) -> Answer:
     """What REPLIES says to these messages, and no more: nothing is kept."""
     taken = option_names(service.reply)
     if taken is not None:
-        _refuse_others(asked, taken)
+        _refuse_others(asked, taken - {CONTEXT})
     messages = [{"role": _role(message), "content": _text(message)} for message in asked.messages]
-    return Answer(Head(service.source_name), _told(service, messages, asked.options))
+    options = asked.options | ({"model": asked.model} if asked.model else {})
+    if taken is not None and CONTEXT in taken:
+        options[CONTEXT] = of_no_chat(asked.own_metadata, {"model": asked.model} if asked.model else {})
+    return Answer(Head(asked.model or service.source_name), _told(service, messages, options))
 
 
 async def _told(
@@ -198,7 +212,7 @@ async def _turn(service: Service, asked: Asked, key: str | None) -> Answer:
     if asked.chat_id is None:
         turn = await _first_turn(service, asked, before, last["content"], key)
     else:
-        turn = await service.turns.start(last["content"], asked.chat_id, key)
+        turn = await service.turns.start(last["content"], asked.chat_id, key, metadata=asked.own_metadata)
     return Answer(Head(asked.model or await service.model_name(), turn), _followed(turn), turn_headers(turn))
 
 
@@ -209,12 +223,12 @@ async def _first_turn(
     settings = {"model": asked.model, "temperature": asked.options.get("temperature"), "system_prompt": prompt or None}
     earlier = [message for message in before if message["role"] != "system"]
     if not earlier:
-        return await service.turns.start(question, None, key, settings=settings)
+        return await service.turns.start(question, None, key, settings=settings, metadata=asked.own_metadata)
     if key is not None and (known := await service.library.message_by_key(key)):
-        return await service.turns.start(question, known.chat_id, key)
+        return await service.turns.start(question, known.chat_id, key, metadata=asked.own_metadata)
     chat = await service.import_chat(_chat_file(settings, earlier))
     try:
-        return await service.turns.start(question, chat.id, key)
+        return await service.turns.start(question, chat.id, key, metadata=asked.own_metadata)
     except BaseException:
         await service.delete_chat(chat.id)
         raise

@@ -72,7 +72,8 @@ async def send_message(
 ) -> Response:
     """Send a message and wait for the whole reply. A failed one keeps its text, in `message` beside the error."""
     service = get_service()
-    return await _whole(service, await service.turns.start(ask.content, ask.chat_id, idempotency_key), include)
+    turn = await service.turns.start(ask.content, ask.chat_id, idempotency_key, metadata=ask.metadata)
+    return await _whole(service, turn, include)
 
 
 @router.post(

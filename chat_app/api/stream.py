@@ -92,7 +92,7 @@ async def stream_reply(
     idempotency_key: IdempotencyKey = None,
 ) -> EventStream:
     """Send a message; the reply comes as an event stream: the user's message first, `[DONE]` at the end."""
-    turn = await service.turns.start(ask.content, ask.chat_id, idempotency_key)
+    turn = await service.turns.start(ask.content, ask.chat_id, idempotency_key, metadata=ask.metadata)
     return _event_stream(turn, after=-1, ids=ids, include=include)
 
 

@@ -14,6 +14,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chat_app.api import sse
+from chat_app.api.bodies import Metadata
 from chat_app.api.deadline import Undelivered
 from chat_app.api.problems import invalid
 from chat_app.errors import ChatError, InternalError, InvalidRequest, StreamingOff
@@ -42,6 +43,7 @@ class Command(BaseModel):
 
     content: str | None = None
     chat_id: str | None = None
+    metadata: Metadata | None = None
     resume: Resume | None = None
     stop: str | None = None
 
@@ -110,7 +112,7 @@ async def _obey(text: str | bytes) -> tuple[Turn | None, int]:
         raise InvalidRequest("Send one of content, resume and stop.")
     turns = get_service().turns
     if command.content is not None:
-        return await turns.start(command.content, command.chat_id), -1
+        return await turns.start(command.content, command.chat_id, metadata=command.metadata), -1
     if command.resume:
         return await turns.find(command.resume.turn_id), command.resume.after
     await turns.stop(command.stop or "")

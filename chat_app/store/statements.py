@@ -24,6 +24,7 @@ INTERRUPTED = {"status": Status.interrupted, "finish_reason": Status.interrupted
 _chat, _message, _journal = (SQLModel.metadata.tables[name] for name in ("chat", "message", "journal"))
 # Made once: to put a statement together takes longer than to run it.
 ADD_CHAT, ADD_MESSAGES, ADD_ROWS = insert(_chat), insert(_message), insert(_journal)
+ADD_REQUEST = insert(SQLModel.metadata.tables["request"])
 DROP_ROWS = delete(_journal).where(_journal.c.turn_id == bindparam("turn"))
 HAS_CHAT = (_chat.c.id == bindparam("chat"), _chat.c.deleted_at.is_(None))
 USE_CHAT = update(_chat).where(*HAS_CHAT).values(updated_at=bindparam("time"))
@@ -44,17 +45,28 @@ OPTIONS = select(_chat.c.model, _chat.c.temperature, _chat.c.system_prompt).wher
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a turn begins with; without a `chat_id` in a new chat, with `settings` of its own."""
+    """What a turn begins with; without a `chat_id` in a new chat, with `settings` of its own. `metadata` came with it,
+    and `digest` is that of the text that was sent, where a hook has changed it."""
 
     content: str
     chat_id: str | None
     key: str | None
     edit_of: str | None
     settings: dict[str, Any]
+    metadata: Mapping[str, Any] | None = None
+    digest: str | None = None
 
 
 def begin_turn(connection: Connection, question: Question) -> tuple[Message, Message]:
     """The user's message and the empty reply. Raises NotFound, TurnRunning."""
+    user, reply = _begin(connection, question)
+    if question.metadata or question.digest:
+        note = {"message_id": user.id, "given": question.metadata or None, "digest": question.digest}
+        connection.execute(ADD_REQUEST, note)
+    return user, reply
+
+
+def _begin(connection: Connection, question: Question) -> tuple[Message, Message]:
     if question.edit_of is None and question.chat_id is None:
         return _begin_chat(connection, question)
     chat_id, parent_id = _place(connection, question)

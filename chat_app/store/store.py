@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app.errors import DatabaseUnavailable, InvalidRequest, NotFound, TurnRunning, no_answer, no_chat, no_message
-from chat_app.models import MAX_REMARK_CHARS, Chat, Message, Role, now
+from chat_app.models import MAX_REMARK_CHARS, Chat, ChatValues, Message, Request, Role, now
 from chat_app.store import chatfile, paging, statements
 from chat_app.store.chatfile import NEW_CHAT
 from chat_app.store.chatfile import TITLE_CHARS as TITLE_CHARS
@@ -177,12 +177,14 @@ class Store(Library):
         edit_of: str | None = None,
         settings: Mapping[str, Any] | None = None,
         allowed: Callable[[], None] = lambda: None,
+        metadata: Mapping[str, Any] | None = None,
+        digest: str | None = None,
     ) -> tuple[Message, Message, bool]:
         """Save the user's message and the empty reply in one transaction; no chat id makes a new chat.
 
         The message continues the shown path; with `edit_of` it is another version of that user's message, in its chat.
         `settings` are those of a new chat, as `set_chat` takes them. `allowed` is called when it is its turn to write,
-        which may be late, and may raise: then nothing is saved.
+        which may be late, and may raise: then nothing is saved. `metadata` and `digest` are those of a `Request`.
 
         Returns:
             The user's message, the assistant's, whose id is the turn's, and whether they are new: an idempotency key
@@ -192,7 +194,7 @@ class Store(Library):
             NotFound: there is no such chat, or no such message of the user's in it.
             TurnRunning: the chat has a running turn.
         """
-        question = Question(content, chat_id, key, edit_of, _settable(settings or {}))
+        question = Question(content, chat_id, key, edit_of, _settable(settings or {}), metadata, digest)
 
         def begin(connection: Connection) -> tuple[Message, Message]:
             allowed()
@@ -230,6 +232,23 @@ class Store(Library):
             return statements.begin_reply(connection, reply_id, content, key)
 
         return await self.database.write(begin)
+
+    async def request(self, message_id: str) -> Request:
+        """What came with a question; empty where nothing did."""
+        async with self._session() as session:
+            return await session.get(Request, message_id) or Request(message_id=message_id)
+
+    async def values(self, chat_id: str) -> dict[str, Any]:
+        """What agents keep for a chat."""
+        async with self._session() as session:
+            kept = await session.get(ChatValues, chat_id)
+            return kept.data if kept else {}
+
+    async def save_values(self, chat_id: str, data: dict[str, Any]) -> None:
+        """All of them; those of a chat that was deleted meanwhile go with it."""
+        async with self._writing() as session:
+            if await session.get(Chat, chat_id):
+                await session.merge(ChatValues(chat_id=chat_id, data=data))
 
     async def context(self, turn_id: str, max_chars: int | None = None) -> list[Said]:
         """What the turn answers, oldest first; messages without text (a failed answer) are left out.

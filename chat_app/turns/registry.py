@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -46,6 +46,8 @@ PIECES_A_STEP = 16
 STOP_S = 5.0
 CONTINUE = "Go on exactly where your answer stopped. Repeat nothing of it and add no introduction."
 
+ContextOf = Callable[[Message, Message, Mapping[str, Any]], AbstractAsyncContextManager[Any]]
+"""What a reply source gets as `context`, where it asks for one: of the question, the reply, and the chat's settings."""
 Begin = Callable[[], Awaitable[tuple[Message, Message, bool]]]
 """Saves the messages of a turn, see `Store.begin_turn`."""
 
@@ -67,6 +69,7 @@ class Turns:
         next_token_timeout: float = 60,
         context_chars: int | None = None,
         max_answer_chars: int = 4_000_000,
+        context: ContextOf | None = None,
     ) -> None:
         self._store = store
         self._backplane = backplane
@@ -77,6 +80,7 @@ class Turns:
         self._next_token_timeout = next_token_timeout
         self._context_chars = context_chars
         self._max_answer_chars = max_answer_chars
+        self._context = context
         self._journal = Journal(store.add_rows)
         # What this process has under way. What is true of a turn is asked of the backplane.
         self._beginning: set[asyncio.Task[str]] = set()
@@ -93,11 +97,12 @@ class Turns:
         key: str | None = None,
         edit_of: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Turn:
         """Save the user's message and begin the reply; no chat id makes a new chat, a known key gives its turn again.
 
         With `edit_of` the message is a new version of that question, in its chat. `settings` are those of a new chat,
-        as `store.set_chat` takes them.
+        as `store.set_chat` takes them, and `metadata` is JSON that the reply source may ask for.
 
         Raises:
             ShuttingDown: the server is about to end.
@@ -108,10 +113,12 @@ class Turns:
         """
         self._refuse_if_closing()
         self._check(content)
-        begin = partial(self._store.begin_turn, content, chat_id, key, edit_of, settings, self._refuse_if_closing)
+        begin = partial(
+            self._store.begin_turn, content, chat_id, key, edit_of, settings, self._refuse_if_closing, metadata
+        )
         turn = await self._shielded(begin)
         # Another request may have used the key.
-        if key is not None and not await self._asks_for(turn, content, chat_id, edit_of):
+        if key is not None and not await self._asks_for(turn, content, chat_id, edit_of, metadata):
             raise KeyReused
         return turn
 
@@ -267,10 +274,19 @@ class Turns:
         if "\0" in content or any("\ud800" <= char <= "\udfff" for char in content):
             raise InvalidRequest("The message holds characters that are no text (NUL or half a surrogate pair).")
 
-    async def _asks_for(self, turn: Turn, content: str, chat_id: str | None, edit_of: str | None) -> bool:
+    async def _asks_for(
+        self,
+        turn: Turn,
+        content: str,
+        chat_id: str | None,
+        edit_of: str | None,
+        metadata: Mapping[str, Any] | None,
+    ) -> bool:
         """Whether a request with these values could have begun the turn. What it began stands for it: no request is
         stored, so a `chat_id` that a first message was sent without may be named when it is sent again."""
         if content != turn.user.content or chat_id not in (None, turn.chat_id):
+            return False
+        if metadata and (await self._store.request(turn.user.id)).given != metadata:
             return False
         if edit_of is not None:
             edited = await self._store.message(edit_of)
@@ -392,7 +408,8 @@ class Turns:
         if generation.reply.content:
             history += [_chat_message(generation.reply), {"role": Role.user.value, "content": CONTINUE}]
         try:
-            await self._read(generation, self._reply(history, **options))
+            async with self._told(generation, settings) as told:
+                await self._read(generation, self._reply(history, **options, **told))
             if generation.unseen:
                 await self._journal.catch_up(generation.page)
         except (ChatError, asyncio.CancelledError):
@@ -401,6 +418,16 @@ class Turns:
             # SystemExit, too, is the source's own: out of a task it would end the event loop.
             logger.exception("turn %s failed", generation.reply.id)
             raise InternalError from problem
+
+    @asynccontextmanager
+    async def _told(self, generation: Generation, settings: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """What the reply source is told beside the messages and the options."""
+        if self._context is None:
+            yield {}
+            return
+        known = {name: value for name, value in settings.items() if value is not None}
+        async with self._context(generation.user, generation.reply, known) as context:
+            yield {"context": context}
 
     async def _read(self, generation: Generation, source: AsyncGenerator[Any, None]) -> None:
         generation.source = source

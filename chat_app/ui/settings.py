@@ -59,9 +59,10 @@ class ChatSettings(rx.State):
         for pause in MODELS_S:
             models, problem = [], ""
             try:
-                models = await get_service().openai.models()
-            except ChatError as error:
-                problem = error.message
+                models = await get_service().models()
+            except ChatError:
+                # What is wrong with the server's settings is in its log, and no matter of who chats.
+                problem = "The list of models cannot be loaded just now."
             async with self:
                 self.models, self.problem = models, problem
             if not problem:
