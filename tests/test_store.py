@@ -20,7 +20,7 @@ from sqlmodel import SQLModel, update
 
 from chat_app.config import ROOT
 from chat_app.errors import InvalidRequest, NotFound, TurnRunning
-from chat_app.models import Chat, JournalRow, Message, Role, Status, now
+from chat_app.models import Chat, ChatValues, JournalRow, Message, Request, Role, Status, now
 from chat_app.store.store import TITLE_CHARS, Store, place
 from chat_app.store.tree import PathItem
 from tests import journal
@@ -729,7 +729,7 @@ def no_index_of_words(name: str | None, kind: str, _parents: object) -> bool:
 
 async def test_the_schema_that_alembic_makes_is_that_of_the_models(store: Store, file: Path) -> None:
     tables = MetaData()
-    for model in (Chat, Message, JournalRow):
+    for model in (Chat, ChatValues, Message, Request, JournalRow):
         SQLModel.metadata.tables[str(model.__tablename__)].to_metadata(tables)
     engine = create_engine(f"sqlite:///{file}")
     with engine.connect() as connection:
