@@ -13,7 +13,7 @@ from chat_app.store.library import Library
 from chat_app.store.store import Store
 
 LAYERS = [
-    ["address", "backoff", "errors", "finish", "origins", "usage", "watchdog", "client"],
+    ["address", "alarm", "backoff", "errors", "finish", "origins", "usage", "watchdog", "client"],
     ["connections", "logs", "models", "proxy"],
     ["parts", "shutdown"],
     ["kinds"],
@@ -110,7 +110,7 @@ def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> Non
 
 
 def test_the_core_does_not_know_where_text_comes_from() -> None:
-    assert parts_imported_by("turns") == {"errors", "logs", "models", "parts", "reply", "store"}
+    assert parts_imported_by("turns") == {"alarm", "errors", "logs", "models", "parts", "reply", "store"}
 
 
 @pytest.mark.parametrize("name", ["errors", "config", "models", "store", "turns", "replies", "service", "api"])

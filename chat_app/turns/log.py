@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from chat_app.alarm import Alarm
 from chat_app.models import Status
 
 
@@ -92,18 +93,50 @@ def _begins(event: Event) -> int:
 
 
 class _Entry:
-    """The events of one turn and the bell that rings when there are more."""
+    """The events of one turn, and the readers that wait for more."""
 
-    __slots__ = ("bell", "events")
+    __slots__ = ("events", "waiting")
 
     def __init__(self, events: Sequence[Event] = ()) -> None:
         self.events: list[Event] = list(events)
-        self.bell = asyncio.Event()
+        self.waiting: set[_Waiter] = set()
 
     def append(self, events: Sequence[Event]) -> None:
         self.events += events
-        self.bell.set()
-        self.bell = asyncio.Event()
+        waiting, self.waiting = self.waiting, set()
+        for waiter in waiting:
+            waiter.wake(True)
+
+
+class _Waiter:
+    """A reader that waits for more, at most `idle` seconds at a time."""
+
+    __slots__ = ("_alarm", "_entry", "_idle", "_more")
+
+    def __init__(self, entry: _Entry, idle: float | None) -> None:
+        self._entry = entry
+        self._idle = idle
+        self._alarm = Alarm(lambda: self.wake(False))
+        self._more: asyncio.Future[bool]
+
+    async def more(self) -> bool:
+        """Whether there is more; False after `idle` seconds without."""
+        self._more = asyncio.get_running_loop().create_future()
+        self._entry.waiting.add(self)
+        if self._idle is not None:
+            self._alarm.set(self._idle)
+        try:
+            return await self._more
+        finally:
+            self._alarm.off()
+            self._entry.waiting.discard(self)
+
+    def wake(self, more: bool) -> None:
+        if not self._more.done():
+            self._more.set_result(more)
+
+    def close(self) -> None:
+        self._alarm.close()
 
 
 class MemoryLog:
@@ -133,26 +166,19 @@ class MemoryLog:
 async def _follow(entry: _Entry, after: int, idle: float | None) -> AsyncIterator[list[Event]]:
     batch = newer(entry.events, after)
     done = len(entry.events)
-    while True:
-        # Taken before the look at the events, so that none that comes in between is missed.
-        bell = entry.bell
-        fresh = entry.events[done:]
-        # A reader may know more than the log does so far, if it lives elsewhere.
-        batch += newer(fresh, after) if fresh and _begins(fresh[0]) < after else fresh
-        done = len(entry.events)
-        if batch:
-            yield batch
-            batch = []
-        elif entry.events and isinstance(entry.events[-1], Ended):
-            return
-        elif not await _rings(bell, idle):
-            yield []
-
-
-async def _rings(bell: asyncio.Event, within: float | None) -> bool:
+    waiter = _Waiter(entry, idle)
     try:
-        async with asyncio.timeout(within):
-            await bell.wait()
-    except TimeoutError:
-        return False
-    return True
+        while True:
+            fresh = entry.events[done:]
+            # A reader may know more than the log does so far, if it lives elsewhere.
+            batch += newer(fresh, after) if fresh and _begins(fresh[0]) < after else fresh
+            done = len(entry.events)
+            if batch:
+                yield batch
+                batch = []
+            elif entry.events and isinstance(entry.events[-1], Ended):
+                return
+            elif not await waiter.more():
+                yield []
+    finally:
+        waiter.close()

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from functools import partial
 from typing import Any
 
+from chat_app.alarm import Limit
 from chat_app.errors import (
     BadReply,
     ChatError,
@@ -431,7 +432,7 @@ class Turns:
 
     async def _read(self, generation: Generation, source: AsyncGenerator[Any, None]) -> None:
         generation.source = source
-        limit = asyncio.timeout(self._first_token_timeout)
+        limit = Limit(self._first_token_timeout)
         try:
             async with limit, aclosing(source) as pieces:
                 count = 0
@@ -449,7 +450,7 @@ class Turns:
                         return
                     # A piece without text, such as the role alone, is no first token.
                     if generation.deltas:
-                        limit.reschedule(asyncio.get_running_loop().time() + self._next_token_timeout)
+                        limit.put_off(self._next_token_timeout)
                     count += len(given) if isinstance(given, list) else 1
                     if count >= PIECES_A_STEP:
                         count = 0
