@@ -1,10 +1,10 @@
 """`python -m chat_app`: build the page if its sources changed, then serve page, API and websocket on one port.
 
-`python -m chat_app build` does the first alone.
-
-`python -m chat_app dev` hot-reloads instead: Reflex's development server, page and API on ports of their own.
+`build` does the first alone. `dev` hot-reloads instead: Reflex's development server, page and API on their own ports.
+`backup FILE` and `restore FILE` copy the database into a file and back.
 """
 
+import argparse
 import asyncio
 import errno
 import hashlib
@@ -22,6 +22,7 @@ from chat_app.config import ROOT, Settings, load_settings
 from chat_app.connections import capacity
 from chat_app.errors import CannotStart, SettingsError
 from chat_app.extend import module_file
+from chat_app.store.backup import back_up, restore
 from chat_app.store.claim import claim
 from chat_app.store.database import Database
 
@@ -44,9 +45,13 @@ OTHERWISE = "The server cannot listen at HOST={host}, PORT={port}. Set them to o
 
 def main() -> None:
     try:
+        arguments = parser().parse_args()
         settings = load_settings()
         logs.install(settings.log_format, settings.secrets)
-        run(settings, sys.argv[1:])
+        if arguments.command in ("backup", "restore"):
+            asyncio.run(copy_database(settings, arguments))
+        else:
+            run(settings, arguments.command)
     except (SettingsError, CannotStart) as error:
         logs.say(str(error))
         sys.exit(1)
@@ -54,18 +59,44 @@ def main() -> None:
         sys.exit(130)
 
 
-def run(settings: Settings, arguments: list[str]) -> None:
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m chat_app", description="Without a command, serve the app.")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    commands.add_parser("build", help="build the page, and no more")
+    commands.add_parser("dev", help="serve with hot reload")
+    backup = commands.add_parser("backup", help="copy the database into a file; the server may run")
+    restore = commands.add_parser("restore", help="put such a file into the place of the database")
+    for command in (backup, restore):
+        command.add_argument("file", type=Path)
+    backup.add_argument("--force", action="store_true", help="overwrite the file")
+    restore.add_argument(
+        "--force", action="store_true", help="replace the chats that are there; they are kept in a file"
+    )
+    return parser
+
+
+async def copy_database(settings: Settings, arguments: argparse.Namespace) -> None:
     """Raises CannotStart."""
+    if arguments.command == "backup":
+        copied = await back_up(settings.database_url, arguments.file, force=arguments.force)
+        logs.note(f"{copied} are in {arguments.file}.")
+        return
+    copied = await restore(settings.database_url, arguments.file, force=arguments.force)
+    before = f" What was there before is in {copied.kept}." if copied.kept else ""
+    logs.note(f"{copied} are in the database.{before}")
+
+
+def run(settings: Settings, command: str | None) -> None:
+    """Serve, or do the part of it that `command` names. Raises CannotStart."""
     check_extensions(settings)
-    if arguments == ["dev"]:
+    if command == "dev":
         check_database(settings)
         os.execve(sys.executable, [*REFLEX, "run"], reflex_environment())
-    building_only = arguments == ["build"]
-    if not building_only:
+    if command != "build":
         check_address(settings)
         check_database(settings)
     build_page(settings.pages)
-    if not building_only:
+    if command != "build":
         serve(settings)
 
 

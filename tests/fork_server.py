@@ -89,7 +89,7 @@ def serve_api() -> None:
 
 
 def serve_app() -> None:
-    sys.argv = ["chat_app"]
+    sys.argv = ["chat_app", *json.loads(os.environ.get("ARGUMENTS", "[]"))]
     runpy.run_module("chat_app", run_name="__main__", alter_sys=True)
 
 

@@ -3,7 +3,6 @@
 Migrations themselves are in `migrations/`; each start runs all that are missing in one transaction.
 """
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,9 +16,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import DBAPIError
 
+from chat_app import logs
 from chat_app.errors import CannotStart
-
-logger = logging.getLogger(__name__)
+from chat_app.store.sqlite_file import make_private
 
 COPIES = 3
 """How many copies of a SQLite file are kept, each from before an update."""
@@ -27,8 +26,13 @@ COPIES = 3
 MIGRATING = 0x52696C6C
 
 
-def upgrade(connection: Connection) -> None:
-    """Run the migrations that are missing.
+def newest(connection: Connection) -> str | None:
+    """The version that this app's tables have."""
+    return ScriptDirectory.from_config(alembic_config(connection)).get_current_head()
+
+
+def upgrade(connection: Connection, *, keep_copy: bool = True) -> None:
+    """Run the migrations that are missing; of a SQLite file that has chats, `keep_copy` keeps one from before.
 
     Raises:
         CannotStart: the database is of a newer version, or there is no room for the copy.
@@ -43,8 +47,10 @@ def upgrade(connection: Connection) -> None:
             f"The database is of a newer version of the app ({version}). "
             "Update the app, or set DATABASE_URL to another database."
         )
+    known = inspect(connection).has_table("chat")
+    copy = None
     if connection.dialect.name == "sqlite":
-        _keep_copy(connection)
+        copy = _keep_copy(connection) if known and keep_copy else None
         with _sqlite_transaction(connection):
             command.upgrade(config, "head")
     else:
@@ -52,6 +58,8 @@ def upgrade(connection: Connection) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATING})")
         command.upgrade(config, "head")
         connection.commit()
+    if known and keep_copy:
+        logs.event("database updated", before=version, now=scripts.get_current_head(), copy=copy)
 
 
 def alembic_config(connection: Connection) -> Config:
@@ -75,17 +83,18 @@ def _sqlite_transaction(connection: Connection) -> Iterator[None]:
         connection.exec_driver_sql("PRAGMA foreign_keys=ON")
 
 
-def _keep_copy(connection: Connection) -> None:
-    """Copy a database that has chats, beside its file: `chat.before-update.2026-11-26-161905.db`; drop the oldest."""
+def _keep_copy(connection: Connection) -> Path | None:
+    """Copy a database beside its file: `chat.before-update.2026-11-26-161905.db`; drop the oldest."""
     file = _file(connection)
-    if file is None or not inspect(connection).has_table("chat"):
-        return
+    if file is None:
+        return None
     begin = f"{file.stem}.before-update."
     copy = file.with_name(f"{begin}{datetime.now():%Y-%m-%d-%H%M%S}{file.suffix}")
     # Under another name until it is whole.
     part = copy.with_name(f"{file.stem}.unfinished-copy{file.suffix}")
     try:
         part.unlink(missing_ok=True)
+        make_private(part)
         connection.exec_driver_sql("VACUUM INTO ?", (str(part),))
         _flush(part)
         part.replace(copy)
@@ -97,10 +106,10 @@ def _keep_copy(connection: Connection) -> None:
             f"The database must be updated, and there can be no copy of it before: {reason}. "
             f"Make room for a second {file.name} in {file.parent}."
         ) from error
-    logger.warning("the database is updated; a copy from before is %s", copy)
     copies = [one for one in file.parent.iterdir() if one.name.startswith(begin) and one.suffix == file.suffix]
     for old in sorted(copies)[:-COPIES]:
         old.unlink()
+    return copy
 
 
 def _file(connection: Connection) -> Path | None:

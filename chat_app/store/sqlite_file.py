@@ -3,24 +3,46 @@
 import errno
 import os
 import sqlite3
+import stat
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from glob import escape
 from pathlib import Path
 
 from sqlalchemy.engine import URL
 
+DATA = Path(__file__).resolve().parent.parent.parent / "data"
+"""The app's own folder."""
 CHECK_S = 2.0
 # Instructions of SQLite's machine between two looks at the clock.
 STEPS = 10_000
 
 
 def make_private(file: Path) -> None:
-    """Make it, and its folder, if they are not there: of no use to other users of this machine. Raises OSError.
+    """Make it, and its folder, if they are not there; other users of this machine can use neither. Raises OSError.
 
-    What SQLite puts beside it has the file's own rights.
+    What SQLite puts beside it has the file's own rights. A folder that was there may be meant for others too, but not
+    the app's own.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.touch(mode=0o600)
+    for place in (file, *_beside(file), *([file.parent] if file.parent == DATA else [])):
+        _take_from_others(place)
+
+
+def _beside(file: Path) -> Iterator[Path]:
+    """What SQLite and we put there: what is not in the file yet, and copies of it."""
+    yield from file.parent.glob(f"{escape(file.name)}-*")
+    yield from file.parent.glob(f"{escape(file.stem)}.before-*{escape(file.suffix)}")
+
+
+def _take_from_others(place: Path) -> None:
+    mode = place.stat().st_mode
+    if mode & 0o077:
+        # It may be somebody else's, who knows.
+        with suppress(PermissionError):
+            place.chmod(stat.S_IMODE(mode) & 0o700)
 
 
 def check(url: URL) -> None:

@@ -1,0 +1,250 @@
+"""All of a database in one file, and back: `python -m chat_app backup FILE` and `restore FILE`.
+
+The file is a SQLite database whatever the server uses, so a copy can be opened by anything that opens those, by Rill
+too, and a restore can move all chats from SQLite to PostgreSQL or back. A backup may be made while the server runs: it
+is what was there at one moment. A restore needs the database for itself.
+"""
+
+# A command of its own: nobody else waits for this loop.
+# ruff: noqa: ASYNC240
+
+import os
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, Engine, Table, create_engine, delete, func, insert, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import SQLModel
+
+from chat_app.errors import CannotStart
+from chat_app.models import Chat
+from chat_app.store import schema, trouble
+from chat_app.store.claim import claim
+from chat_app.store.database import Database
+from chat_app.store.sqlite_file import check, make_private
+
+ROWS_AT_ONCE = 500
+# Each after what it refers to.
+TABLES: list[Table] = SQLModel.metadata.sorted_tables
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a file has, and where what it took the place of was kept."""
+
+    chats: int
+    messages: int
+    kept: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{_count(self.chats, 'chat')} with {_count(self.messages, 'message')}"
+
+
+async def back_up(url: str, file: Path, *, force: bool = False) -> Copied:
+    """Write all of the database at `url` to `file`, which only this user can read.
+
+    Raises:
+        CannotStart: it is there already and `force` is not given, or something is not to be read or written.
+    """
+    if _same(url, file):
+        raise CannotStart(f"{file} is the database itself. Name another file.")
+    if file.exists() and not force:
+        raise CannotStart(f"{file} is there already. Name another file, or add --force to overwrite it.")
+    with _whole_or_not(file) as part:
+        await _write(url, part)
+        copied = _read(part)
+        part.replace(file)
+    return copied
+
+
+async def restore(url: str, file: Path, *, force: bool = False) -> Copied:
+    """Make the database at `url` what `file` has. What was there is kept in a file beside it, if there were any chats.
+
+    Raises:
+        CannotStart: a server uses the database, it has chats and `force` is not given, or `file` is no backup.
+    """
+    if not file.is_file():
+        raise CannotStart(f"There is no file {file}. Name one that `python -m chat_app backup` wrote.")
+    if _same(url, file):
+        raise CannotStart(f"{file} is the database itself. Name a backup of it.")
+    async with _claimed(url) as database:
+        beside = _sqlite_file(url) or file.resolve()
+        there = await _chats(database)
+        if there and not force:
+            raise CannotStart(
+                f"The database {trouble.where(database.url)} has {_count(there, 'chat')}. "
+                "Add --force to put the backup in their place; they are kept in a file."
+            )
+        with _whole_or_not(beside.with_name(f"{beside.stem}.unfinished-restore{beside.suffix}")) as part:
+            shutil.copyfile(file, part)
+            copied = _updated(part, file)
+            kept = await _keep(url, beside) if there else None
+            await _put(database, url, part)
+    return Copied(copied.chats, copied.messages, kept)
+
+
+async def _keep(url: str, beside: Path) -> Path:
+    kept = beside.with_name(f"{beside.stem}.before-restore.{datetime.now():%Y-%m-%d-%H%M%S}.db")
+    await back_up(url, kept)
+    return kept
+
+
+async def _write(url: str, part: Path) -> None:
+    if source := _sqlite_file(url):
+        if not source.is_file():
+            raise CannotStart(f"There is no database {source}. Set DATABASE_URL to the one to copy.")
+        with _told(url), closing(sqlite3.connect(source)) as connection:
+            # A copy without free pages, of one moment; whoever writes meanwhile is not held up.
+            connection.execute("VACUUM INTO ?", [str(part)])
+        return
+    database = Database(url, pool_size=1)
+    try:
+        with _told(url), _opened(part) as target:
+            schema.upgrade(target)
+            async with database.engine.connect() as connection:
+                await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                await connection.run_sync(_check_version)
+                await connection.run_sync(_copy, target)
+            target.commit()
+    finally:
+        await database.close()
+
+
+async def _put(database: Database, url: str, part: Path) -> None:
+    """Put the rows of `part` into the place of what is there."""
+    with _told(url):
+        if target := _sqlite_file(url):
+            # Of a database that was closed in order, nothing is left beside it.
+            await database.close()
+            with closing(sqlite3.connect(target)) as old:
+                old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            for end in ("-wal", "-shm"):
+                target.with_name(target.name + end).unlink(missing_ok=True)
+            part.replace(target)
+            return
+        with _opened(part) as source:
+            async with database.engine.begin() as connection:
+                await connection.run_sync(_replace, source)
+
+
+def _replace(target: Connection, source: Connection) -> None:
+    for table in reversed(TABLES):
+        target.execute(delete(table))
+    _copy(source, target)
+
+
+def _copy(source: Connection, target: Connection) -> None:
+    """Message after message in the order of their ids, which has each after the one that it answers."""
+    for table in TABLES:
+        query = select(table).order_by(*table.primary_key).execution_options(yield_per=ROWS_AT_ONCE)
+        for rows in source.execute(query).mappings().partitions():
+            target.execute(insert(table), [dict(row) for row in rows])
+
+
+def _check_version(connection: Connection) -> None:
+    """Raises CannotStart: its tables are not those that this version knows."""
+    if MigrationContext.configure(connection).get_current_revision() != schema.newest(connection):
+        raise CannotStart(
+            "The database is of another version of the app. Back it up with that version, "
+            "or start this one once, which updates it."
+        )
+
+
+def _updated(part: Path, file: Path) -> Copied:
+    """A copy of a backup, in the schema of this version."""
+    part.chmod(0o600)
+    try:
+        check(make_url(f"sqlite:///{part}"))
+        with _opened(part) as connection:
+            if MigrationContext.configure(connection).get_current_revision() is None:
+                raise CannotStart(f"{file} is no backup of Rill. Name one that `python -m chat_app backup` wrote.")
+            schema.upgrade(connection, keep_copy=False)
+        return _read(part)
+    except (sqlite3.Error, SQLAlchemyError) as problem:
+        raise CannotStart(f"{file} is damaged, or no backup ({trouble.reason(problem)}). Name another.") from problem
+
+
+def _read(file: Path) -> Copied:
+    """Open a copy and look into it, so that it is known to be good."""
+    check(make_url(f"sqlite:///{file}"))
+    with closing(sqlite3.connect(file)) as connection:
+        [chats] = connection.execute("SELECT count(*) FROM chat").fetchone()
+        [messages] = connection.execute("SELECT count(*) FROM message").fetchone()
+    return Copied(chats, messages)
+
+
+async def _chats(database: Database) -> int:
+    return await database.read(
+        lambda connection: connection.execute(select(func.count()).select_from(Chat)).scalar_one()
+    )
+
+
+@asynccontextmanager
+async def _claimed(url: str) -> AsyncIterator[Database]:
+    """The database, up to date, and no server's as long as the block takes. Raises CannotStart."""
+    held = claim(url)
+    database = Database(url, pool_size=1)
+    try:
+        await database.claim(lambda: None)
+        await database.open()
+        yield database
+    finally:
+        await database.close()
+        if held:
+            held.close()
+
+
+@contextmanager
+def _whole_or_not(file: Path) -> Iterator[Path]:
+    """Gives the name of a file for this user alone, which is gone after the block, unless it was renamed."""
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        make_private(part)
+        yield part
+    except OSError as problem:
+        raise CannotStart(f"{file} cannot be written ({problem.strerror}). Name another file.") from problem
+    finally:
+        for end in ("", "-wal", "-shm", "-journal"):
+            with suppress(OSError):
+                part.with_name(part.name + end).unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Connection]:
+    engine: Engine = create_engine(f"sqlite:///{file}", hide_parameters=True)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """What the database says is told as at a start. Raises CannotStart."""
+    try:
+        yield
+    except CannotStart:
+        raise
+    except Exception as problem:
+        raise CannotStart(trouble.at_start(make_url(url), problem)) from problem
+
+
+def _sqlite_file(url: str) -> Path | None:
+    parsed = make_url(url)
+    return Path(str(parsed.database)).resolve() if parsed.get_backend_name() == "sqlite" else None
+
+
+def _same(url: str, file: Path) -> bool:
+    return _sqlite_file(url) == file.resolve()
+
+
+def _count(number: int, of: str) -> str:
+    return f"{number:,} {of}{'' if number == 1 else 's'}"
