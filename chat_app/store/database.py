@@ -31,6 +31,9 @@ SQLITE_CHECKPOINT_PAGES = 4_000
 # After a transaction's time is over, so long its connection may take to be given back.
 CLOSE_S = 3.0
 CROWDED_S = 0.05
+INDEXED = ("message", "chat")
+MERGED_AT_ONCE = 250
+"""Pages of the full-text index that one transaction writes: some milliseconds."""
 LOOK_S = 0.5
 ONE = text("SELECT 1")
 
@@ -82,6 +85,21 @@ class Database:
         self._claim = PostgresClaim(_engine(self.url, 1, self._limit_s), trouble.where(self.url), lost)
         with self._or_a_sentence():
             await self._claim.take()
+
+    async def forget(self) -> None:
+        """Take what was deleted out of all that still has it: the words out of the index, the pages out of the log.
+
+        A little at a time, since others want to write meanwhile. PostgreSQL does its own (autovacuum). Raises
+        DatabaseUnavailable.
+        """
+        if not self._plain:
+            return
+        for table in INDEXED:
+            # Negative: from now on, all that was ever deleted is to be merged away; then in steps.
+            pages = -MERGED_AT_ONCE
+            while await self.write(lambda connection: _merge(connection, table, pages)):  # noqa: B023
+                pages = MERGED_AT_ONCE
+        await self.write(lambda connection: connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all())
 
     @contextmanager
     def _or_a_sentence(self) -> Iterator[None]:
@@ -232,7 +250,6 @@ class PlainSqlite:
     def __init__(self, url: URL) -> None:
         self._engine = create_engine(url, hide_parameters=True)
         event.listen(self._engine, "connect", _prepare_sqlite)
-        event.listen(self._engine, "connect", _prepare_to_journal)
         self._threads = {name: ThreadPoolExecutor(1, f"database {name}") for name in ("write", "read")}
 
     async def write(self, work: Work[Result]) -> Result:
@@ -273,6 +290,15 @@ def _engine(url: URL, pool_size: int, limit_s: float) -> AsyncEngine:
     )
 
 
+def _merge(connection: Connection, table: str, pages: int) -> bool:
+    """Merge some of the index, which leaves out what was deleted; returns whether there was any to do."""
+    driver: Any = connection.connection.driver_connection
+    before = driver.total_changes
+    connection.exec_driver_sql(f"INSERT INTO {table}_fts ({table}_fts, rank) VALUES ('merge', {pages})")
+    # One is the command itself.
+    return bool(driver.total_changes - before > 1)
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # A write transaction takes its lock when it begins: a later upgrade from a read fails at once instead of waiting.
     connection.isolation_level = "IMMEDIATE"
@@ -282,11 +308,8 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "foreign_keys=ON",
         f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}",
         f"wal_autocheckpoint={SQLITE_CHECKPOINT_PAGES}",
+        # What is deleted is overwritten, also the rows of the journal when their text is in its message. Some builds of
+        # SQLite do so by themselves.
+        "secure_delete=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _prepare_to_journal(connection: Any, _record: Any) -> None:
-    # Some builds of SQLite (Debian's) write zeros over every row that is deleted. At the end of a turn the text takes
-    # the place of its rows. Deleted chats are deleted by another connection.
-    connection.execute("PRAGMA secure_delete=FAST")
