@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -70,6 +70,7 @@ class Service:
     _model_asked: Model = field(default_factory=lambda: Model(None))
     _held: ExitStack = field(default_factory=ExitStack)
     _emptying: set[asyncio.Task[None]] = field(default_factory=set)
+    _forgetting: set[asyncio.Task[None]] = field(default_factory=set)
     _deleted: asyncio.Event = field(default_factory=asyncio.Event)
     _readers: set[asyncio.Future[None]] = field(default_factory=set)
 
@@ -165,7 +166,9 @@ class Service:
         """
         await self.store.trash_chat(chat_id)
         await self.turns.drop(chat_id)
-        self._beside(self._empty_trash_later(), f"trash {chat_id}")
+        task = asyncio.create_task(self._empty_trash_later(), name=f"trash {chat_id}")
+        self._emptying.add(task)
+        task.add_done_callback(self._emptying.discard)
 
     async def restore_chat(self, chat_id: str) -> Chat:
         """Raises NotFound: there is no such chat, also not in the trash."""
@@ -192,19 +195,13 @@ class Service:
                 # It is done with the next chat that is deleted.
                 logger.warning("words of a deleted chat could not be taken out of the index", exc_info=True)
 
-    def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Do it until the server ends."""
-        task = asyncio.create_task(work, name=name)
-        self._emptying.add(task)
-        task.add_done_callback(self._emptying.discard)
-
     async def open(self) -> None:
         """Raises CannotStart: another server uses the database, or it cannot be brought up to date."""
         if claimed := await asyncio.to_thread(claim, self.settings.database_url):
             self._held.enter_context(claimed)
         await self.store.database.claim(end_this_server)
         await self.store.open()
-        self._beside(self._forget_what_is_deleted(), "forget what is deleted")
+        self._forgetting.add(asyncio.create_task(self._forget_what_is_deleted(), name="forget what is deleted"))
         if await self.store.empty_trash():
             self._deleted.set()
         if orphans := await self.turns.recover():
@@ -261,7 +258,7 @@ class Service:
             done.set_result(None)
 
     async def close(self) -> None:
-        await _cancel(self._emptying)
+        await _cancel(self._emptying | self._forgetting)
         if self.titles:
             await self.titles.close()
         await self.turns.close()
