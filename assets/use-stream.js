@@ -7,7 +7,7 @@ The answer comes as an event stream over `fetch` and goes on by itself after a b
 Needs the npm package `eventsource-parser` (4 or later), and `react` for the hook. The event-stream contract is the
 server's: a block's id is `<turn>:<number>`, and the numbers count the characters of the answer. */
 import { createParser } from "eventsource-parser";
-import { useEffect, useMemo, useSyncExternalStore } from "react";
+import { useEffect, useLayoutEffect, useMemo, useSyncExternalStore } from "react";
 
 const DEFAULTS = {
   // Where the app is: "" is the page's own origin.
@@ -20,6 +20,9 @@ const DEFAULTS = {
   // Gets each whole part as it comes, also of a kind that is not known here: `{type: "tool", tool: {…}}`.
   onPart() {},
   fetch: (...request) => globalThis.fetch(...request),
+  // Whether it reports to the app how long answers took to be shown, see `Measure`; `door` is where it is used.
+  measure: false,
+  door: "client",
   // Keeps a question until the server has it, also while the page is loaded anew: {get, set} of a JSON value or null.
   unsent: { get: () => null, set() {} },
   // The times are milliseconds. The server sends the first frame at once: one that is not here by then is held back,
@@ -43,6 +46,7 @@ const PROBE_MS = 5000;
 const TRANSIENT = [408, 425, 502, 503, 504];
 // Reasons for whole replies that may go away, with the network that a person is in.
 const PASSING = ["buffered", "not-a-stream"];
+const MEASURES = "/measures/";
 const BUSY = ["loading", "waiting", "streaming", "reconnecting"];
 
 const EMPTY = { chatId: null, turnId: null, messages: [], partial: "", parts: [], status: "idle", error: null };
@@ -82,9 +86,16 @@ class ChatStream {
   #streamsAgain = false;
   // A question that may or may not have reached the server: asked again, it keeps its key.
   #unanswered = null;
+  // What is shown of the answer that is measured, and whether whoever draws it calls `painted`.
+  #measured = null;
+  #seen = null;
+  #draws = false;
+  #session = newKey();
+  #way = Infinity;
 
   constructor(options) {
     this.#options = options;
+    if (options.measure) globalThis.addEventListener?.("pagehide", () => this.#report({ closed: true }));
   }
 
   getState = () => this.#state;
@@ -103,6 +114,7 @@ class ChatStream {
     const again = this.#unanswered?.text === text && this.#unanswered.chatId === chatId;
     const turn = newTurn({ text, chatId, key: again ? this.#unanswered.key : newKey() });
     this.#options.unsent.set({ text, chatId, key: turn.key });
+    this.#measure(turn, new Measure(now()));
     this.#begin({ messages: [...messages, asked(turn)], partial: "", parts: [] });
     return this.#settle(turn, messages);
   };
@@ -155,12 +167,54 @@ class ChatStream {
   /** Stop following. Changes nothing on the server: `open()` goes on with the same answer. */
   close = () => {
     const turn = this.#turn;
+    this.#report({ closed: true });
     this.#turn = null;
     clearTimeout(this.#flush);
     if (turn) leave(turn);
     // As if it had not been opened.
     if (turn) this.#state = { ...this.#state, ...EMPTY };
   };
+
+  /** The state is on the screen by now. Without a call of this, listeners count as having shown it when they return. */
+  painted = () => {
+    this.#draws = true;
+    this.#look();
+  };
+
+  // How long it took
+
+  #look() {
+    if (!this.#measured) return;
+    const { partial, parts, messages } = this.#state;
+    const shown = partial || parts.length ? `${partial.length} ${parts.length} ${parts.at(-1)?.text?.length}` : "";
+    const { measure, turn } = this.#measured;
+    measure.shown();
+    const whole = turn.end && messages.at(-1)?.content ? "whole" : "";
+    const seen = shown || (this.#seen ? "" : whole);
+    if (seen && seen !== this.#seen) {
+      this.#seen = seen;
+      measure.painted();
+    }
+  }
+
+  #measure(turn, measure) {
+    turn.measure = measure;
+    this.#measured = this.#options.measure ? { measure, turn } : null;
+    // What an answer goes on from is shown already.
+    const { partial, parts } = this.#state;
+    this.#seen = partial ? `${partial.length} ${parts.length} ${parts.at(-1)?.text?.length}` : null;
+  }
+
+  #report(values) {
+    if (!this.#measured?.turn.id) return;
+    const { measure, turn } = this.#measured;
+    this.#measured = null;
+    const { mode, reason } = this.#state;
+    const { baseUrl, headers, door } = this.#options;
+    const session = headers["X-Session-Id"] ?? this.#session;
+    const how = mode === "whole" ? { whole: true, reason } : {};
+    sendMeasure(baseUrl, { turn_id: turn.id, session, door, ...measure.report(), ...how, ...values });
+  }
 
   // State
 
@@ -189,6 +243,7 @@ class ChatStream {
     this.#flush = null;
     this.#flushed = now();
     this.#listeners.forEach((listener) => listener());
+    if (!this.#draws) this.#look();
   }
 
   /** Deltas: told at once when they are the first or the last are some time ago, together otherwise. */
@@ -205,6 +260,7 @@ class ChatStream {
 
   async #settle(turn, before) {
     this.#turn = turn;
+    if (!turn.measure) this.#measure(turn, new Measure(null, turn.goesOn ? 0 : 1));
     let refusal = null;
     try {
       turn.end = await this.#answer(turn);
@@ -226,6 +282,8 @@ class ChatStream {
     if (this.#options.include && turn.parts.length) reply.parts = thoughtOut(turn.parts);
     const messages = [...this.#state.messages, reply];
     this.#set({ messages, partial: "", parts: [], status, error, turnId: null, chatId: turn.chatId });
+    // When it is drawn.
+    setTimeout(() => this.#measured?.turn === turn && this.#report({}));
     return reply;
   }
 
@@ -264,6 +322,7 @@ class ChatStream {
       }
       if (turn.number > before) failures = 0;
       if (failures >= retries) throw new Problem(unreachable());
+      if (turn.id && turn.measure) turn.measure.resumed += 1;
       if (this.#state.status !== "loading") this.#set({ status: "reconnecting" });
       // Spread out, or all clients of a restarted server come back in the same moment.
       await pause(turn, Math.min(backoff * 2 ** failures, longest) * (0.75 + Math.random() / 2));
@@ -296,6 +355,7 @@ class ChatStream {
     let reads = 0;
     try {
       const response = await this.#connect(turn, connection.signal);
+      turn.took = now() - began;
       const end = await this.#rejected(turn, response);
       if (end) return end;
       this.#identify(turn, response.headers.get("X-Turn-Id"), response.headers.get("X-Chat-Id"));
@@ -325,7 +385,8 @@ class ChatStream {
   }
 
   #connect(turn, signal) {
-    const include = this.#options.include;
+    const { measure, include: asked } = this.#options;
+    const include = [asked, measure && "timing"].filter(Boolean).join(",");
     if (!turn.id) return this.#fetch(`/stream/${path(turn)}?ids=1${include && `&include=${include}`}`, { ...question(turn), signal });
     // From the very start the user's message is in it, a frame that comes at once.
     const headers = turn.number ? { "Last-Event-ID": `${turn.id}:${turn.number}` } : {};
@@ -362,6 +423,11 @@ class ChatStream {
       turn.number = Number(digits);
     }
     if (frame.role !== "assistant") return;
+    if (event === "timing") {
+      // There and back, of which the way here is a half; at its quickest, for the rest is no way but a wait.
+      this.#way = Math.min(this.#way, Math.max(turn.took - frame.timing.started_ms, 0) / 2);
+      return turn.measure?.arrived(frame.timing.held_ms + this.#way);
+    }
     if (event === "reasoning") turn.parts = grown(turn.parts, event, frame.delta);
     else if (event === "recast") recast(turn, frame.recast.after);
     else if (event && event in frame && event !== "error") this.#add(turn, { type: event, [event]: frame[event] });
@@ -472,6 +538,66 @@ class ChatStream {
     const url = baseUrl.replace(/\/+$/, "") + path;
     return fetch(url, { cache: "no-store", ...request, headers: { ...headers, ...request.headers } });
   }
+}
+
+/** How an answer comes to who waits for it, in ms by the page's own clock; of the server's there is only for how long it
+    had the first token. `asked` is when Enter was pressed, null where that is not known. */
+export class Measure {
+  #asked;
+  #own = null;
+  #arrival = null;
+  #first = null;
+  #lag = null;
+  #last = null;
+  #gap = null;
+  #hidden = isHidden();
+
+  constructor(asked, resumed = 0) {
+    this.#asked = asked;
+    this.resumed = resumed;
+  }
+
+  /** The person's own message is on the screen. */
+  shown() {
+    this.#own ??= this.#since(now());
+  }
+
+  /** The first token came just now, `ms` after it was at the server. */
+  arrived(ms, at = now()) {
+    this.#arrival ??= at - ms;
+  }
+
+  /** Some more of the answer is on the screen. */
+  painted() {
+    const at = now();
+    this.#hidden ||= isHidden();
+    if (this.#last !== null) this.#gap = Math.max(this.#gap ?? 0, at - this.#last);
+    else {
+      this.#first = this.#since(at);
+      this.#lag = this.#arrival === null ? null : at - this.#arrival;
+    }
+    this.#last = at;
+  }
+
+  report() {
+    const times = { own_ms: this.#own, first_ms: this.#first, lag_ms: this.#lag, gap_ms: this.#gap };
+    for (const name in times) if (times[name] !== null) times[name] = Math.round(times[name]);
+    return { ...times, resumed: this.resumed, hidden: this.#hidden };
+  }
+
+  #since(at) {
+    return this.#asked === null ? null : at - this.#asked;
+  }
+}
+
+const isHidden = () => globalThis.document?.visibilityState === "hidden";
+
+/** In the background, also while the page goes away. */
+export function sendMeasure(baseUrl, report) {
+  const url = baseUrl.replace(/\/+$/, "") + MEASURES;
+  const body = JSON.stringify(report);
+  if (globalThis.navigator?.sendBeacon) navigator.sendBeacon(url, body);
+  else globalThis.fetch(url, { method: "POST", body, keepalive: true }).catch(() => {});
 }
 
 /** Read to the end: each event to `onEvent`, and after each piece `onPiece`, which ends it by returning true. */
@@ -625,6 +751,7 @@ export function useStream({ chatId = null, baseUrl = "", ...options } = {}) {
   }, [client, chatId]);
   useEffect(() => client.close, [client]);
   const state = useSyncExternalStore(client.subscribe, client.getState, client.getState);
+  useLayoutEffect(client.painted, [state]);
   const { send, goOn, stop, open } = client;
   return { ...state, busy: BUSY.includes(state.status), send, goOn, stop, open };
 }

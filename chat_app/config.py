@@ -38,6 +38,26 @@ def _share(value: Any) -> float:
     return share
 
 
+def _rates(value: Any) -> Any:
+    """`gpt-4o=2.5/10, llama3.2=0/0`: US dollars for a million tokens that a model reads, and that it writes."""
+    if not isinstance(value, str):
+        return value
+    rates = {}
+    for given in filter(None, map(str.strip, value.split(","))):
+        model, _, prices = given.rpartition("=")
+        read, _, written = prices.partition("/")
+        try:
+            rates[model.strip()] = float(read), float(written)
+        except ValueError:
+            rates[model] = -1.0, -1.0
+        if not model.strip() or not all(0 <= rate < float("inf") for rate in rates[model.strip()]):
+            raise ValueError(
+                f"{given!r} is no price; write MODEL=READ/WRITTEN, in US dollars for a million tokens, "
+                "such as gpt-4o=2.5/10"
+            )
+    return rates
+
+
 def _password(address: str) -> str:
     """As it stands between the first colon and the last at sign; what is behind the host may hold others."""
     login, _, _ = address.partition("://")[2].rpartition("@")
@@ -84,6 +104,9 @@ class Settings(BaseModel):
     database_timeout: float = Field(10, gt=0, allow_inf_nan=False)
     database_wait: float = Field(30, ge=0, allow_inf_nan=False)
     log_format: Literal["text", "json"] = "text"
+    measures: bool = True
+    model_prices: Annotated[dict[str, tuple[float, float]], BeforeValidator(_rates)] = Field(default_factory=dict)
+    survey: bool = False
     shutdown_grace: float = Field(5, ge=0, allow_inf_nan=False)
     next_token_timeout: float = Field(60, gt=0, allow_inf_nan=False)
 

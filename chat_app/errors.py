@@ -178,6 +178,23 @@ class ServerBusy(ChatError):
         super().__init__("The server has as many connections as it can take. Try again in a moment.", retry_after=5)
 
 
+class TooManyRequests(ChatError):
+    """More of one kind in a short time than anybody needs."""
+
+    code = "too_many_requests"
+    status = 429
+    retryable = True
+
+
+class MeasuresOff(NotFound):
+    """The setting MEASURES."""
+
+    code = "measures_off"
+
+    def __init__(self) -> None:
+        super().__init__("Measuring is turned off here (MEASURES=false). Nothing was kept.")
+
+
 class ForeignRequest(ChatError):
     """A page of another origin, or a Host that is not ours."""
 

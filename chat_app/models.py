@@ -119,6 +119,7 @@ class Message(SQLModel, table=True):
             postgresql_where=text("status = 'streaming'"),
         ),
         Index("message_by_chat", "chat_id", "id"),
+        Index("rated", "id", sqlite_where=text("rating <> 0"), postgresql_where=text("rating <> 0")),
     )
 
     id: str = Field(default_factory=new_id, primary_key=True)
@@ -176,3 +177,52 @@ class Request(SQLModel, table=True):
     message_id: str = Field(foreign_key="message.id", ondelete="CASCADE", primary_key=True)
     given: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     digest: str | None = None
+
+
+class MeasureRow(SQLModel, table=True):
+    """How an answer came to one person, as their browser measured it; see the module `measures`.
+
+    `person` is a hash of the browser's random key, `streams` whether FEATURE_STREAMING gives it streaming. Times are
+    milliseconds, None where they are not known.
+    """
+
+    __tablename__ = "measure"
+
+    turn_id: str = Field(primary_key=True)
+    person: str = Field(primary_key=True, index=False)
+    at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    door: str
+    streams: bool
+    whole: bool = False
+    reason: str = ""
+    resumed: int = 0
+    hidden: bool = False
+    closed: bool = False
+    own_ms: int | None = None
+    first_ms: int | None = None
+    lag_ms: int | None = None
+    gap_ms: int | None = None
+
+    __table_args__ = (Index("measure_by_person", "person"),)
+
+
+class HourRow(SQLModel, table=True):
+    """What came of the turns that began in one hour, added up; `recipe` says how, see `store/hours.py`."""
+
+    __tablename__ = "hour"
+
+    start: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    recipe: str
+    sums: dict[str, Any] = Field(sa_type=JSON)
+
+
+class SurveyRow(SQLModel, table=True):
+    """How fast answers feel to a person: 1 (slow) to 5 (fast), and a remark."""
+
+    __tablename__ = "survey"
+
+    person: str = Field(primary_key=True)
+    at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    streams: bool
+    feel: int
+    remark: str = ""

@@ -18,7 +18,9 @@ from chat_app.config import VERSION, Settings, load_settings
 from chat_app.context import Contexts
 from chat_app.errors import ChatError, DatabaseUnavailable, InvalidRequest, ProviderRefused, ShuttingDown, shown
 from chat_app.extend import Agent, reply_source, setup_of
+from chat_app.measures import Measures
 from chat_app.models import Chat, Message
+from chat_app.prices import Prices
 from chat_app.readiness import Model, problem_of
 from chat_app.replies.openai_service import OpenAIService
 from chat_app.reply import Reply
@@ -64,6 +66,8 @@ class Service:
     turns: Turns
     local_model: "LocalModel | None"
     titles: Titles | None
+    prices: Prices
+    measures: Measures
     source_name: str = ""
     source_models: tuple[str, ...] = ()
     setup: Callable[["Service"], None] | None = None
@@ -129,6 +133,7 @@ class Service:
     async def rate(self, message_id: str, rating: int, remark: str = "") -> Message:
         """`store.rate`, announced. Raises InvalidRequest, NotFound."""
         message = await self.store.rate(message_id, rating, remark)
+        await self.measures.rated(message_id)
         await self.turns.announce()
         return message
 
@@ -216,6 +221,7 @@ class Service:
             self._held.enter_context(watching())
         if self.setup:
             self.setup(self)
+        self.measures.begin()
         logs.event(
             "server started",
             version=VERSION,
@@ -262,6 +268,7 @@ class Service:
         if self.titles:
             await self.titles.close()
         await self.turns.close()
+        await self.measures.close()
         await self.openai.close()
         if self.local_model:
             await self.local_model.close()
@@ -324,6 +331,9 @@ def build(settings: Settings) -> Service:
     # Not by the embedded model: its titles are worse than the first line. Nor by a source that may be no model.
     wanted = settings.chat_titles and not settings.embedded and not settings.replies
     titles = Titles(store, turns, openai.chat_completion) if wanted else None
+    prices = Prices(settings.model_prices, settings.provider_url)
+    measures = Measures(settings, store.database, prices)
+    turns.on_first(lambda turn: measures.arrived(turn.id))
     setup = setup_of(settings.hooks) if settings.hooks else None
     # A child's health costs nothing to ask; a function of the user's is not asked.
     look = local_model.base_url if local_model else None if settings.replies else openai.models
@@ -337,6 +347,8 @@ def build(settings: Settings) -> Service:
         turns,
         local_model,
         titles,
+        prices,
+        measures,
         agent.name,
         agent.models,
         setup,

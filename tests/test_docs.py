@@ -33,6 +33,8 @@ TAKES = {
     ("patch", "/chats/{chat_id}"): bodies.ChatChange,
     ("post", "/messages/{message_id}/rating"): bodies.Feedback,
     ("post", "/chats/import"): ChatFile,
+    ("post", "/measures/"): bodies.Measure,
+    ("post", "/measures/survey"): bodies.Survey,
 }
 VOID = {"meta", "link", "br", "hr"}
 
@@ -169,13 +171,18 @@ async def test_what_comes_is_what_is_written(running: Api) -> None:
         for method, path in sorted(OPERATIONS, key=lambda one: one[0] == "delete"):
             example = operation(method, path).get("requestBody", {}).get("content", {}).get("application/json", {})
             query = {"chat_id": ids["chat_id"], "q": "hello"} if "{" not in path else {}
-            body = {"json": example["example"]} if example else {}
+            body = {"json": with_ids(example["example"], ids)} if example else {}
             response = await check(client, method, path, ids, params=query, **body)
             assert response.is_success, f"{method} {path}: {response.text}"
             if "{" in path:
                 assert (await check(client, method, path, unknown, params=query, **body)).status_code == 404
             if example:
                 assert (await check(client, method, path, ids, content=b"{")).status_code == 422
+
+
+def with_ids(example: Any, ids: dict[str, str]) -> Any:
+    """An example about an answer, about one that there is."""
+    return example | {"turn_id": ids["turn_id"]} if "turn_id" in example else example
 
 
 async def check(client: httpx.AsyncClient, method: str, path: str, ids: dict[str, str], **request: Any) -> Any:

@@ -2,7 +2,20 @@
 
 from fastapi import FastAPI
 
-from chat_app.api import chats, completions, embed, files, health, messages, paths, problems, search, stream, websocket
+from chat_app.api import (
+    chats,
+    completions,
+    embed,
+    files,
+    health,
+    measures,
+    messages,
+    paths,
+    problems,
+    search,
+    stream,
+    websocket,
+)
 from chat_app.api.deadline import SEND_TIMEOUT_S, Deadline
 from chat_app.api.reference import openapi, page
 
@@ -16,7 +29,7 @@ def create_api(send_timeout_s: float = SEND_TIMEOUT_S) -> FastAPI:
     api.include_router(health.router)
     api.include_router(page.router)
     # `files` before `/chats/{chat_id}`, which would take `export` for a chat.
-    routers = [module.router for module in (stream, messages, files, chats, search)]
+    routers = [module.router for module in (stream, messages, files, chats, search, measures)]
     for router in [*routers, completions.router]:
         api.include_router(router)
     # OpenAI's own reference describes what `completions` speaks.

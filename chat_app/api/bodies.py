@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from chat_app.api.problems import invalid
 from chat_app.api.reference.schemas import or_null
+from chat_app.measures import Measure, Survey
 from chat_app.models import Chat, Message, Role, Status
 from chat_app.parts import Part, parts_of
 from chat_app.store.chatfile import WORDS_PATTERN, ChatFile, ChatsFile, Name, Rating, Remark, SystemPrompt, Temperature
@@ -228,7 +229,7 @@ def hit_out(hit: Hit) -> HitOut:
     )
 
 
-TAKEN: tuple[type[BaseModel], ...] = (Ask, NewChat, ChatChange, Feedback, ChatFile, ChatsFile)
+TAKEN: tuple[type[BaseModel], ...] = (Ask, NewChat, ChatChange, Feedback, ChatFile, ChatsFile, Measure, Survey)
 """The bodies that come in."""
 
 

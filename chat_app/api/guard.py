@@ -5,6 +5,7 @@ a foreign `Origin` is refused, a `Host` that is not ours too (DNS rebinding), an
 """
 
 import asyncio
+import time
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -29,6 +30,8 @@ DISCARD_S = 2.0
 BODY_S = 20.0
 """Seconds in which some of a body must come; all of it must in these and one more for every `SLOWEST` bytes."""
 SLOWEST = 1_000
+BEGAN = "began"
+"""In the scope of a request: when it came, on the monotonic clock."""
 # Files of the build, the same for all. A browser names the page's origin when it loads modules and fonts; were those
 # refused where a proxy hides the host, the page would be dead and could not say why.
 ASSETS = (".css", ".js", ".map", ".mjs", ".png", ".svg", ".ttf", ".woff", ".woff2")
@@ -54,6 +57,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
+        scope[BEGAN] = time.monotonic()
         body = Body(Headers(scope=scope), receive, self._limit(scope))
         try:
             with self.crowd.one_more(scope):

@@ -79,7 +79,8 @@ def blocks(events: Iterable[Event], *, turn_id: str | None = None, kinds: Contai
     """The blocks of a batch; `turn_id` adds ids, `kinds` are those of `included`. `[DONE]` follows the end."""
     parts: list[str] = []
     for event in events:
-        id = f"id:{turn_id}:{event.seq}\n" if turn_id else ""
+        # What only passes has no number.
+        id = f"id:{turn_id}:{event.seq}\n" if turn_id and event.seq else ""
         if isinstance(event, Delta) and event.recast is not None and "recast" in kinds:
             parts.append(f"{id}event: recast\ndata:{dumps(_recast_object(event.recast))}\n\n")
         elif isinstance(event, Delta) and event.kind == TEXT:

@@ -10,6 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from chat_app.api import sse
 from chat_app.api.bodies import Ask, MessageOut, json_body, message_out
+from chat_app.api.guard import BEGAN
 from chat_app.api.parameters import IdempotencyKey, Include, Left, TurnId
 from chat_app.api.reference import examples
 from chat_app.api.reference.responses import (
@@ -29,7 +30,7 @@ from chat_app.api.reference.responses import (
 )
 from chat_app.errors import InvalidRequest, KeyReused, StreamingOff, shown
 from chat_app.service import Service, get_service
-from chat_app.turns.log import Event
+from chat_app.turns.log import Event, Whole
 from chat_app.turns.turn import Turn
 
 PING_S = 15.0
@@ -86,6 +87,7 @@ RESUMABLE = link("resume_turn", turn_id="$response.header.X-Turn-Id")
 )
 async def stream_reply(
     service: Streaming,
+    request: Request,
     ask: Annotated[Ask, Depends(json_body(Ask))],
     ids: bool = False,
     include: Include = "",
@@ -93,7 +95,7 @@ async def stream_reply(
 ) -> EventStream:
     """Send a message; the reply comes as an event stream: the user's message first, `[DONE]` at the end."""
     turn = await service.turns.start(ask.content, ask.chat_id, idempotency_key, metadata=ask.metadata)
-    return _event_stream(turn, after=-1, ids=ids, include=include)
+    return _event_stream(turn, after=-1, ids=ids, include=include, began=request.scope.get(BEGAN))
 
 
 @router.post(
@@ -178,9 +180,12 @@ def turn_headers(turn: Turn) -> dict[str, str]:
     return {"X-Turn-Id": turn.id, "X-Chat-Id": turn.chat_id, "X-Message-Id": turn.reply.id}
 
 
-def _event_stream(turn: Turn, *, after: int, ids: bool, include: str) -> EventStream:
+def _event_stream(turn: Turn, *, after: int, ids: bool, include: str, began: float | None = None) -> EventStream:
+    """`began`: when the request that started the turn came."""
     # Before the first send, which may take its time.
     batches = turn.batches(max(after, 0), idle=PING_S)
+    if began is not None and "timing" in sse.included(include):
+        batches = _timed(turn, batches, time.monotonic() - began)
     body = _blocks(turn, batches, from_start=after < 0, ids=ids, kinds=sse.included(include))
     return StreamingResponse(body, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS | turn_headers(turn))
 
@@ -201,6 +206,18 @@ async def _blocks(
             if encoded:
                 yield encoded
                 sent = time.monotonic()
+
+
+async def _timed(turn: Turn, batches: AsyncIterator[list[Event]], started_s: float) -> AsyncIterator[list[Event]]:
+    """With the first delta, what its reader cannot know by their own clock: how long it was here."""
+    told = False
+    async for batch in batches:
+        if batch and not told:
+            told = True
+            if (held := get_service().measures.held_ms(turn.id)) is not None:
+                data = {"started_ms": round(started_s * 1000, 1), "held_ms": held}
+                batch = [Whole(0, "timing", data), *batch]
+        yield batch
 
 
 def _number(turn: Turn, last_event_id: str | None) -> int:

@@ -162,6 +162,14 @@ class Database:
             async with self._connection() as connection:
                 return await connection.run_sync(work)
 
+    async def read_aside(self, work: Work[Result]) -> Result:
+        """The same for what takes a while: no other reader waits for it."""
+        async with self._guarded():
+            if self._plain:
+                return await self._plain.read_aside(work)
+            async with self._connection() as connection:
+                return await connection.run_sync(work)
+
     async def _write(self, work: Work[Result]) -> Result:
         async with self._turn_to_write or nullcontext():
             if self._plain:
@@ -245,18 +253,21 @@ class State:
 
 
 class PlainSqlite:
-    """SQLite in a thread that writes and one that reads."""
+    """SQLite in a thread that writes, one that reads, and one that reads much."""
 
     def __init__(self, url: URL) -> None:
         self._engine = create_engine(url, hide_parameters=True)
         event.listen(self._engine, "connect", _prepare_sqlite)
-        self._threads = {name: ThreadPoolExecutor(1, f"database {name}") for name in ("write", "read")}
+        self._threads = {name: ThreadPoolExecutor(1, f"database {name}") for name in ("write", "read", "aside")}
 
     async def write(self, work: Work[Result]) -> Result:
         return await self._in_thread("write", work)
 
     async def read(self, work: Work[Result]) -> Result:
         return await self._in_thread("read", work)
+
+    async def read_aside(self, work: Work[Result]) -> Result:
+        return await self._in_thread("aside", work)
 
     def close(self) -> None:
         for thread in self._threads.values():

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -58,6 +58,8 @@ class Generation:
     showing: asyncio.Lock = field(default_factory=asyncio.Lock)
     source: AsyncGenerator[Any, None] | None = None
     task: asyncio.Task[None] = field(init=False)
+    on_first: Callable[[], None] = lambda: None
+    """Called with the first of what the source gives."""
     _parts: list[Growing] = field(default_factory=list)
 
     @property
@@ -168,6 +170,7 @@ class Generation:
     def _counted(self) -> None:
         if self.first_token_ms is None:
             self.first_token_ms = self.elapsed_ms()
+            self.on_first()
         self.deltas += 1
 
     def _part(self, kind: str) -> Growing:

@@ -88,6 +88,7 @@ class Turns:
         self._running: set[Generation] = set()
         self._closing = False
         self._on_start: list[Callable[[Turn], None]] = []
+        self._on_first: list[Callable[[Turn], None]] = []
         self._on_delta: list[Callable[[Turn, Delta], None]] = []
         self._on_end: list[Callable[[Turn, Ended], None]] = []
 
@@ -223,8 +224,12 @@ class Turns:
         await self._backplane.announce()
 
     def on_start(self, callback: Callable[[Turn], None]) -> None:
-        """Call this whenever a turn has begun. As all three, it is called in the loop and must not wait."""
+        """Call this whenever a turn has begun. As all of these, it is called in the loop and must not wait."""
         self._on_start.append(callback)
+
+    def on_first(self, callback: Callable[[Turn], None]) -> None:
+        """Call this once a turn, when the first of its reply has come and nobody has seen it yet."""
+        self._on_first.append(callback)
 
     def on_delta(self, callback: Callable[[Turn, Delta], None]) -> None:
         """Call this for every delta, reasoning too, once readers can see it."""
@@ -330,6 +335,7 @@ class Turns:
         page = self._journal.page(reply.id, len(reply.content))
         generation = Generation(user, reply, page, len(reply.content) + self._max_answer_chars)
         entry = Entry(user, reply, self._name)
+        generation.on_first = partial(self._tell, entry, self._on_first)
         await self._backplane.add(entry, generation.stop)
         if reply.content:
             await self._backplane.log.append(reply.id, generation.head(reply.content))

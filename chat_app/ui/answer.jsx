@@ -9,6 +9,7 @@ import { StateStoreContext } from "$/utils/context-registry";
 import { Boundary } from "./boundary.jsx";
 import { copyText } from "./clipboard.js";
 import { Suggestion } from "./outbox.jsx";
+import { measures } from "./measures.js";
 import { Reply } from "./reply.jsx";
 import { laidOut, partsOf, textOf, thoughtLength, writtenText } from "./reply_text.js";
 
@@ -59,7 +60,8 @@ export function LiveWindow({ state, onGap }) {
   const store = useContext(StateStoreContext);
   useLayoutEffect(() => {
     const take = () => {
-      const { of_rx_state_: id, w_rx_state_: window } = store.getSnapshot(state);
+      const { of_rx_state_: id, w_rx_state_: window, held_rx_state_: held } = store.getSnapshot(state);
+      if (!replies.has(id)) measures.arrived(id, held);
       if (id && !splice(id, window)) onGap?.(id);
     };
     take();
@@ -108,8 +110,9 @@ async function fetchThoughts(messageId, nth) {
 
 const UNSHOWN = "This answer could not be shown as usual. Here is its text.";
 
-export const Answer = memo(function Answer({ messageId, stored, layout, streaming }) {
+export const Answer = memo(function Answer({ messageId, asked, stored, layout, streaming }) {
   const live = useLive(messageId);
+  useMeasure(messageId, asked, stored, live, streaming);
   const written = live ? writtenText(live.raw) : "";
   const text = written.length >= stored.length ? written : stored;
   return (
@@ -120,6 +123,17 @@ export const Answer = memo(function Answer({ messageId, stored, layout, streamin
 });
 
 const suggestion = (text) => <Suggestion key={text} text={text} className="suggestion" />;
+
+function useMeasure(messageId, asked, stored, live, streaming) {
+  useLayoutEffect(() => {
+    if (streaming) measures.begun(messageId, asked, stored);
+    else measures.ended(messageId);
+  }, [streaming]);
+  useLayoutEffect(() => () => measures.left(messageId), []);
+  useLayoutEffect(() => {
+    if (live) measures.painted(messageId);
+  }, [live]);
+}
 
 function Shown({ messageId, live, stored, layout, streaming }) {
   const parts = useMemo(() => shownParts(live, stored, layout, streaming), [live, stored, layout, streaming]);

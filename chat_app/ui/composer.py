@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import reflex as rx
@@ -53,7 +54,8 @@ class Composer(rx.State):
         `form` has the `message`, and from the outbox its `key`, the `chat_id` that it was sent from ("" for a
         new one), and the question that it is a new version of, `edit_of`.
         """
-        key, transcript = form.get("key"), await self.get_state(Transcript)
+        began, key = time.monotonic(), form.get("key")
+        transcript = await self.get_state(Transcript)
         chat_id = form.get("chat_id", transcript.open_chat)
         try:
             turn = await self._start(str(form.get("message", "")), chat_id or None, key, form.get("edit_of") or None)
@@ -64,7 +66,7 @@ class Composer(rx.State):
         if opens:
             await self._open(turn)
         if key:
-            return answered(key, chat_id=turn.chat_id)
+            return answered(key, chat_id=turn.chat_id, took_ms=round((time.monotonic() - began) * 1000, 1))
         return rx.redirect(f"/c/{turn.chat_id}") if opens else None
 
     @rx.event
@@ -87,7 +89,8 @@ class Composer(rx.State):
 
 
 def answered(key: str, **answer: Any) -> EventSpec:
-    """Tell the outbox what became of its message: `chat_id` where it was taken, else the `problem`."""
+    """Tell the outbox what became of its message: `chat_id` where it was taken, after `took_ms`, else the
+    `problem`."""
     detail = json.dumps({"key": key, **answer})
     return rx.call_script(f'window.dispatchEvent(new CustomEvent("chat:answered", {{detail: {detail}}}))')
 

@@ -1,5 +1,6 @@
 /* The sign of the connection: it says "Live" only while the server is heard. */
 import { useEffect, useReducer, useRef, useState } from "react";
+import { measures } from "./measures.js";
 import { useOutbox } from "./outbox.js";
 
 // How long the server may be silent, in ms, before the sign says so, and before a websocket that does not open is in doubt.
@@ -9,8 +10,11 @@ const UNOPENED_MS = 10_000;
 const TRIES = 3;
 
 /** `errors` of the connection since it was there last; `hydrated`: the page is as the server has it; `whole`: replies come
-    whole. */
-export function Connection({ errors, hydrated, whole }) {
+    whole; `measured`: it is to report how. */
+export function Connection({ errors, hydrated, whole, measured }) {
+  const lost = errors.length > 0;
+  useEffect(() => measures.set(measured, whole), [measured, whole]);
+  useEffect(() => (lost ? () => measures.resumed() : undefined), [lost]);
   const opened = useOpened(hydrated && errors.length === 0);
   const blocked = useBlocked(errors, opened);
   const silent = useSilent(hydrated);

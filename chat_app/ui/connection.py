@@ -53,4 +53,6 @@ def connection_watch() -> rx.Component:
 
 
 def connection_chip() -> rx.Component:
-    return Connection.create(errors=connect_errors, hydrated=rx.State.is_hydrated, whole=Session.whole_replies)
+    return Connection.create(
+        errors=connect_errors, hydrated=rx.State.is_hydrated, whole=Session.whole_replies, measured=Session.measured
+    )

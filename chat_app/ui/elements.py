@@ -71,6 +71,7 @@ _BROWSER = [
     "focus",
     "keyboard",
     "kept",
+    "measures",
     "outbox",
     "say",
     "tooltips",
@@ -97,13 +98,14 @@ class LiveWindow(rx.Component):
 
 class Answer(rx.Component):
     """An assistant's message, its text as markdown: the live one where it is followed, else what is `stored`, in the
-    order of `layout`."""
+    order of `layout`; `asked` is the key that it was asked with."""
 
     library = ANSWER
     tag = "Answer"
     lib_dependencies: list[str] = STREAMDOWN
 
     message_id: rx.Var[str]
+    asked: rx.Var[str]
     stored: rx.Var[str]
     layout: rx.Var[str]
     streaming: rx.Var[bool]
@@ -266,6 +268,7 @@ class Connection(rx.Component):
     errors: rx.Var[list[Any]]
     hydrated: rx.Var[bool]
     whole: rx.Var[bool]
+    measured: rx.Var[bool]
 
 
 class Main(rx.el.Main):

@@ -87,6 +87,8 @@ createRoot(document.getElementById("root")).render(
       chatId={sessionStorage.getItem(CHAT)}
       greeting={greeting}
       headers={{ "X-Session-Id": session }}
+      measure={root.dataset.measures === "true"}
+      door="embed"
       onChat={remember}
       onTitle={(title) => (document.title = title || "Chat")}
       storage={sessionStorage}

@@ -141,6 +141,9 @@ class Live(rx.State):
                     if text:
                         window = await self.get_state(Window)
                         window.of, window.w = window_id, (offset, text)
+                        if not offset:
+                            held_ms = get_service().measures.held_ms(turn.id)
+                            window.held = -1 if held_ms is None or turn.reply.content else held_ms
                     self._announce(turn, newest)
                     if ended:
                         await self._end(ended)

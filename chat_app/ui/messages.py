@@ -143,6 +143,7 @@ def answer(row: rx.Var[Row], feedback: rx.Component, form: rx.Component) -> rx.C
     return rx.el.article(
         Answer.create(
             message_id=row["id"],
+            asked=row["key"],
             stored=row["content"],
             layout=row["parts"],
             streaming=row["status"] == Status.streaming,

@@ -7,6 +7,7 @@ was last sent, in ms; `refusal` what the server said where it did not take it ({
 `taken` whether the server has it. */
 import { useSyncExternalStore } from "react";
 import { kept } from "./kept.js";
+import { measures } from "./measures.js";
 import { hovers } from "./touch.js";
 
 const STORED = "outbox";
@@ -63,7 +64,9 @@ export const outbox = {
   chatOf: (key) => begun.get(key),
 
   send(content, place, editOf = "") {
-    const message = { key: newKey(), place, editOf, content, since: Date.now(), refusal: null, taken: false };
+    const key = newKey();
+    measures.asked(key);
+    const message = { key, place, editOf, content, since: Date.now(), refusal: null, taken: false };
     set([...all(), message]);
     deliver(message);
     return message.key;
@@ -96,7 +99,8 @@ export const outbox = {
   },
 };
 
-function answered({ detail: { key, chat_id: chatId, problem } }) {
+function answered({ detail: { key, chat_id: chatId, problem, took_ms: took } }) {
+  measures.answered(key, took);
   const message = all().find((one) => one.key === key);
   if (!message) return;
   if (problem) return outbox.refuse(key, problem);

@@ -3,6 +3,7 @@ import { useEffect, useLayoutEffect, useReducer } from "react";
 import { Link, useLocation, useNavigate } from "react-router";
 import { toast } from "sonner";
 import { kept } from "./kept.js";
+import { measures } from "./measures.js";
 import { outbox, placeOf, sentFrom, useOutbox } from "./outbox.js";
 
 // So long a message may take before it is called unsent, in ms; with no connection at all, less.
@@ -74,6 +75,7 @@ function giveBack(key, sentence) {
 function Unsent({ message, connected }) {
   const { key, content, refusal } = message;
   const state = useDelivery(message, connected);
+  useLayoutEffect(() => measures.shown(key), [key]);
   return (
     <div className="message">
       <article aria-label="You said" className="question" data-outbox={state}>

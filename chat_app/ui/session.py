@@ -1,4 +1,4 @@
-"""This browser: a random key that lasts as long as its storage, and whether its answers stream."""
+"""This browser: a random key that lasts as long as its storage, and whether its answers stream and are measured."""
 
 import reflex as rx
 
@@ -9,9 +9,11 @@ from chat_app.service import get_service
 class Session(rx.State):
     key: str = rx.LocalStorage("", name="session")
     whole_replies: bool = False
+    measured: bool = False
 
     @rx.event
     def begin(self) -> None:
         if not self.key:
             self.key = new_id()
-        self.whole_replies = not get_service().settings.streams(self.key)
+        settings = get_service().settings
+        self.whole_replies, self.measured = not settings.streams(self.key), settings.measures

@@ -46,11 +46,14 @@ export function StreamChat({
   onChat,
   onTitle,
   storage = null,
+  measure = false,
+  door = "client",
 }) {
   const box = useRef(null);
   const unsent = useMemo(() => keptIn(storage, "embed:unsent"), [storage]);
   const draft = useMemo(() => keptIn(storage, "embed:draft"), [storage]);
-  const chat = useStream({ baseUrl, chatId, headers, include: "reasoning,recast,steps,sources,suggestions", unsent });
+  const include = "reasoning,recast,steps,sources,suggestions";
+  const chat = useStream({ baseUrl, chatId, headers, include, unsent, measure, door });
   const { messages, partial, parts, turnId, busy, status } = chat;
   const empty = messages.length === 0 && !busy;
   const [error, dismiss] = useError(chat);

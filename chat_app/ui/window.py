@@ -26,6 +26,8 @@ class Window(rx.State):
     counts. Its names are short, for they are sent with every few tokens."""
 
     of: str = ""
+    # With an answer's first window, for how many ms the server had its first token; -1 where it cannot tell.
+    held: float = -1
     w: tuple[int, str] = (0, "")
 
     @classmethod

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 PHONE = {"width": 360, "height": 640}
 HOST_PAGE = Path(__file__).parent.parent / "embed_host.html"
 STATUS = "[role=status]"
-REACT_STUB = b"export const useEffect = 0, useMemo = 0, useSyncExternalStore = 0;"
+REACT_STUB = b"export const useEffect = 0, useLayoutEffect = 0, useMemo = 0, useSyncExternalStore = 0;"
 
 
 class SomeonesSite(SimpleHTTPRequestHandler):

@@ -1,11 +1,14 @@
 """Examples for the API: one chat, one message and its reply, as all routes show them."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from chat_app.api import sse
+from chat_app.insights import Beside, figures_of
 from chat_app.models import Status
 from chat_app.store.chatfile import FileChat, FileMessage
+from chat_app.store.hours import Sums
 from chat_app.turns.log import Delta, Ended
 
 EVENT_STREAM, JSON, LINES, MARKDOWN = "text/event-stream", "application/json", "application/x-ndjson", "text/markdown"
@@ -98,6 +101,34 @@ IMPORTED = CHAT | {
     "leaf_id": None,
     "imported": {"chats": 1, "messages": 2, "left_out": {}, "summary": "1 chat with 2 messages."},
 }
+
+MEASURE = {
+    "turn_id": TURN_ID,
+    "session": "3f2a9c",
+    "door": "embed",
+    "whole": False,
+    "reason": "",
+    "resumed": 0,
+    "hidden": False,
+    "closed": False,
+    "own_ms": 4,
+    "first_ms": 190,
+    "lag_ms": 9,
+    "gap_ms": 35,
+}
+_SUMS: Sums = {
+    "ends": {"streaming|complete": 1},
+    "token": {"180": 1},
+    "first": {"streaming|190": 1},
+    "lag": {"streaming|9": 1},
+    "gap": {"streaming|35": 1},
+    "sessions": {"streaming": 1, "streamed": 1},
+    "tokens": {"answers|gpt-4o-mini": 1, "prompt_tokens|gpt-4o-mini": 31, "completion_tokens|gpt-4o-mini": 2},
+}
+_NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+FIGURES: dict[str, Any] = figures_of(
+    {_NOON: _SUMS}, _NOON, _NOON, Beside(turns={}, remarks=[], felt=[]), lambda _: True
+).model_dump(mode="json")
 
 
 @dataclass(frozen=True)

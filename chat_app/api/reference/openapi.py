@@ -21,6 +21,7 @@ ABOUT: dict[str, Any] = {
         {"name": "messages", "description": "The reply whole, and the history; whatever FEATURE_STREAMING says."},
         {"name": "chats", "description": "The chats themselves."},
         {"name": "search", "description": "All chats and messages by their words."},
+        {"name": "measures", "description": "How answers came to people, as their browsers measured it."},
     ],
 }
 """For `FastAPI(**ABOUT)`."""

@@ -61,6 +61,7 @@ REASONS = {
     409: "The chat's answer is still being written",
     413: "The body is too large",
     422: "The input cannot be used",
+    429: "Too much in a short time",
     500: "A fault of the server's",
     502: "The model's server failed or refused",
     503: "Busy, or about to restart",
@@ -141,7 +142,7 @@ def _failure(status: int, errors: list[ChatError]) -> dict[str, Any]:
     if any(isinstance(error, StreamingOff) for error in errors):
         reason += ", or streaming is off for this session"
     response = {"description": f"{reason}.", "content": {JSON: {"schema": reference("Error"), "examples": examples}}}
-    return response | ({"headers": {"Retry-After": RETRY_AFTER}} if status == 503 else {})
+    return response | ({"headers": {"Retry-After": RETRY_AFTER}} if status in (429, 503) else {})
 
 
 def _beside(headers: Mapping[str, Any] | None, links: Iterable[Link]) -> dict[str, Any]:

@@ -1,0 +1,85 @@
+"""The rows of what people wait for and say: reports of browsers, answers to the survey, and what goes with them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, desc, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import SQLModel
+
+from chat_app.models import Role
+from chat_app.store.hours import first_id
+
+_message, _chat, _measure, _survey = (
+    SQLModel.metadata.tables[name] for name in ("message", "chat", "measure", "survey")
+)
+# As the index says it: with a parameter in its place the database would not know it again.
+RATED = text("message.rating <> 0")
+REMARKS = 50
+
+
+class Remark(NamedTuple):
+    rating: int
+    remark: str
+    model: str
+    chat_id: str
+    turn_id: str
+    when: datetime
+
+
+def turn(connection: Connection, turn_id: str) -> Any:
+    """`created_at` and `duration_ms` of an answer, None where there is none."""
+    if "\0" in turn_id:
+        return None
+    query = select(_message.c.created_at, _message.c.duration_ms).join(_chat)
+    is_it = _message.c.id == turn_id, _message.c.role == Role.assistant, _chat.c.deleted_at.is_(None)
+    return connection.execute(query.where(*is_it)).first()
+
+
+def add_once(connection: Connection, table: str, values: dict[str, Any]) -> bool:
+    """Add a row unless there is one with its key; whether it was added."""
+    dialect = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
+    query = dialect.insert(SQLModel.metadata.tables[table]).values(**values).on_conflict_do_nothing()
+    return bool(connection.execute(query).rowcount)
+
+
+def remarks(connection: Connection, since: datetime) -> list[Remark]:
+    """The newest with a remark."""
+    query = (
+        select(
+            _message.c.rating,
+            _message.c.remark,
+            _message.c.model,
+            _message.c.chat_id,
+            _message.c.id,
+            _message.c.created_at,
+        )
+        .join(_chat)
+        .where(RATED, _message.c.remark != "", _message.c.id >= first_id(since), _chat.c.deleted_at.is_(None))
+        .order_by(desc(_message.c.id))
+        .limit(REMARKS)
+    )
+    return [Remark(*row) for row in connection.execute(query)]
+
+
+def of_turns(connection: Connection, turn_ids: Sequence[str]) -> dict[str, Any]:
+    """Chat and model of those that are still there, by turn."""
+    query = (
+        select(_message.c.id, _message.c.chat_id, _message.c.model)
+        .join(_chat)
+        .where(_message.c.id.in_(turn_ids), _chat.c.deleted_at.is_(None))
+    )
+    return {row.id: row for row in connection.execute(query)}
+
+
+def surveyed(connection: Connection, since: datetime) -> list[Any]:
+    """The survey's answers, each with how long that person waited for a first token in the median of what was measured
+    (`waits`: all of them)."""
+    rows = connection.execute(select(_survey).where(_survey.c.at >= since).order_by(desc(_survey.c.at))).all()
+    return [(row, list(connection.execute(_waits(row.person)).scalars())) for row in rows]
+
+
+def _waits(person: str) -> Select[Any]:
+    known = _measure.c.first_ms.is_not(None) & _measure.c.hidden.is_(False)
+    return select(_measure.c.first_ms).where(_measure.c.person == person, known)

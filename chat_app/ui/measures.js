@@ -1,0 +1,106 @@
+/* How answers come to this page, one report an answer; use-stream.js has what is measured, and how it is sent.
+
+An answer is known by the key that it was asked with until its row is on the page, then by its id, and in the windows of the
+growing text by the end of that. */
+import { Measure, sendMeasure } from "$/public/use-stream.js";
+
+const SESSION = "session";
+
+let on = false;
+let whole = false;
+// From here to the server in ms, at its quickest.
+let way = 0;
+const asked = new Map();
+const running = new Map();
+const arrivals = new Map();
+
+const now = () => performance.now();
+const short = (messageId) => messageId.slice(-8);
+
+function send(messageId, values = {}) {
+  const measure = running.get(short(messageId));
+  running.delete(short(messageId));
+  if (!measure || !on) return;
+  const how = whole ? { whole, reason: "off" } : {};
+  const session = localStorage.getItem(SESSION);
+  if (session) sendMeasure("", { turn_id: messageId, session, door: "page", ...measure.report(), ...how, ...values });
+}
+
+export const measures = {
+  /** Whether reports are wanted, and whether answers come whole here. */
+  set(wanted, comesWhole) {
+    on = wanted;
+    whole = comesWhole;
+  },
+
+  /** Enter was pressed. */
+  asked(key) {
+    asked.set(key, { measure: new Measure(now()), at: now() });
+  },
+
+  /** The message is on the page. */
+  shown(key) {
+    asked.get(key)?.measure.shown();
+  },
+
+  /** The server has it, and took `ms` for that. */
+  answered(key, ms) {
+    const { at } = asked.get(key) ?? {};
+    if (at === undefined || ms === undefined) return;
+    const half = Math.max(now() - at - ms, 0) / 2;
+    way = way ? Math.min(way, half) : half;
+  },
+
+  /** The first window of an answer came; the server had its first token for `ms`, less than 0 where it cannot tell. */
+  arrived(windowId, ms) {
+    if (ms >= 0 && !arrivals.has(windowId)) arrivals.set(windowId, { ms, at: now() });
+  },
+
+  /** The row of a growing answer is on the page; `stored` is what was saved of it by then. */
+  begun(messageId, key, stored) {
+    const id = short(messageId);
+    const before = running.get(id);
+    if (before) return clearTimeout(before.leaving);
+    const known = asked.get(key)?.measure;
+    asked.delete(key);
+    known?.shown();
+    // Met in its middle: the page was loaded anew. One that goes on with an older text begins with that.
+    const met = !known && stored !== "" && !key.startsWith("go on ");
+    running.set(id, Object.assign(known ?? new Measure(null, met ? 1 : 0), { id: messageId, begun: now() }));
+  },
+
+  /** Some more of it is on the page. */
+  painted(messageId) {
+    const measure = running.get(short(messageId));
+    if (!measure) return;
+    const arrival = arrivals.get(short(messageId));
+    // Not where the first token was there before the page was.
+    if (arrival && arrival.at - arrival.ms >= measure.begun - way - LATE_MS) measure.arrived(arrival.ms + way, arrival.at);
+    measure.painted();
+  },
+
+  ended(messageId) {
+    arrivals.delete(short(messageId));
+    clearTimeout(running.get(short(messageId))?.leaving);
+    // The last of its text may be drawn with the next frame, of which a tab that nobody sees has none.
+    setTimeout(() => send(messageId), DRAWN_MS);
+  },
+
+  /** The reader went elsewhere before the end; or the page only draws it anew. */
+  left(messageId) {
+    const measure = running.get(short(messageId));
+    if (measure) measure.leaving = setTimeout(() => send(messageId, { closed: true }), LATE_MS);
+  },
+
+  /** The connection is there again. */
+  resumed() {
+    for (const measure of running.values()) measure.resumed += 1;
+  },
+};
+
+// So long a token may be at the server before the row of its answer is on the page, and an answer be out of it.
+const LATE_MS = 1_000;
+const DRAWN_MS = 100;
+
+if (typeof window !== "undefined")
+  window.addEventListener("pagehide", () => [...running.values()].forEach(({ id }) => send(id, { closed: true })));
