@@ -263,10 +263,8 @@ class Measures:
 
 
 def _missing(known: Mapping[datetime, Sums], since: datetime, until: datetime) -> list[datetime]:
-    """The hours to be read from the rows: this one, the last, and what something came late for."""
-    newest = hours.hour_of(until)
-    first = max(since, min([*known, newest - HOUR]))
-    missing = [start for start in hours.hours(first, newest + HOUR) if start not in known]
+    """The hours to be read from the rows: this one, the last, and those that something came late for."""
+    missing = [start for start in hours.hours(since, hours.hour_of(until) + HOUR) if start not in known]
     # What lies further back comes as it is added up.
     return missing[-MOST_FRESH:]
 

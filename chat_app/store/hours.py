@@ -71,7 +71,8 @@ def hours(since: datetime, until: datetime) -> Iterator[datetime]:
 def known(connection: Connection, since: datetime, recipe: str) -> dict[datetime, Sums]:
     """The sums of the hours from `since` on that are made."""
     query = select(_hour.c.start, _hour.c.sums).where(_hour.c.start >= since, _hour.c.recipe == recipe)
-    return dict(connection.execute(query).tuples().all())
+    rows = connection.execute(query).all()
+    return {row.start: row.sums for row in rows}
 
 
 def starts(connection: Connection, recipe: str) -> set[datetime]:

@@ -19,8 +19,8 @@ from tests.proxy import Proxy
 
 pytestmark = pytest.mark.anyio
 
-# When Enter was pressed, when the newest question was there, and each time that the newest answer's text had changed, by
-# the page's clock; `origin` makes it the machine's.
+# When Enter was pressed, when the newest question was there, and when the newest answer had another text, by the page's
+# clock; `origin` makes it the machine's.
 OBSERVE = """
 () => {
   const seen = (window.seen = { origin: performance.timeOrigin });

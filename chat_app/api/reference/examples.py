@@ -8,7 +8,6 @@ from chat_app.api import sse
 from chat_app.insights import Beside, figures_of
 from chat_app.models import Status
 from chat_app.store.chatfile import FileChat, FileMessage
-from chat_app.store.hours import Sums
 from chat_app.turns.log import Delta, Ended
 
 EVENT_STREAM, JSON, LINES, MARKDOWN = "text/event-stream", "application/json", "application/x-ndjson", "text/markdown"
@@ -116,7 +115,7 @@ MEASURE = {
     "lag_ms": 9,
     "gap_ms": 35,
 }
-_SUMS: Sums = {
+_SUMS: dict[str, dict[str, Any]] = {
     "ends": {"streaming|complete": 1},
     "token": {"180": 1},
     "first": {"streaming|190": 1},

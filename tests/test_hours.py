@@ -1,0 +1,258 @@
+"""The figures of some days are what plain SQL says of the rows, and quick to read however many answers there are."""
+
+import json
+import random
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from chat_app.config import load_settings
+from chat_app.insights import Figures
+from chat_app.measures import Measure, Measures
+from chat_app.models import Message, now
+from chat_app.prices import Prices
+from chat_app.store import hours
+from chat_app.store.store import Store
+
+pytestmark = pytest.mark.anyio
+
+STATUSES = ["complete"] * 7 + ["stopped", "failed", "interrupted"]
+MANY = 1_000_000
+MANY_MS = 300
+
+
+def turn_id(moment: datetime, chance: random.Random) -> str:
+    tail = f"{chance.getrandbits(72):018x}"
+    return f"{hours.first_id(moment)}-7{tail[:3]}-8{tail[3:6]}-{tail[6:]}"
+
+
+def seeded(count: int, days: int, chance: random.Random) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
+    """Answers of these days, today's included, most with a report."""
+    until = now()
+    since = until.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
+    for _ in range(count):
+        moment = since + (until - since) * chance.random()
+        status = chance.choice(STATUSES)
+        id, first = turn_id(moment, chance), int(chance.lognormvariate(5, 1))
+        used = {"prompt_tokens": chance.randrange(2_000), "completion_tokens": chance.randrange(500)}
+        error = {"code": chance.choice(["provider_error", "provider_busy"]), "message": ".", "retryable": True}
+        message = {
+            "id": id,
+            "chat_id": "c",
+            "role": "assistant",
+            "content": "",
+            "reasoning": "",
+            "status": status,
+            "model": chance.choice(["gpt-4o-mini", "bench"]),
+            "usage": json.dumps(used),
+            "error": json.dumps(error) if status == "failed" else None,
+            "first_token_ms": first if status != "failed" else None,
+            "duration_ms": first + 900,
+            "rating": chance.choice([0] * 18 + [1, -1]),
+            "remark": "",
+            "created_at": moment.replace(tzinfo=None).isoformat(" "),
+        }
+        whole, lag = chance.random() < 0.1, chance.randrange(400)
+        report = {
+            "turn_id": id,
+            "person": f"p{chance.randrange(50)}",
+            "at": message["created_at"],
+            "door": "page",
+            "streams": chance.random() < 0.7,
+            "whole": whole,
+            "reason": "buffered" if whole else "",
+            "resumed": int(chance.random() < 0.05),
+            "hidden": chance.random() < 0.05,
+            "closed": False,
+            "own_ms": 4,
+            "first_ms": first + lag,
+            "lag_ms": lag,
+            "gap_ms": chance.randrange(2_000),
+        }
+        yield message, report if chance.random() < 0.8 else None
+
+
+CHAT = "INSERT INTO chat (id, title, created_at, updated_at) VALUES ('c', 'c', '2026-01-01', '2026-01-01')"
+
+
+def insert(table: str, names: Any) -> str:
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(':' + name for name in names)})"
+
+
+def measures_of(store: Store, **settings: str) -> Measures:
+    read = load_settings(settings)
+    return Measures(read, store.database, Prices(read.model_prices, "https://api.openai.com/v1"))
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    store = Store(database_url)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def test_the_figures_are_those_of_plain_sql(store: Store, figure: Callable[[object], None]) -> None:
+    seed = random.randrange(10**6)
+    figure(f"seed {seed}")
+    pairs = list(seeded(1_500, 7, random.Random(seed)))
+    is_sqlite = store.database.url.get_backend_name() == "sqlite"
+
+    def fill(connection: Any) -> None:
+        connection.execute(text(CHAT))
+        for message, report in pairs:
+            values = message | ({} if is_sqlite else {"created_at": datetime.fromisoformat(message["created_at"])})
+            connection.execute(text(insert("message", values)), values)
+            if report:
+                values = report | ({} if is_sqlite else {"at": datetime.fromisoformat(report["at"])})
+                connection.execute(text(insert("measure", values)), values)
+
+    await store.database.write(fill)
+    measures = measures_of(store, MODEL_PRICES="bench=1/2")
+    await measures.add_up()
+    for days in (1, 7):
+        figures = await measures.figures(days)
+        await store.database.read(lambda connection, figures=figures: compare(connection, figures))
+
+
+def compare(connection: Any, figures: Figures) -> None:
+    since = f"id >= '{hours.first_id(figures.since)}'"
+    reports = f"turn_id >= '{hours.first_id(figures.since)}'"
+
+    def scalar(query: str) -> Any:
+        return connection.execute(text(query)).scalar()
+
+    assert figures.answers == scalar(f"SELECT count(*) FROM message WHERE {since}")
+    for status in ("complete", "stopped", "failed", "interrupted"):
+        counted = sum(getattr(period, status) for period in figures.series)
+        assert counted == scalar(f"SELECT count(*) FROM message WHERE {since} AND status = '{status}'")
+    resumed = sum(period.resumed for period in figures.series)
+    assert resumed == scalar(f"SELECT count(*) FROM measure WHERE {reports} AND resumed > 0")
+    seen = f"{reports} AND NOT hidden"
+    for spread, name, where in (
+        (figures.first, "first_ms", seen),
+        (figures.lag, "lag_ms", f"{seen} AND streams"),
+        (figures.gap, "gap_ms", seen),
+    ):
+        count = scalar(f"SELECT count({name}) FROM measure WHERE {where}")
+        assert spread.count == count == sum(bar.count for bar in spread.bars)
+        for share in (50, 90, 99):
+            rank = -(-count * share // 100) - 1
+            exact = scalar(f"SELECT {name} FROM measure WHERE {where} ORDER BY {name} LIMIT 1 OFFSET {rank}")
+            assert getattr(spread, f"p{share}") == hours.rounded(exact)
+    quick, streamed, thumbs, _ = figures.goals
+    assert quick.share == scalar(
+        f"SELECT sum(CASE WHEN lag_ms <= 200 THEN 1.0 ELSE 0 END) / count(*) FROM measure WHERE {seen} AND streams"
+    )
+    # By hour and browser: the first twelve digits of an id are its milliseconds.
+    rows = connection.execute(text(f"SELECT turn_id, person, whole FROM measure WHERE {reports} AND streams")).all()
+    sessions: dict[tuple[datetime, str], bool] = {}
+    for id, person, whole in rows:
+        key = hours.hour_of(hours.began(id)), person
+        sessions[key] = sessions.get(key, False) or bool(whole)
+    assert (streamed.count, streamed.share) == (len(sessions), list(sessions.values()).count(False) / len(sessions))
+    assert figures.up == scalar(f"SELECT count(*) FROM message WHERE {since} AND rating = 1")
+    assert thumbs.count == scalar(f"SELECT count(*) FROM message WHERE {since} AND rating <> 0")
+    failed = f"SELECT count(*) FROM message WHERE {since} AND status = 'failed'"
+    assert sum(figures.errors.values()) == scalar(failed)
+    for use in figures.models:
+        of = connection.execute(text(f"SELECT usage FROM message WHERE {since} AND model = '{use.model}'")).scalars()
+        bills = [json.loads(bill) if isinstance(bill, str) else bill for bill in of]
+        assert use.answers == len(bills)
+        read, written = (sum(bill[name] for bill in bills) for name in ("prompt_tokens", "completion_tokens"))
+        assert (use.prompt_tokens, use.completion_tokens) == (read, written)
+        rates = {"bench": (1, 2), "gpt-4o-mini": (0.15, 0.6)}[use.model]
+        assert use.cost == pytest.approx((read * rates[0] + written * rates[1]) / 1_000_000)
+    measured = "SELECT max(first_ms) FROM measure WHERE turn_id = message.id AND NOT hidden"
+    longest = scalar(f"SELECT max(coalesce(({measured}), first_token_ms)) FROM message WHERE {since}")
+    assert figures.slowest[0].ms == longest
+    assert [slow.ms for slow in figures.slowest] == sorted((slow.ms for slow in figures.slowest), reverse=True)
+    assert len(figures.slowest) == min(10, figures.answers)
+
+
+async def test_what_comes_late_is_in_the_sums(store: Store) -> None:
+    """An hour that was added up is added up anew: with a report that came after, and with a thumb."""
+    measures = measures_of(store)
+    ((message, _),) = seeded(1, 7, random.Random(1))
+    moment = now() - timedelta(hours=3)
+    chance = random.Random(2)
+    row = Message(id=turn_id(moment, chance), chat_id="c", role="assistant", created_at=moment, duration_ms=1_000)
+
+    def fill(connection: Any) -> None:
+        connection.execute(text(CHAT))
+        connection.execute(Message.__table__.insert(), row.model_dump())  # type: ignore[attr-defined]
+
+    await store.database.write(fill)
+    await measures.add_up()
+    assert (await measures.figures(2)).first.count == 0
+    await measures.take(Measure(turn_id=row.id, session="s", first_ms=70), "here")
+    await store.rate(row.id, 1)
+    await measures.rated(row.id)
+    for _ in range(2):
+        figures = await measures.figures(2)
+        assert (figures.first.count, figures.first.p50, figures.up) == (1, 70, 1)
+        await measures.add_up()
+    assert message["id"] != row.id
+
+
+async def test_imported_answers_do_not_count(store: Store) -> None:
+    file = {
+        "version": 1,
+        "chat": {"title": "Old"},
+        "messages": [
+            {"id": "1", "role": "user", "content": "Hi", "created_at": "2020-01-01T00:00:00Z"},
+            {"id": "2", "parent_id": "1", "role": "assistant", "content": "Ho", "created_at": "2020-01-01T00:00:00Z"},
+        ],
+    }
+    await store.import_chat(json.dumps(file))
+    assert (await measures_of(store).figures(1)).answers == 0
+
+
+@pytest.mark.slow
+async def test_a_month_of_a_million_answers_is_read_in_no_time(file: Path, figure: Callable[[object], None]) -> None:
+    with closing(sqlite3.connect(file)) as database:
+        # To index their words is no part of it, and takes minutes.
+        for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f"DROP TRIGGER {trigger}")
+        database.execute("PRAGMA synchronous=OFF")
+        database.execute(CHAT)
+        pairs = sorted(seeded(10_000, 30, random.Random(1)), key=lambda pair: pair[0]["id"])
+        # The same ten thousand, a hundred times, each a little later.
+        for message, report in pairs:
+            start, tail = message["id"][:13], message["id"][13:]
+            ids = [f"{start}{tail[:-2]}{n:02x}" for n in range(MANY // len(pairs))]
+            names = list(message)
+            database.executemany(insert("message", names), [message | {"id": id} for id in ids])
+            if report:
+                database.executemany(insert("measure", list(report)), [report | {"turn_id": id} for id in ids])
+        database.commit()
+    store = Store(f"sqlite:///{file}")
+    await store.open()
+    measures = measures_of(store)
+    began = time.monotonic()
+    await measures.add_up()
+    figure(f"a month of {MANY:,} answers added up in {time.monotonic() - began:.1f} s")
+    took = []
+    for _ in range(5):
+        began = time.monotonic()
+        figures = await measures.figures(30)
+        took.append((time.monotonic() - began) * 1000)
+    figure(f"figures of 30 days of {figures.answers:,} answers: {min(took):.0f} ms at best, {max(took):.0f} at worst")
+    assert figures.answers == MANY
+    assert min(took) < MANY_MS
+    await store.close()
+
+
+@pytest.mark.parametrize("moment", [datetime(2026, 11, 26, 12, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)])
+def test_an_id_says_when_its_turn_began(moment: datetime) -> None:
+    chance = random.Random(3)
+    ids = [turn_id(moment + timedelta(milliseconds=n), chance) for n in (-1, 0, 1)]
+    assert [id >= hours.first_id(moment) for id in ids] == [False, True, True]
+    assert hours.began(ids[1]) == moment
