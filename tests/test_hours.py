@@ -187,12 +187,12 @@ async def test_what_comes_late_is_in_the_sums(store: Store) -> None:
 
     def fill(connection: Any) -> None:
         connection.execute(text(CHAT))
-        connection.execute(Message.__table__.insert(), row.model_dump())  # type: ignore[attr-defined]
+        connection.execute(Message.__table__.insert(), row.model_dump())
 
     await store.database.write(fill)
     await measures.add_up()
     assert (await measures.figures(2)).first.count == 0
-    await measures.take(Measure(turn_id=row.id, session="s", first_ms=70), "here")
+    await measures.take(Measure.model_validate({"turn_id": row.id, "session": "s", "first_ms": 70}), "here")
     await store.rate(row.id, 1)
     await measures.rated(row.id)
     for _ in range(2):
