@@ -868,6 +868,8 @@ def test_the_client_needs_nothing_of_the_server() -> None:
         "__init__.py",
         "__main__.py",
         "address.py",
+        "records.py",
+        "sync_client.py",
         "chat_client.py",
         "events.py",
         "backoff.py",

@@ -116,14 +116,18 @@ def test_the_commands_for_curl_run(running: Api) -> None:
 
 
 def test_the_python_client_is_used_as_shown(running: Api) -> None:
-    (code,) = [code for code in blocks("docs/api.md", "python") if "ChatClient" in code]
-    run = subprocess.run(
-        [sys.executable, "-c", code.replace(URL, running.url)], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    lines = run.stdout.splitlines()
-    assert lines[0].startswith("turn "), run.stderr
-    assert "Give me a temperature" in lines[1]
-    assert lines[2].startswith("stop, ")
+    streamed, waited = [run_client(code, running) for code in blocks("docs/api.md", "python") if "ChatClient" in code]
+    assert streamed[0].startswith("turn ")
+    assert "Give me a temperature" in streamed[1]
+    assert streamed[2].startswith("stop, ")
+    assert "Give me a temperature" in waited[0] and "Say hello" in waited[0]
+
+
+def run_client(code: str, running: Api) -> list[str]:
+    command = [sys.executable, "-c", code.replace(URL, running.url)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.splitlines()
 
 
 def test_the_commands_for_the_terminal_run(running: Api, tmp_path: Path) -> None:

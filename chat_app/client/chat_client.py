@@ -1,4 +1,4 @@
-"""The client: requests, and what to do when a connection breaks. What the answers mean is in `events`."""
+"""The client: requests, and what to do when a connection breaks. What the answers mean is in `events` and `records`."""
 
 import json
 import uuid
@@ -18,18 +18,19 @@ from chat_app.client.events import (
     ClientError,
     Event,
     Finished,
-    Message,
     Reading,
     Started,
     Text,
-    interrupted,
     not_ours,
     parse_error,
 )
+from chat_app.client.records import Chat, Hit, Imported, Message, imported, interrupted, parsed
 
 # The server sends a comment every 15 s of silence.
 SILENCE_S = 45.0
 REPLY_S = 600.0
+# How many chats, or messages, are asked for at once.
+PAGE = 100
 KNOWN = ("reasoning", "tools", "files", "steps", "sources", "suggestions")
 
 
@@ -125,16 +126,24 @@ class ChatClient:
 
         `after` is the number of its characters that are known and not to come again; else as `stream`.
         """
-        path = f"{quote(message_id, safe='')}/continue"
+        path = f"{_part(message_id)}/continue"
         request = {"headers": {"Idempotency-Key": key or uuid.uuid4().hex}}
         kinds = _kinds(reasoning, include)
         async with aclosing(self._begin(path, request, Reading(after=after), None, kinds)) as events:
             async for event in events:
                 yield event
 
-    async def history(self, chat_id: str) -> list[Message]:
-        """The newest messages of a chat, a hundred at most, the oldest of them first."""
-        return Message.parse_page(await self._body("GET", f"/messages/?chat_id={quote(chat_id, safe='')}"))
+    async def history(self, chat_id: str, limit: int = 100) -> list[Message]:
+        """The newest messages of a chat's shown path, `limit` at most, the oldest of them first."""
+        messages: list[Message] = []
+        before: str | None = None
+        while len(messages) < limit:
+            page = _query(chat_id=chat_id, before=before, limit=min(limit - len(messages), PAGE))
+            older, before = parsed(await self._body("GET", "/messages/", params=page), _messages)
+            messages = older + messages
+            if before is None:
+                break
+        return messages
 
     async def send(self, content: str, chat_id: str | None = None, *, key: str | None = None) -> Message:
         """Send a message and wait for the whole answer.
@@ -159,7 +168,76 @@ class ChatClient:
 
         `turn` is its id, or the `key` it began with: who waits in `send` does not know the id.
         """
-        return Message.parse(await self._body("POST", f"/messages/{quote(turn, safe='')}/stop"))
+        return parsed(await self._body("POST", f"/messages/{_part(turn)}/stop"), Message.of)
+
+    async def message(self, message_id: str, *, include: Iterable[str] = ()) -> Message:
+        """One message, with its parts of the kinds in `include`, such as "reasoning" and "tools"."""
+        params = _params(",".join(include))
+        return parsed(await self._body("GET", f"/messages/{_part(message_id)}", params=params), Message.of)
+
+    async def rate(self, message_id: str, rating: int, remark: str = "") -> Message:
+        """Thumbs up (1), down (-1) or neither (0) for an answer, and why."""
+        rated = {"rating": rating, "remark": remark}
+        return parsed(await self._body("POST", f"/messages/{_part(message_id)}/rating", json=rated), Message.of)
+
+    async def chats(self, limit: int = 100) -> list[Chat]:
+        """The pinned chats first, then the most recently used; `limit` at most."""
+        chats: list[Chat] = []
+        before: str | None = None
+        while len(chats) < limit:
+            page = _query(before=before, limit=min(limit - len(chats), PAGE))
+            more, before = parsed(await self._body("GET", "/chats/", params=page), _chats)
+            chats += more
+            if before is None:
+                break
+        return chats
+
+    async def chat(self, chat_id: str) -> Chat:
+        return parsed(await self._body("GET", f"/chats/{_part(chat_id)}"), Chat.of)
+
+    async def create_chat(self, title: str | None = None) -> Chat:
+        """A chat without messages; without a title, it gets one from its first message."""
+        return parsed(await self._body("POST", "/chats/", json={} if title is None else {"title": title}), Chat.of)
+
+    async def set_chat(self, chat_id: str, /, **values: Any) -> Chat:
+        """Set `title`, `pinned`, `model`, `system_prompt` or `temperature`; None gives the last three back to the app's
+        default."""
+        return parsed(await self._body("PATCH", f"/chats/{_part(chat_id)}", json=values), Chat.of)
+
+    async def delete_chat(self, chat_id: str) -> None:
+        """The chat and its messages, for good; what runs in it is stopped."""
+        await self._body("DELETE", f"/chats/{_part(chat_id)}")
+
+    async def search(self, words: str, limit: int = 30) -> list[Hit]:
+        """Chats whose title has all the words, then messages, each the newest first."""
+        return parsed(await self._body("GET", "/search/", params=_query(q=words, limit=limit)), _hits)
+
+    async def export_chat(self, chat_id: str) -> bytes:
+        """The chat with all its versions as a file of JSON, which `import_chats` takes."""
+        return (await self._body("GET", f"/chats/{_part(chat_id)}/export")).encode()
+
+    async def export_markdown(self, chat_id: str, *, reasoning: bool = False) -> str:
+        """The shown path as Markdown, on request with what the models thought."""
+        params = {"format": "markdown"} | ({"reasoning": "true"} if reasoning else {})
+        return await self._body("GET", f"/chats/{_part(chat_id)}/export", params=params)
+
+    async def export_chats(self) -> AsyncGenerator[bytes, None]:
+        """All chats as one file of JSON, in pieces, as `import_chats` takes it. It is not begun again."""
+        try:
+            async with self._open("GET", "/chats/export") as response:
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except TryAgain as again:
+            raise again.error from again
+
+    async def import_chats(self, file: bytes | AsyncIterator[bytes]) -> Imported:
+        """New chats from an export of this app, of ChatGPT or of Open WebUI: all of them, or none. It is sent once: a
+        second time the chats would come twice."""
+        try:
+            async with self._open("POST", "/chats/import", content=file, timeout=REPLY_S) as response:
+                return parsed((await response.aread()).decode(errors="replace"), imported)
+        except TryAgain as again:
+            raise again.error from again
 
     async def _follow(
         self, reading: Reading, first: dict[str, Any] | None, include: str
@@ -221,7 +299,7 @@ class ChatClient:
 
     async def _reply(self, path: str, request: dict[str, Any]) -> Message:
         url, timeout = f"/messages/{path}", httpx.Timeout(self._timeout, read=REPLY_S)
-        message = Message.parse(await self._body("POST", url, **request, timeout=timeout))
+        message = parsed(await self._body("POST", url, **request, timeout=timeout), Message.of)
         if message.status == "interrupted":
             raise interrupted(message)
         return message
@@ -284,11 +362,32 @@ def _ask(content: str, chat_id: str | None, key: str) -> dict[str, Any]:
 
 def _get(reading: Reading, include: str) -> dict[str, Any]:
     """The request that goes on where reading stopped."""
-    request = {"method": "GET", "url": f"/stream/{quote(reading.turn_id, safe='')}"}
+    request = {"method": "GET", "url": f"/stream/{_part(reading.turn_id)}"}
     if reading.whole:
         return request | {"params": _params(include) | {"after": "0"}}
     known = {"Last-Event-ID": f"{reading.turn_id}:{reading.after}"} if reading.after >= 0 else {}
     return request | {"params": _params(include), "headers": known}
+
+
+def _part(id: str) -> str:
+    """Of a path."""
+    return quote(id, safe="")
+
+
+def _query(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _messages(page: dict[str, Any]) -> tuple[list[Message], str | None]:
+    return [Message.of(value) for value in page["messages"]], page["next"]
+
+
+def _chats(page: dict[str, Any]) -> tuple[list[Chat], str | None]:
+    return [Chat.of(value) for value in page["chats"]], page["next"]
+
+
+def _hits(found: dict[str, Any]) -> list[Hit]:
+    return [Hit.of(value) for value in found["hits"]]
 
 
 def _kinds(reasoning: bool, include: Iterable[str]) -> str:

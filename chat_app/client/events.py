@@ -1,10 +1,9 @@
-"""What a client gets: events, messages and errors, and how they are read from what the server sends. Pure: no I/O."""
+"""What a client gets while it reads a turn: events and errors, and how they are read from the stream. Pure: no I/O."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from datetime import datetime
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 # What a proxy says while the server behind it restarts.
 GATEWAY = (502, 503, 504)
@@ -62,49 +61,6 @@ class Finished:
 Event = Started | Text | Reasoning | Part | Finished
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A stored message; times are UTC, `*_ms` are milliseconds from the start of the turn.
-
-    `status` is "streaming", "complete", "stopped", "failed" or "interrupted" (the server ended).
-    """
-
-    id: str
-    chat_id: str
-    role: str
-    content: str
-    status: str
-    created_at: datetime
-    parent_id: str | None = None
-    finish_reason: str | None = None
-    model: str | None = None
-    usage: dict[str, Any] | None = None
-    error: dict[str, Any] | None = None
-    first_token_ms: int | None = None
-    duration_ms: int | None = None
-
-    @classmethod
-    def parse(cls, body: str) -> Self:
-        """The message in a JSON body; keys that are not known here are left out. Raises ClientError."""
-        try:
-            return cls._of(json.loads(body))
-        except (ValueError, TypeError, KeyError) as error:
-            raise not_ours(body) from error
-
-    @classmethod
-    def parse_page(cls, body: str) -> list[Self]:
-        """The messages in a page of a history. Raises ClientError."""
-        try:
-            return [cls._of(value) for value in json.loads(body)["messages"]]
-        except (ValueError, TypeError, KeyError) as error:
-            raise not_ours(body) from error
-
-    @classmethod
-    def _of(cls, value: dict[str, Any]) -> Self:
-        known = {field.name: value[field.name] for field in fields(cls) if field.name in value}
-        return cls(**known | {"created_at": datetime.fromisoformat(value["created_at"])})
-
-
 class ClientError(Exception):
     """Why there is no answer, or no more of it; `str(error)` is a sentence for people.
 
@@ -141,12 +97,6 @@ def not_ours(body: str, status: int = 200) -> ClientError:
     start = " ".join(body[:80].split())
     sentence = f"The answer ({status}) is not that of a Rill server: {start!r}."
     return ClientError("bad_answer", sentence, status in GATEWAY, status)
-
-
-def interrupted(message: Message) -> ClientError:
-    """The error for a reply that `/messages/` gives with that status."""
-    sentence = "The server ended while this answer was being written. Its text so far is kept; try again."
-    return ClientError("interrupted", sentence, True, 200, turn_id=message.id, text=message.content)
 
 
 def parse_error(body: str, status: int) -> ClientError:

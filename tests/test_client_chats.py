@@ -1,0 +1,152 @@
+"""What the Python client does with chats beside streaming, and the same without `await`."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from chat_app.client import ChatClient, ClientError, Finished, Started, SyncChatClient, Text
+from chat_app.config import ROOT
+from tests.forked import Api
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with Api(tmp_path_factory.mktemp("client"), replies="tests.examples.rules:reply") as running:
+        yield running
+
+
+async def test_a_chat_from_its_first_message_to_its_end(api: Api) -> None:
+    async with ChatClient(api.url) as client:
+        reply = await client.send("Hello")
+        chat = await client.chat(reply.chat_id)
+        assert chat.title == "Hello" and not chat.pinned and chat.created_at.tzinfo
+        changed = await client.set_chat(chat.id, title="Greetings", pinned=True, temperature=0.5)
+        assert (changed.title, changed.pinned, changed.temperature) == ("Greetings", True, 0.5)
+        assert (await client.set_chat(chat.id, temperature=None)).temperature is None
+        rated = await client.rate(reply.id, 1, "Kind")
+        assert (rated.rating, rated.remark) == (1, "Kind")
+        assert (await client.message(reply.id, include=["reasoning"])).parts == [
+            {"type": "text", "text": reply.content}
+        ]
+        assert [(message.role, message.rating) for message in await client.history(chat.id)] == [
+            ("user", 0),
+            ("assistant", 1),
+        ]
+        [found] = [hit for hit in await client.search("Greetings") if hit.chat_id == chat.id]
+        assert (found.message_id, found.text) == (None, "Greetings")
+        assert (await client.export_markdown(chat.id)).startswith("# Greetings")
+        await client.delete_chat(chat.id)
+        with pytest.raises(ClientError) as gone:
+            await client.chat(chat.id)
+        assert (gone.value.code, gone.value.status) == ("not_found", 404)
+
+
+async def test_lists_are_read_page_by_page(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chat_app.client.chat_client.PAGE", 2)
+    async with ChatClient(api.url) as client:
+        made = [(await client.create_chat(f"Chat {number}")).id for number in range(5)]
+        listed = [chat.id for chat in await client.chats(1_000)]
+        assert [id for id in listed if id in made] == made[::-1] and len(set(listed)) == len(listed)
+        assert [chat.id for chat in await client.chats(3)] == listed[:3]
+        for number in range(3):
+            await client.send(f"Question {number}", made[0])
+        asked = [message.content for message in await client.history(made[0]) if message.role == "user"]
+        assert asked == ["Question 0", "Question 1", "Question 2"]
+        assert [message.role for message in await client.history(made[0], 3)] == ["assistant", "user", "assistant"]
+
+
+async def test_what_is_exported_comes_back(api: Api) -> None:
+    async with ChatClient(api.url) as client:
+        reply = await client.send("Remember this")
+        one = await client.import_chats(await client.export_chat(reply.chat_id))
+        assert (one.chats, one.messages, one.left_out) == (1, 2, {})
+        assert (await client.history(one.chat_id))[0].content == "Remember this"
+        pieces = [piece async for piece in client.export_chats()]
+        every = await client.import_chats(b"".join(pieces))
+        assert every.chats == len(json.loads(b"".join(pieces))["chats"]) and every.summary
+        with pytest.raises(ClientError) as refused:
+            await client.import_chats(b"{}")
+        assert refused.value.status == 422
+
+
+def test_the_same_without_await(api: Api) -> None:
+    with SyncChatClient(api.url) as client:
+        started, *texts, finished = client.stream("Hello")
+        assert isinstance(started, Started) and isinstance(finished, Finished)
+        said = "".join(event.text for event in texts if isinstance(event, Text))
+        assert [message.content for message in client.history(started.chat_id)] == ["Hello", said]
+        assert client.chat(started.chat_id).id in [chat.id for chat in client.chats()]
+        replayed = [event.text for event in client.resume(started.turn_id) if isinstance(event, Text)]
+        assert "".join(replayed) == said
+        copy = client.import_chats(b"".join(client.export_chats()))
+        assert copy.chats >= 1
+        with pytest.raises(ClientError) as gone:
+            client.chat("none")
+        assert gone.value.code == "not_found"
+
+
+def test_a_loop_that_is_left_early_leaves_the_client_usable(api: Api) -> None:
+    with SyncChatClient(api.url) as client:
+        events = client.stream("Hello")
+        assert isinstance(next(events), Started)
+        events.close()
+        assert client.send("Hello").status == "complete"
+
+
+def test_ctrl_c_ends_the_wait_and_leaves_the_client_usable(api: Api) -> None:
+    """A server that never answers stands for one that takes long."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as connections:
+        client = SyncChatClient(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+        def interrupt() -> None:
+            connections.enter_context(silent.accept()[0])
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+        for waits in (lambda: client.send("Hello"), lambda: next(client.stream("Hello"))):
+            threading.Thread(target=interrupt).start()
+            with pytest.raises(KeyboardInterrupt):
+                waits()
+        client.close()
+    assert "chat client" not in [thread.name for thread in threading.enumerate()]
+
+
+async def test_within_a_running_loop_and_from_another_thread(api: Api) -> None:
+    """As in a notebook, whose cells run in a loop."""
+    with SyncChatClient(api.url) as client:
+        said = [client.send("Hello").content]
+        thread = threading.Thread(target=lambda: said.append(client.send("Hello").content))
+        thread.start()
+        await asyncio.to_thread(thread.join)
+        assert said[0] == said[1] != ""
+
+
+def test_a_bad_address_is_told_and_leaves_no_thread() -> None:
+    before = threading.active_count()
+    with pytest.raises(ClientError) as bad:
+        SyncChatClient("ftp://example.org")
+    assert (bad.value.code, threading.active_count()) == ("bad_address", before)
+
+
+def test_the_folder_works_without_the_app(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "rill_client").mkdir()
+    for file in (ROOT / "chat_app" / "client").glob("*.py"):
+        text = file.read_text().replace("chat_app.client", "rill_client")
+        (tmp_path / "rill_client" / file.name).write_text(text)
+    code = (
+        "import sys; from rill_client import SyncChatClient\n"
+        f"with SyncChatClient({api.url!r}) as client: print(client.send('Hello').status)\n"
+        "assert not [name for name in sys.modules if name.startswith(('chat_app', 'reflex', 'sqlalchemy'))]"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (run.stdout, run.stderr) == ("complete\n", "")
