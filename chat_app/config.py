@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from chat_app.address import OPENAI_URL, server_address
 from chat_app.errors import SettingsError
+from chat_app.names import clean_name
 from chat_app.origins import is_address, origin, site
 from chat_app.proxy import BadProxy, proxy_for
 
@@ -117,6 +118,13 @@ class Settings(BaseModel):
         if not value.isascii() or not value.isprintable() or " " in value:
             raise ValueError("a key has only ASCII characters and no spaces; copy it again")
         return key
+
+    @field_validator("openai_model")
+    @classmethod
+    def _visible_name(cls, name: str | None) -> str | None:
+        if name is not None and clean_name(name) != name:
+            raise ValueError("it holds characters that cannot be seen; write it by hand, or copy it again")
+        return name
 
     @field_validator("openai_base_url")
     @classmethod

@@ -9,6 +9,7 @@ from sqlalchemy import JSON, DateTime, Dialect, Index, TypeDecorator, false, tex
 from sqlmodel import AutoString, Field, SQLModel
 from uuid_utils import uuid7
 
+from chat_app.names import clean_name
 from chat_app.usage import clean_usage
 
 MAX_REMARK_CHARS = 2_000
@@ -71,6 +72,19 @@ class PackedText(TypeDecorator[str]):
         return zlib.decompress(value).decode() if isinstance(value, bytes) else value
 
 
+class OneLine(TypeDecorator[str]):
+    """A name. Older versions stored some as they came."""
+
+    impl = AutoString
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else clean_name(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else clean_name(value)
+
+
 def new_id() -> str:
     """A UUIDv7: sorts by time of creation, cannot be guessed."""
     return str(uuid7())
@@ -88,14 +102,14 @@ class Chat(SQLModel, table=True):
     """
 
     id: str = Field(default_factory=new_id, primary_key=True)
-    title: str
+    title: str = Field(sa_type=OneLine)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
     pinned: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     named: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     # No foreign key: with the message's own to its chat it would be a circle. A leaf that is gone means the newest.
     leaf_id: str | None = None
-    model: str | None = None
+    model: str | None = Field(default=None, sa_type=OneLine)
     system_prompt: str | None = None
     temperature: float | None = None
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -131,7 +145,7 @@ class Message(SQLModel, table=True):
     parts: list[dict[str, Any]] | None = Field(default=None, sa_type=JSON)
     status: str = Status.complete
     finish_reason: str | None = None
-    model: str | None = None
+    model: str | None = Field(default=None, sa_type=OneLine)
     usage: dict[str, Any] | None = Field(default=None, sa_type=UsageCounts)
     error: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     first_token_ms: int | None = None

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from chat_app.errors import BadReply
 from chat_app.finish import finish_reason
 from chat_app.kinds import SOURCE, Kind, web_address
+from chat_app.names import clean_name
 from chat_app.parts import GROWING, REASONING, Part, whole
 from chat_app.usage import clean_usage
 
@@ -106,7 +107,7 @@ def _name(value: Any) -> str | None:
         return value
     if not isinstance(value, str):
         return None
-    return "".join(char for char in value[:MAX_NAME_CHARS] if char.isprintable()).strip() or None
+    return "".join(char for char in clean_name(value[:MAX_NAME_CHARS]) if char.isprintable()).strip() or None
 
 
 def _reason(value: Any) -> str | None:

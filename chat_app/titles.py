@@ -4,11 +4,11 @@ line of the question is there already."""
 import asyncio
 import logging
 import re
-import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from chat_app.models import Role, Status
+from chat_app.names import clean_name
 from chat_app.replies.chunk import completion_text
 from chat_app.replies.thinking import spoken
 from chat_app.reply import ChatMessage
@@ -96,14 +96,6 @@ def sane_title(text: Any) -> str | None:
         return None
     title = re.sub(r"^[#*_\s]*title[*_\s]*[:：][*_\s]*", "", spoken(text).strip(), flags=re.IGNORECASE)
     title = title.strip(" \t#*_`\"'“”„«»‘’「」『』").rstrip(".。 ")
-    if not 0 < len(title) <= MAX_TITLE_CHARS or any(_is_odd(char) for char in title):
+    if not 0 < len(title) <= MAX_TITLE_CHARS or clean_name(title) != title:
         return None
     return title
-
-
-def _is_odd(char: str) -> bool:
-    """Line breaks and other controls, halves of characters, and what turns the direction of the text around it."""
-    return (
-        unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
-        or char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-    )

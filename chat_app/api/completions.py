@@ -30,7 +30,7 @@ from chat_app.extend import CONTEXT, option_names
 from chat_app.models import Role
 from chat_app.reply import ChatMessage
 from chat_app.service import Service, get_service
-from chat_app.store.chatfile import NEW_CHAT, TITLE_CHARS
+from chat_app.store.chatfile import title_from
 from chat_app.turns.turn import Turn
 
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -236,7 +236,7 @@ async def _first_turn(
 
 def _chat_file(settings: Mapping[str, Any], messages: Sequence[ChatMessage]) -> str:
     """A chat that was held elsewhere, as `POST /chats/import` takes it."""
-    title = " ".join(messages[0]["content"].split())[:TITLE_CHARS] or NEW_CHAT
+    title = title_from(messages[0]["content"])
     chained = [
         {"id": str(number), "parent_id": str(number - 1) if number else None, **message}
         for number, message in enumerate(messages)

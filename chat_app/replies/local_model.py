@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from chat_app.config import ROOT
 from chat_app.errors import ModelMissing
+from chat_app.names import clean_name
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class LocalModel:
 
     @property
     def name(self) -> str:
-        return self._path.stem if self._path else "SmolLM2 135M"
+        return clean_name(self._path.stem) if self._path else "SmolLM2 135M"
 
     async def start(self) -> None:
         """Begin supervising and return at once. What goes wrong is told by `base_url`."""

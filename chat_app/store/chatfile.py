@@ -24,6 +24,7 @@ from pydantic import (
 
 from chat_app.errors import InvalidRequest
 from chat_app.models import MAX_REMARK_CHARS, MAX_SYSTEM_PROMPT_CHARS, Chat, Message, Role, Status, new_id, now
+from chat_app.names import UNSEEN, clean_name
 from chat_app.parts import checked_layout
 
 VERSION = 1
@@ -49,7 +50,7 @@ def _storable(value: str) -> str:
 
 
 def _named(value: str) -> str:
-    if not (name := value.strip()):
+    if not (name := clean_name(value)):
         raise ValueError("write something, not only spaces")
     return name
 
@@ -88,6 +89,7 @@ def _whole(value: Any) -> Any:
 TEXT_PATTERN = r"^[^\u0000]*$"
 # White space to Python, not to JSON Schema: U+001C to U+001F and U+0085.
 WORDS_PATTERN = r"^[^\u0000]*[^\u0000\s\u001c-\u001f\u0085][^\u0000]*$"
+NAME_PATTERN = rf"^[^\u0000]*[^{UNSEEN}][^\u0000]*$"
 
 Text = Annotated[str, AfterValidator(_storable), Field(json_schema_extra={"pattern": TEXT_PATTERN})]
 Name = Annotated[
@@ -95,7 +97,7 @@ Name = Annotated[
     StringConstraints(max_length=MAX_NAME_CHARS),
     AfterValidator(_storable),
     AfterValidator(_named),
-    Field(json_schema_extra={"pattern": WORDS_PATTERN}),
+    Field(json_schema_extra={"pattern": NAME_PATTERN}),
 ]
 SystemPrompt = Annotated[Text, StringConstraints(max_length=MAX_SYSTEM_PROMPT_CHARS)]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
@@ -229,7 +231,7 @@ def imported(data: str | bytes) -> tuple[Chat, list[Row]]:
 
 def title_from(content: str) -> str:
     """The first line of a chat's first message, cut at a word."""
-    line = next((line.strip() for line in content.splitlines() if line.strip()), NEW_CHAT)
+    line = next((name for line in content.splitlines() if (name := clean_name(line))), NEW_CHAT)
     if len(line) <= TITLE_CHARS:
         return line
     return line[:TITLE_CHARS].rsplit(" ", 1)[0].rstrip(",.;:") + "…"

@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app.errors import DatabaseUnavailable, InvalidRequest, NotFound, TurnRunning, no_answer, no_chat, no_message
 from chat_app.models import MAX_REMARK_CHARS, Chat, ChatValues, Message, Request, Role, now
+from chat_app.names import clean_name
 from chat_app.store import chatfile, paging, statements
 from chat_app.store.chatfile import NEW_CHAT
 from chat_app.store.chatfile import TITLE_CHARS as TITLE_CHARS
@@ -64,7 +65,7 @@ class Store(Library):
     async def create_chat(self, title: str | None = None) -> Chat:
         """Without a title, the chat gets one from its first message."""
         async with self._writing() as session:
-            chat = Chat(title=title or NEW_CHAT, named=title is not None)
+            chat = Chat(title=clean_name(title or "") or NEW_CHAT, named=title is not None)
             session.add(chat)
         return chat
 
@@ -322,8 +323,14 @@ def _settable(values: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := values.keys() - SETTABLE:
         raise TypeError(f"a chat has no settable {', '.join(sorted(unknown))}")
     columns: dict[str, Any] = {"named": True, **values} if "title" in values else dict(values)
-    for name in columns.keys() & {"model", "system_prompt"}:
-        columns[name] = (columns[name] or "").strip() or None
+    if "title" in columns:
+        columns["title"] = clean_name(columns["title"])
+        if not columns["title"]:
+            raise InvalidRequest("The title is empty. Write something first.")
+    if "model" in columns:
+        columns["model"] = clean_name(columns["model"] or "") or None
+    if "system_prompt" in columns:
+        columns["system_prompt"] = (columns["system_prompt"] or "").strip() or None
     return columns
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from chat_app.names import clean_name
 from chat_app.store.chatfile import NO_TEXT
 
 # Seconds beyond this are milliseconds, and so on.
@@ -16,7 +17,7 @@ def text(value: Any) -> str:
 
 def short(value: Any, limit: int = 200) -> str | None:
     """A name on one line; None where there is none."""
-    return " ".join(text(value).split())[:limit].strip() or None
+    return clean_name(" ".join(text(value).split()))[:limit].strip() or None
 
 
 def items(value: Any) -> list[Any]:
