@@ -1,4 +1,4 @@
-"""The second table of `make bench`: how smoothly the page draws while an answer grows.
+"""The second and third table of `make bench`: how smoothly the page draws while an answer grows, and in a long chat.
 
 The browser's trace says how long each task of the page's main thread took, by the clock and in the thread's own CPU
 time: by the clock a task also takes as long as other programs keep the thread waiting. A frame that was due (60 a
@@ -8,16 +8,18 @@ second) and did not come is dropped.
 import json
 import sys
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from chat_app.ui.transcript import FIRST, MORE
 from tests import chromium
 from tests.app import App
 from tests.bench import BOX, OBSERVER, SETTLE_MS, Target, ask, own_app, quantile, settled
-from tests.e2e.chat import import_chat
+from tests.e2e.chat import import_chat, import_turns
 from tests.provider_client import Provider
+from tests.screenshots import ANSWER
 
 LIMIT_MS = 50.0
 FRAME_MS = 1000 / 60
@@ -31,6 +33,35 @@ FRAMES = """
   requestAnimationFrame(note);
 }
 """
+
+
+# Nothing waits for its turn, and nothing has come for a quarter of a second.
+DRAWN = """
+(id) => new Promise((resolve) => {
+  let quiet = 0;
+  const look = () => {
+    const shown = id ? document.getElementById(id) : !document.querySelector("article");
+    quiet = shown && !document.querySelector(".awaited") ? quiet + 1 : 0;
+    if (quiet === 15) resolve(true);
+    else requestAnimationFrame(look);
+  };
+  look();
+})
+"""
+SCROLL_UP = """
+  let steps = 0;
+  const area = document.querySelector(".scroll-area");
+  const up = () => {
+    area.dispatchEvent(new WheelEvent("wheel", { deltaY: -1000 }));
+    area.scrollBy(0, -1000);
+    if (++steps < 60) requestAnimationFrame(up);
+  };
+  up();
+"""
+BRIEF_TURNS = [
+    (f"Question {n}?", f"**Answer {n}** with `code`:\n\n- one\n- two\n\n" + "and so on " * n) for n in range(200)
+]
+RICH_TURNS = [(f"Question {n}?", f"{ANSWER}\n\nParagraph {n} with **bold** and `code`.") for n in range(200)]
 
 
 @dataclass(frozen=True)
@@ -87,8 +118,12 @@ class Drawing:
         return f"| {' | '.join(cells)} |"
 
 
-COLUMNS = ["", "longest task, CPU / clock, ms", "main thread busy", "frames dropped", "lag p50 / p99, ms"]
-HEADER = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}"
+GROWING = ["", "longest task, CPU / clock, ms", "main thread busy", "frames dropped", "lag p50 / p99, ms"]
+LONG_CHAT = ["in a chat of 400 messages", "longest task, CPU / clock, ms"]
+
+
+def header(columns: list[str]) -> str:
+    return f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
 
 
 def draw(browser: Browser, provider: Provider, app: App, scene: Scene) -> Drawing:
@@ -143,16 +178,66 @@ def main_thread_tasks(trace: list[dict[str, Any]]) -> list[Task]:
     return max(threads.values(), key=lambda tasks: sum(task.cpu for task in tasks))
 
 
+@dataclass
+class LongChat:
+    """What people do in one, each step traced by itself; no step may have a task of LIMIT_MS of CPU time."""
+
+    browser: Browser
+    app: App
+    turns: list[tuple[str, str]]
+    steps: dict[str, list[Task]] = field(default_factory=dict)
+
+    def run(self) -> None:
+        chat_id = import_turns(self.app, self.turns, "A long chat")
+        stored = self.app.http.get("/messages/", params={"chat_id": chat_id, "limit": 500}).json()["messages"]
+        ids = [message["id"] for message in stored]
+        page = self.browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(self.app.url)
+        page.locator(f".chat-link[href='/c/{chat_id}']").wait_for()
+        page.wait_for_timeout(SETTLE_MS)
+        self._step(page, "opens", f"document.querySelector(\".chat-link[href='/c/{chat_id}']\").click()", ids[-1])
+        self._step(page, "is scrolled to older messages", SCROLL_UP, ids[-FIRST - MORE])
+        self._step(page, "is left for a new chat", "document.querySelector('[data-key=new]').click()", "")
+        page.goto("about:blank")
+        self._step(page, "opens at an old message, in a new tab", f"{self.app.url}/c/{chat_id}#{ids[40]}", ids[40])
+        self._step(page, "goes on to another one", f"location.hash = '{ids[200]}'", ids[200])
+        page.keyboard.press("Control+f")
+        load_all = "document.querySelector('.find-note .text-button').click()"
+        self._step(page, "is loaded to its beginning", load_all, ids[0])
+        page.close()
+
+    def _step(self, page: Page, name: str, does: str, shows: str) -> None:
+        """`does` is a script or an address; it is over when the message `shows`, or none, is drawn with all others."""
+        self.browser.start_tracing(page=page, categories=["toplevel"])
+        if does.startswith("http"):
+            page.goto(does)
+        else:
+            page.evaluate(f"() => {{ {does} }}")
+        page.wait_for_function(DRAWN, arg=shows)
+        self.steps[name] = main_thread_tasks(json.loads(self.browser.stop_tracing())["traceEvents"])
+        longest = max(self.steps[name], key=lambda task: task.cpu)
+        print(f"| {name} | {longest.cpu:.0f} / {max(task.wall for task in self.steps[name]):.0f} |", flush=True)
+
+    @property
+    def too_long(self) -> list[str]:
+        return [name for name, tasks in self.steps.items() if max(task.cpu for task in tasks) >= LIMIT_MS]
+
+
 def main() -> None:
     with sync_playwright() as playwright, Provider() as provider, own_app(provider) as app:
         browser = playwright.chromium.launch(executable_path=chromium.require(), args=chromium.ARGS)
-        print(HEADER)
+        print(header(GROWING))
         drawings = []
         for scene in SCENES:
             drawings.append(draw(browser, provider, app, scene))
             print(drawings[-1].row(), flush=True)
+        print(header(LONG_CHAT))
+        chats = [LongChat(browser, app, turns) for turns in (BRIEF_TURNS, RICH_TURNS)]
+        for chat in chats:
+            chat.run()
         browser.close()
-    if failed := [drawing.scene.name for drawing in drawings if drawing.too_long]:
+    failed = [drawing.scene.name for drawing in drawings if drawing.too_long] + [s for c in chats for s in c.too_long]
+    if failed:
         sys.exit(f"A task took {LIMIT_MS:.0f} ms of CPU time or more: {', '.join(failed)}.")
 
 

@@ -5,16 +5,13 @@ from typing import Any
 
 import reflex as rx
 from reflex.event import EventSpec
-from reflex.vars import VarData
-from reflex.vars.function import FunctionStringVar
-from reflex_base.utils.imports import ImportVar
 
 from chat_app.errors import NotFound
 from chat_app.service import get_service
 from chat_app.ui.changes import get_changes
 from chat_app.ui.chat_rows import Change, ChatRow, Listing, changes
 from chat_app.ui.dialogs import open_dialog, saved
-from chat_app.ui.elements import CHAT_LIST, Day, Disclosed, ImportChats, Link, TabTitle, TitleField
+from chat_app.ui.elements import CHAT_LIST, Day, Disclosed, ImportChats, Link, TabTitle, TitleField, function
 from chat_app.ui.icons import icon
 from chat_app.ui.menu import menu, menu_item
 from chat_app.ui.problems import complaint
@@ -179,9 +176,7 @@ def sidebar() -> rx.Component:
 
 
 def shown_chats() -> rx.Var[list[ChatRow]]:
-    imported = VarData(imports={CHAT_LIST: [ImportVar(tag="withChanges")]})
-    with_changes: FunctionStringVar[Any] = FunctionStringVar.create("withChanges", _var_data=imported)
-    return with_changes.call(Chats.chats, Chats.changed).to(list[ChatRow])
+    return function(CHAT_LIST, "withChanges").call(Chats.chats, Chats.changed).to(list[ChatRow])
 
 
 def side_button(name: str, text: str, key: str, on_click: Any, **props: Any) -> rx.Component:

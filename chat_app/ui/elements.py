@@ -3,6 +3,9 @@
 from typing import Any
 
 import reflex as rx
+from reflex.vars import VarData
+from reflex.vars.function import FunctionStringVar
+from reflex_base.utils.imports import ImportVar
 
 from chat_app.ui.rows import Row
 
@@ -38,6 +41,7 @@ BOUNDARY = rx.asset("boundary.jsx", shared=True).importable_path
 GRADUAL = rx.asset("gradual.jsx", shared=True).importable_path
 FORMS = rx.asset("forms.jsx", shared=True).importable_path
 CHAT_LIST = rx.asset("chat_list.js", shared=True).importable_path
+KNOWN_ROWS = rx.asset("known_rows.js", shared=True).importable_path
 OUTBOX = rx.asset("outbox.jsx", shared=True).importable_path
 CONNECTION = rx.asset("connection.jsx", shared=True).importable_path
 TOASTS = ["sonner@2.0.8"]
@@ -74,6 +78,7 @@ _BROWSER = [
     "measures",
     "outbox",
     "say",
+    "slices",
     "tooltips",
     "touch",
     "translation",
@@ -82,6 +87,12 @@ _BROWSER = [
 ]
 for _file in [*_MARKDOWN, *(f"{name}.js" for name in _BROWSER)]:
     rx.asset(_file, shared=True)
+
+
+def function(library: str, name: str) -> FunctionStringVar[Any]:
+    """One of JavaScript's, to be called with variables."""
+    imported = VarData(imports={library: [ImportVar(tag=name)]})
+    return FunctionStringVar.create(name, _var_data=imported)
 
 
 class LiveWindow(rx.Component):

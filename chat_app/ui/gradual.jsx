@@ -3,14 +3,15 @@ while the page answers to the reader. Until its turn each piece is there as plai
 finds it, a screen reader reads it, and it has about its height. */
 import { useLayoutEffect, useRef, useState } from "react";
 import { flushSync } from "react-dom";
+import { slices } from "./slices.js";
 
-// Of a frame's 16 ms; the rest is the layout's, the paint's and the reader's.
-const BUDGET_MS = 8;
+// So wide and high is a line in an answer, about.
+const LINE_CHARS = 75;
+const LINE_REM = 1.65;
 // Where no frame comes, as in a tab that is not in view, it goes on all the same.
 const FRAMELESS_MS = 100;
 
-const waiting = new Set();
-let order = null;
+const pieces = slices({ now: () => performance.now(), height: () => innerHeight, flush: flushSync });
 let due = false;
 
 /** Whether it is this piece's turn, and a ref for the element that stands for it until then. What is wanted `now` does not
@@ -21,38 +22,34 @@ export function useTurn(now) {
   if (now && !come) setCome(true);
   useLayoutEffect(() => {
     if (come) return undefined;
-    const piece = { element: place.current, draw: () => setCome(true) };
-    waiting.add(piece);
-    order = null;
     begin();
-    return () => waiting.delete(piece);
+    return pieces.add({ place: () => place.current.getBoundingClientRect(), draw: () => setCome(true) });
   }, [come]);
   return [come, place];
 }
 
 /** Its children, when it is their turn; until then `text` in an element of this class. */
-export function Gradual({ now, text, className, children }) {
+export function Gradual({ now = false, text, className, children }) {
   const [come, place] = useTurn(now);
   return come ? children : <Awaited place={place} text={text} className={className} />;
 }
 
 export function Awaited({ place, text, className = "" }) {
   return (
-    <div ref={place} dir="auto" className={`plain awaited ${className}`}>
+    <div ref={place} dir="auto" className={`plain awaited ${className}`} style={{ containIntrinsicHeight: height(text) }}>
       {text}
     </div>
   );
 }
 
-/** All of it at once, for paper. */
-export function drawAll() {
-  while (waiting.size) flushSync(() => [...waiting].forEach(draw));
+/* Of what is out of view the browser does not lay out the lines. */
+function height(text) {
+  const lines = text.split("\n").reduce((sum, line) => sum + Math.max(Math.ceil(line.length / LINE_CHARS), 1), 0);
+  return `auto ${lines * LINE_REM}rem`;
 }
 
-function draw(piece) {
-  waiting.delete(piece);
-  piece.draw();
-}
+/** All of it at once, for paper. */
+export const drawAll = pieces.drawAll;
 
 /* The first pieces before anything is painted: what is a single message is there at once. */
 function begin() {
@@ -61,23 +58,14 @@ function begin() {
   queueMicrotask(slice);
 }
 
+/* What comes while it draws waits for the next one, or there would be no end. */
 function slice() {
-  due = false;
-  const end = performance.now() + BUDGET_MS;
-  while (waiting.size && performance.now() < end) {
-    order ??= [...waiting].sort(byDistance());
-    const piece = order.pop();
-    if (waiting.has(piece)) flushSync(() => draw(piece));
-    else if (!piece) order = null;
-  }
-  // By then the reader may be elsewhere.
-  order = null;
-  if (waiting.size) nextFrame();
+  pieces.slice();
+  due = !pieces.isDone();
+  if (due) nextFrame();
 }
 
 function nextFrame() {
-  if (due) return;
-  due = true;
   const go = () => {
     cancelAnimationFrame(frame);
     clearTimeout(timer);
@@ -85,19 +73,6 @@ function nextFrame() {
   };
   const frame = requestAnimationFrame(go);
   const timer = setTimeout(go, FRAMELESS_MS);
-}
-
-/* The last is the nearest to what is in view, and of those in view the uppermost. */
-function byDistance() {
-  const places = new Map();
-  for (const piece of waiting) {
-    const { top, bottom } = piece.element.getBoundingClientRect();
-    places.set(piece, { top, away: Math.max(0, top - innerHeight, -bottom) });
-  }
-  return (one, other) => {
-    const [a, b] = [places.get(one), places.get(other)];
-    return b.away - a.away || b.top - a.top;
-  };
 }
 
 if (typeof window !== "undefined") addEventListener("beforeprint", drawAll);

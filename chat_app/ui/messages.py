@@ -6,6 +6,7 @@ import reflex as rx
 
 from chat_app.models import MAX_REMARK_CHARS, Role, Status
 from chat_app.ui.elements import (
+    KNOWN_ROWS,
     Answer,
     Boundary,
     CopyText,
@@ -17,6 +18,7 @@ from chat_app.ui.elements import (
     Moment,
     OpenForm,
     PrintedEarlier,
+    function,
 )
 from chat_app.ui.icons import icon
 from chat_app.ui.rows import Row
@@ -27,16 +29,19 @@ def transcript(unsent: rx.Component) -> rx.Component:
     """`unsent` shows what is not with the server yet."""
     # No live region: a screen reader is told where an answer begins and ends (`status`), not each token.
     return rx.el.div(
-        rx.foreach(
-            Transcript.earlier[Transcript.earlier_from : Transcript.earlier_to] + Transcript.loaded + Transcript.recent,
-            shown,
-        ),
+        rx.foreach(shown_rows(), shown),
         unsent,
         role="log",
         aria_label="Conversation",
         aria_live="off",
         class_name="transcript",
     )
+
+
+def shown_rows() -> rx.Var[list[Row]]:
+    earlier = Transcript.earlier[Transcript.earlier_from : Transcript.earlier_to]
+    rows = earlier + Transcript.loaded + Transcript.recent
+    return function(KNOWN_ROWS, "knownRows").call(rows).to(list[Row])
 
 
 def shown(row: rx.Var[Row]) -> rx.Component:
@@ -140,17 +145,22 @@ def choices(submit: str) -> rx.Component:
 
 
 def answer(row: rx.Var[Row], feedback: rx.Component, form: rx.Component) -> rx.Component:
+    growing = row["status"] == Status.streaming
     return rx.el.article(
-        Answer.create(
-            message_id=row["id"],
-            asked=row["key"],
-            stored=row["content"],
-            layout=row["parts"],
-            streaming=row["status"] == Status.streaming,
+        Gradual.create(
+            Answer.create(
+                message_id=row["id"],
+                asked=row["key"],
+                stored=row["content"],
+                layout=row["parts"],
+                streaming=growing,
+            ),
+            rx.cond(row["problem"], problem(row)),
+            rx.cond(growing, rx.fragment(), answer_tools(row, feedback)),
+            form,
+            now=growing,
+            text=row["content"],
         ),
-        rx.cond(row["problem"], problem(row)),
-        rx.cond(row["status"] == Status.streaming, rx.fragment(), answer_tools(row, feedback)),
-        form,
         aria_label="Assistant said",
         class_name="answer",
         id=row["id"],

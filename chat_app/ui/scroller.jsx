@@ -148,11 +148,14 @@ function viewOf(area, content, given, onFollow) {
     const edge = area.getBoundingClientRect().top;
     const first = firstBelow(log.children, edge);
     const reached = first?.matches(".gap") ? besideGap(first, upwards) : first;
-    // One that is not drawn yet gets another height, which those below it are not to move by.
-    const message = reached?.querySelector(".awaited") ? reached.nextElementSibling ?? reached : reached;
+    const message = reached && drawnFrom(reached, area.getBoundingClientRect().bottom);
     const block = firstBelow(message?.querySelectorAll(".prose > *") ?? [], edge);
     const id = message?.querySelector("article")?.id;
     anchors = [block, message].filter(Boolean).map((element) => ({ element, id, top: place(element) }));
+  };
+  /* This article stays where it is, until the reader scrolls; it need not be drawn yet. */
+  const holdOn = (element) => {
+    anchors = [{ element, id: element.id, top: place(element) }];
   };
   const hold = () => {
     const anchor = anchors.find(({ element }) => element.isConnected);
@@ -160,7 +163,10 @@ function viewOf(area, content, given, onFollow) {
     if (anchor) moveTo(anchor.element, anchor.top);
     // The page was loaded anew after a lost connection, with the newest messages only.
     else if (lost?.id && given.current.hidden > 0 && !sought) {
-      const back = (article) => moveTo(article.parentElement, lost.top);
+      const back = (article) => {
+        moveTo(article, lost.top);
+        holdOn(article);
+      };
       seek(lost.id, back, given.current.onEarlier, true);
     }
   };
@@ -190,12 +196,12 @@ function viewOf(area, content, given, onFollow) {
       const { found } = sought;
       sought = null;
       found(element);
-      note();
     } else keep();
   };
 
   const name = (element) => {
     named = element;
+    holdOn(element);
   };
   // Not by the router, which would load the page's chat anew.
   const unname = () => {
@@ -274,6 +280,14 @@ function viewOf(area, content, given, onFollow) {
 
 /* The message that the reader comes from: what is loaded into the gap then stands on its other side. */
 const besideGap = (gap, upwards) => (upwards ? gap.nextElementSibling : gap.previousElementSibling);
+
+/* The first message that is drawn, above this line; else the second: one that is not drawn yet gets another height, which
+those below it are not to move by. */
+function drawnFrom(reached, line) {
+  let message = reached;
+  while (message?.querySelector(".awaited") && message.getBoundingClientRect().top < line) message = message.nextElementSibling;
+  return message?.querySelector(".awaited") === null ? message : (reached.nextElementSibling ?? reached);
+}
 
 /* The first of elements in a column that ends below a line; they are many, so by halves. */
 function firstBelow(elements, line) {

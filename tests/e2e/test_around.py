@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 TURNS = 110
 IDS = "() => [...document.querySelectorAll('[role=log] article')].map((one) => one.id)"
-SCROLL_TO_GAP = "document.querySelector('.gap').scrollIntoView()"
+SCROLL_TO_GAP = "document.querySelector('.gap')?.scrollIntoView()"
 TO_END = "document.querySelector('.scroll-area').scrollTop = 1e9"
 
 

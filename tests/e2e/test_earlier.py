@@ -38,6 +38,13 @@ MARK = """(id) => {
 BUILT_ANEW = "(id) => document.getElementById(id)?.beforeTheLoss === false"
 
 
+async def scrolled(page: Page, top: int) -> dict[str, Any]:
+    """Scroll, once all that has come is drawn; returns what then stands first in view."""
+    await page.wait_for_function("() => !document.querySelector('.awaited')")
+    seen: dict[str, Any] = await page.evaluate(SCROLL, top)
+    return seen
+
+
 async def expect_in_place(page: Page, seen: dict[str, Any]) -> None:
     assert abs(await page.evaluate(TOP, seen["id"]) - seen["top"]) < 1
 
@@ -53,7 +60,7 @@ async def test_older_messages_come_near_the_top(page: Page, app: App) -> None:
     await expect(messages).to_have_count(FIRST)
     await expect(messages.last).to_be_in_viewport()
     for count in (*range(FIRST + MORE, 200, MORE), 200):
-        seen = await page.evaluate(SCROLL, 700 if count % 3 else 0)
+        seen = await scrolled(page, 700 if count % 3 else 0)
         await expect(messages).to_have_count(count)
         await expect_in_place(page, seen)
     await expect(chat.earlier).to_have_count(0)
@@ -69,7 +76,7 @@ async def test_by_keyboard_the_focus_goes_on_to_what_came(page: Page, app: App) 
     await chat.earlier.focus()
     await expect(messages).to_have_count(FIRST + MORE)
     await expect(chat.earlier).to_be_focused()
-    seen = await page.evaluate(SCROLL, 2000)
+    seen = await scrolled(page, 2000)
     await page.keyboard.press("Enter")
     await expect(messages).to_have_count(FIRST + 2 * MORE)
     await expect(message(page, ids[-FIRST - MORE - 1])).to_be_focused()
@@ -84,7 +91,7 @@ async def test_in_mid_answer(page: Page, app: App) -> None:
     growing = chat.answers.last.locator(".prose")
     await expect(growing).to_contain_text("Section 1")
     for count in range(FIRST + MORE, 141, MORE):
-        seen = await page.evaluate(SCROLL, 200)
+        seen = await scrolled(page, 200)
         # And the question and its answer.
         await expect(page.get_by_role("article")).to_have_count(count + 2)
         await expect_in_place(page, seen)
@@ -191,7 +198,7 @@ async def test_after_a_lost_connection_one_reads_on_where_one_was(
     for count in (FIRST + MORE, FIRST + 2 * MORE):
         await page.evaluate(SCROLL, 0)
         await expect(page.get_by_role("article")).to_have_count(count)
-    seen = await page.evaluate(SCROLL, 3000)
+    seen = await scrolled(page, 3000)
     await page.evaluate(MARK, seen["id"])
     await context.set_offline(True)
     await expect(page.locator("[data-connection=reconnecting]")).to_be_visible()
