@@ -10,7 +10,7 @@ INSTALL = $(PY) -m uv pip install --quiet --no-deps --require-hashes --python $(
 	{ echo "uv could not install them, as it says above. pip tries the same …"; $(PIP) --no-deps --require-hashes $(1); }
 LOCK    = $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: run build dev model test test-all chromium lint lock notices bench soak screenshots clean
+.PHONY: run build dev model test test-all chromium lint lock notices npm-package bench soak screenshots clean
 
 run: $(VENV)/app $(VENV)/weights
 	@$(PY) -m chat_app
@@ -44,6 +44,10 @@ lock: $(PY)
 
 notices: build $(VENV)/tests
 	@$(PY) -m tests.notices
+
+# useStream() for projects outside, with its types.
+npm-package: $(VENV)/app
+	@$(PY) -m tests.npm_package
 
 screenshots: $(VENV)/tests
 	@$(PY) -m tests.chromium
