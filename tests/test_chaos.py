@@ -20,6 +20,7 @@ import pytest
 
 from tests import places
 from tests.forked import Api
+from tests.parts_agent import INCLUDE, places_of, question
 from tests.places import Places
 from tests.provider import Script
 from tests.provider_client import Provider, script
@@ -100,7 +101,7 @@ class Reader:
     @asynccontextmanager
     async def over_sse(self) -> AsyncIterator[Objects]:
         last = {"Last-Event-ID": f"{self.turn_id}:{self.number}"} if self.number >= 0 else {}
-        url = f"/stream/{self.turn_id}?include=reasoning"
+        url = f"/stream/{self.turn_id}?include={INCLUDE}"
         async with streaming(self.client, "GET", url, headers=last) as stream:
 
             async def objects() -> Objects:
@@ -113,7 +114,7 @@ class Reader:
 
     @asynccontextmanager
     async def over_websocket(self) -> AsyncIterator[Objects]:
-        url = f"{self.client.base_url}/stream/ws?include=reasoning".replace("http", "ws", 1)
+        url = f"{self.client.base_url}/stream/ws?include={INCLUDE}".replace("http", "ws", 1)
         async with Socket(url) as socket:
             await socket.send({"resume": {"turn_id": self.turn_id, "after": self.number}})
 
@@ -133,19 +134,35 @@ def api(provider: Provider, tmp_path: Path, database_url: str) -> Iterator[Api]:
 
 
 async def test_readers_that_come_and_go_get_exactly_the_stored_text(api: Api, figure: Callable[[object], None]) -> None:
+    contents = {script(**keys): expected(keys) for keys in SCRIPTS}
+    await come_and_go(api, contents, figure)
+
+
+async def test_nor_do_they_lose_or_repeat_a_whole_part(
+    tmp_path: Path, database_url: str, figure: Callable[[object], None]
+) -> None:
+    asked = [(1, 2_000, 2), (2, 300, 10), (3, 300, 10), (4, 60, 50), (5, 6_000, 0)]
+    contents = {question(*one): places_of(question(*one), 10**9) for one in asked}
+    with Api(tmp_path, database_url=database_url, replies="tests.parts_agent:reply") as api:
+        await come_and_go(api, contents, figure)
+
+
+async def come_and_go(api: Api, contents: dict[str, Places], figure: Callable[[object], None]) -> None:
+    """`contents` are questions, each with its answer."""
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
     figure(f"CHAOS_SEED={seed}")
     async with api.client(timeout=60) as client:
-        turns = [await begin(client, keys) for keys in SCRIPTS]
-        readers = [Reader(client, turns[n % len(turns)], random.Random(f"{seed} reader {n}")) for n in range(READERS)]
+        turns = {await begin(client, content): answer for content, answer in contents.items()}
+        ids = list(turns)
+        readers = [Reader(client, ids[n % len(ids)], random.Random(f"{seed} reader {n}")) for n in range(READERS)]
         async with asyncio.timeout(60), asyncio.TaskGroup() as reading:
             for reader in readers:
                 reading.create_task(reader.read())
         for reader in readers:
             stored = (await client.post(f"/stream/{reader.turn_id}/stop")).raise_for_status().json()
-            message = (await client.get(f"/messages/{reader.turn_id}?include=reasoning")).raise_for_status().json()
+            message = (await client.get(f"/messages/{reader.turn_id}?include={INCLUDE}")).raise_for_status().json()
             assert places.same(reader.got, places.of_parts(message["parts"]))
-            assert places.same(reader.got, expected(SCRIPTS[turns.index(reader.turn_id)]))
+            assert places.same(reader.got, turns[reader.turn_id])
             assert reader.end
             assert (reader.end.get("error") or {}).get("code") == (stored["error"] or {}).get("code")
             assert reader.end.get("finish_reason") == ("stop" if stored["status"] == "complete" else None)
@@ -154,9 +171,9 @@ async def test_readers_that_come_and_go_get_exactly_the_stored_text(api: Api, fi
     assert min(attached["over_sse"], attached["over_websocket"]) >= READERS
 
 
-async def begin(client: httpx.AsyncClient, keys: dict[str, Any]) -> str:
+async def begin(client: httpx.AsyncClient, content: str) -> str:
     """Ask and leave at once."""
-    async with streaming(client, "POST", "/stream/", json={"content": script(**keys)}) as stream:
+    async with streaming(client, "POST", "/stream/", json={"content": content}) as stream:
         return stream.turn_id
 
 
