@@ -422,6 +422,7 @@ class ChatStream {
       if (Number(digits) <= turn.number) return;
       turn.number = Number(digits);
     }
+    if (frame.role === "user") this.#reword(turn, frame.delta);
     if (frame.role !== "assistant") return;
     if (event === "timing") {
       // There and back, of which the way here is a half; at its quickest, for the rest is no way but a wait.
@@ -436,6 +437,14 @@ class ChatStream {
       turn.parts = grown(turn.parts, "text", frame.delta ?? "");
     }
     turn.end = endOf(frame) ?? turn.end;
+  }
+
+  /** The question as the server took it: a hook there may have changed it. */
+  #reword(turn, text) {
+    const messages = this.#state.messages;
+    const last = messages.at(-1);
+    if (this.#turn !== turn || turn.text === null || last?.role !== "user" || last.content === text) return;
+    this.#set({ messages: [...messages.slice(0, -1), { ...last, content: text }] });
   }
 
   #add(turn, part) {

@@ -150,6 +150,13 @@ def build_page(pages: str | None = None) -> None:
         logs.note("The page is built already.")
         return
     check_folders()
+    if pages:
+        # Before the half minute that a build takes.
+        checked = subprocess.run(
+            [sys.executable, "-m", "chat_app.own_pages"], env=os.environ | {"PAGES": pages}, check=False
+        )
+        if checked.returncode:
+            sys.exit(checked.returncode)
     logs.note("Building the page. The first time takes about half a minute …")
     environment = reflex_environment() | {"REFLEX_API_URL": SAME_ORIGIN_URL, "PAGES": pages or ""}
     export = [*REFLEX, "export", "--frontend-only", "--no-zip", "--loglevel", "warning"]

@@ -12,7 +12,7 @@ from chat_app.api import create_api
 from chat_app.api.guard import Guard, max_bytes
 from chat_app.api.statuses import Statuses
 from chat_app.config import load_settings
-from chat_app.extend import page_adder
+from chat_app.own_pages import add_own_pages
 from chat_app.server import or_a_sentence
 from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
@@ -64,4 +64,4 @@ if app.sio is not None:
 app.register_lifespan_task(lifespan)
 add_pages(app)
 if settings.pages:
-    page_adder(settings.pages)(app)
+    add_own_pages(app, settings.pages)

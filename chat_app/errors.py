@@ -78,6 +78,12 @@ class InvalidRequest(ChatError):
     status = 422
 
 
+class Refused(InvalidRequest):
+    """A question that is not to be asked here: for hooks to raise, with a sentence for the person."""
+
+    code = "refused"
+
+
 class KeyReused(InvalidRequest):
     """An idempotency key that began another turn than the one that is asked for."""
 

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from chat_app.config import VERSION, Settings, load_settings
 from chat_app.context import Contexts
 from chat_app.errors import ChatError, DatabaseUnavailable, InvalidRequest, ProviderRefused, ShuttingDown, shown
 from chat_app.extend import Agent, reply_source, setup_of
+from chat_app.hooks import Told, call
 from chat_app.measures import Measures
 from chat_app.models import Chat, Message
 from chat_app.prices import Prices
@@ -33,6 +35,7 @@ from chat_app.store.store import Store
 from chat_app.store.tree import PathItem as PathItem
 from chat_app.store.trouble import where
 from chat_app.titles import Titles
+from chat_app.turns.hooks import Hooks
 from chat_app.turns.memory import MemoryBackplane
 from chat_app.turns.registry import Turns
 from chat_app.watchdog import watching
@@ -72,6 +75,7 @@ class Service:
     source_models: tuple[str, ...] = ()
     setup: Callable[["Service"], None] | None = None
     _model_asked: Model = field(default_factory=lambda: Model(None))
+    _told: Told = field(default_factory=Told)
     _held: ExitStack = field(default_factory=ExitStack)
     _emptying: set[asyncio.Task[None]] = field(default_factory=set)
     _forgetting: set[asyncio.Task[None]] = field(default_factory=set)
@@ -220,7 +224,8 @@ class Service:
             contain_exits(asyncio.get_running_loop())
             self._held.enter_context(watching())
         if self.setup:
-            self.setup(self)
+            with self._told.outside():
+                self.setup(self)
         self.measures.begin()
         logs.event(
             "server started",
@@ -268,6 +273,7 @@ class Service:
         if self.titles:
             await self.titles.close()
         await self.turns.close()
+        await self._told.close()
         await self.measures.close()
         await self.openai.close()
         if self.local_model:
@@ -317,6 +323,8 @@ def build(settings: Settings) -> Service:
             max_event_bytes=settings.max_event_bytes,
         )
     agent = reply_source(settings.replies) if settings.replies else Agent(openai.reply_at_once, "")
+    told = Told()
+    hooks = Hooks(call, told.apart)
     turns = Turns(
         store,
         MemoryBackplane(),
@@ -327,10 +335,11 @@ def build(settings: Settings) -> Service:
         next_token_timeout=settings.next_token_timeout,
         context_chars=None if settings.replies else openai.context_chars,
         context=Contexts(store).of_turn if agent.with_context else None,
+        hooks=hooks,
     )
     # Not by the embedded model: its titles are worse than the first line. Nor by a source that may be no model.
     wanted = settings.chat_titles and not settings.embedded and not settings.replies
-    titles = Titles(store, turns, openai.chat_completion) if wanted else None
+    titles = Titles(store, turns, partial(_complete, openai, hooks)) if wanted else None
     prices = Prices(settings.model_prices, settings.provider_url)
     measures = Measures(settings, store.database, prices)
     turns.on_first(lambda turn: measures.arrived(turn.id))
@@ -353,7 +362,13 @@ def build(settings: Settings) -> Service:
         agent.models,
         setup,
         _model_asked=Model(look),
+        _told=told,
     )
+
+
+async def _complete(openai: OpenAIService, hooks: Hooks, messages: Sequence[Any], **options: Any) -> dict[str, Any]:
+    """What a hook keeps from the provider is kept out of what asks for a title, too."""
+    return await openai.chat_completion(await hooks.prompt(messages), **options)
 
 
 async def _no_provider() -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import reflex as rx
 
 from chat_app import extend
 from chat_app.config import ROOT, Settings
 from chat_app.models import Message
 from chat_app.service import serving
 from tests.forked import Api
+from tests.own_app import own_app
 
 pytestmark = pytest.mark.anyio
 
@@ -176,7 +176,11 @@ async def test_what_extends_it_works_as_shown(
     for replies in others:
         assert (await answered(tmp_path, replies=replies)).status == "complete", replies
     capsys.readouterr()
-    reply = await answered(tmp_path, replies=first, hooks=named["hooks"][0])
+    hooks, *others = named["hooks"]
+    for before in others:
+        assert (await answered(tmp_path, replies=first, hooks=before)).content.startswith("You said: "), before
+    capsys.readouterr()
+    reply = await answered(tmp_path, replies=first, hooks=hooks)
     assert reply.content == "You said: Hello"
     shown = capsys.readouterr().out
     assert shown.startswith("asked: Hello\nYou said: Hello")
@@ -184,11 +188,10 @@ async def test_what_extends_it_works_as_shown(
 
 
 def test_the_page_of_the_tutorial_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No coroutine: what Reflex registers would be lost with its context."""
     (code,) = [code for code in blocks("docs/extending.md", "python") if "PAGES=" in code]
     (module, _, _, function) = MODULE.findall(code)[0]
     (tmp_path / f"{module}.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    app = rx.App()
-    extend.page_adder(f"{module}:{function}")(app)
+    with own_app() as app:
+        extend.page_adder(f"{module}:{function}")(app)
     assert "hello" in app._unevaluated_pages

@@ -22,10 +22,11 @@ LAYERS = [
     ["insights"],
     ["measures"],
     ["turns"],
-    ["replies", "extend", "readiness", "built", "context"],
+    ["replies", "extend", "readiness", "built", "context", "hooks"],
     ["answer", "titles"],
     ["service"],
     ["api", "ui"],
+    ["own_pages"],
     ["chat_app", "__main__"],
 ]
 """Each part imports only from the layers above it here, and from itself."""

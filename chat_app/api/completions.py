@@ -31,6 +31,7 @@ from chat_app.models import Role
 from chat_app.reply import ChatMessage
 from chat_app.service import Service, get_service
 from chat_app.store.chatfile import title_from
+from chat_app.turns.hooks import Hooks
 from chat_app.turns.turn import Turn
 
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -151,9 +152,21 @@ async def _answer(service: Service, asked: Asked, key: str | None) -> Answer:
         asked.model = asked.model if asked.model in service.source_models else None
     if asked.chat_id is not None or asked.kept:
         return await _turn(service, asked, key)
+    asked.messages = await _let_through(service.turns.hooks, asked)
     if service.source_name:
         return _from_source(service, asked)
     return _from_provider(service, asked)
+
+
+async def _let_through(hooks: Hooks, asked: Asked) -> list[dict[str, Any]]:
+    """The messages as the hooks leave them, as in a turn. Raises ChatError: one refused them."""
+    messages = list(asked.messages)
+    question = next((i for i in range(len(messages) - 1, -1, -1) if messages[i].get("role") == Role.user), None)
+    if hooks.asks and question is not None:
+        text = _text(messages[question], others=True)
+        if (changed := await hooks.question(text, None, asked.own_metadata)) != text:
+            messages[question] = messages[question] | {"content": changed}
+    return await hooks.prompt(messages)
 
 
 def _from_provider(service: Service, asked: Asked) -> Answer:
@@ -315,13 +328,15 @@ def _role(message: Mapping[str, Any]) -> str:
     return "system" if role == "developer" else str(role)
 
 
-def _text(message: Mapping[str, Any]) -> str:
-    """Its text, which may come in parts."""
+def _text(message: Mapping[str, Any], others: bool = False) -> str:
+    """Its text, which may come in parts; `others` may be beside it."""
     content = message.get("content")
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else [None]
     texts = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text"]
+    if others:
+        return "".join(text for text in texts if isinstance(text, str))
     if len(texts) != len(parts) or not all(isinstance(text, str) for text in texts):
         raise InvalidRequest("Only text can be sent here. Send a message's content as a text.")
     return "".join(map(str, texts))

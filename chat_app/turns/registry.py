@@ -6,6 +6,7 @@ is handed in), SQL (`store`), and how readers encode what they read (`api`, `ui`
 """
 
 import asyncio
+import hashlib
 import logging
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -34,6 +35,7 @@ from chat_app.store.store import Said, Store
 from chat_app.turns.backplane import Backplane, Entry
 from chat_app.turns.final_write import give_up, save_end, tell_end, tell_fault
 from chat_app.turns.generation import Generation
+from chat_app.turns.hooks import Hooks, PromptHook, QuestionHook
 from chat_app.turns.journal import Journal
 from chat_app.turns.log import Delta, Ended, Event
 from chat_app.turns.turn import Turn, stored_turn
@@ -71,6 +73,7 @@ class Turns:
         context_chars: int | None = None,
         max_answer_chars: int = 4_000_000,
         context: ContextOf | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self._store = store
         self._backplane = backplane
@@ -87,10 +90,7 @@ class Turns:
         self._beginning: set[asyncio.Task[str]] = set()
         self._running: set[Generation] = set()
         self._closing = False
-        self._on_start: list[Callable[[Turn], None]] = []
-        self._on_first: list[Callable[[Turn], None]] = []
-        self._on_delta: list[Callable[[Turn, Delta], None]] = []
-        self._on_end: list[Callable[[Turn, Ended], None]] = []
+        self.hooks = hooks or Hooks()
 
     async def start(
         self,
@@ -115,10 +115,14 @@ class Turns:
         """
         self._refuse_if_closing()
         self._check(content)
-        begin = partial(
-            self._store.begin_turn, content, chat_id, key, edit_of, settings, self._refuse_if_closing, metadata
-        )
-        turn = await self._shielded(begin)
+        turn = await self._let_through(key)
+        if turn is None:
+            asked, sent = content, None
+            if self.hooks.asks and (asked := await self.hooks.question(content, chat_id, metadata)) != content:
+                sent = digest(content)
+            allowed = self._refuse_if_closing
+            begin = partial(self._store.begin_turn, asked, chat_id, key, edit_of, settings, allowed, metadata, sent)
+            turn = await self._shielded(begin)
         # Another request may have used the key.
         if key is not None and not await self._asks_for(turn, content, chat_id, edit_of, metadata):
             raise KeyReused
@@ -223,21 +227,32 @@ class Turns:
         """Wake those who wait in `changed`."""
         await self._backplane.announce()
 
-    def on_start(self, callback: Callable[[Turn], None]) -> None:
-        """Call this whenever a turn has begun. As all of these, it is called in the loop and must not wait."""
-        self._on_start.append(callback)
+    def on_question(self, callback: QuestionHook) -> None:
+        """Call this before a question is saved. What it returns, unless that is None, is asked in its place; a
+        `ChatError` that it raises refuses it."""
+        self.hooks.on_question(callback)
+
+    def on_prompt(self, callback: PromptHook) -> None:
+        """Call this with the messages before they go to the reply source. What it returns, unless that is None, goes
+        there in their place."""
+        self.hooks.on_prompt(callback)
+
+    def on_start(self, callback: Callable[[Turn], Any]) -> None:
+        """Call this whenever a turn has begun. As the next two, a function of the app's own is called in the loop and
+        must not wait."""
+        self.hooks.on_start(callback)
 
     def on_first(self, callback: Callable[[Turn], None]) -> None:
-        """Call this once a turn, when the first of its reply has come and nobody has seen it yet."""
-        self._on_first.append(callback)
+        """Call this once a turn, when the first of its reply has come and nobody has seen it yet: of the app's own."""
+        self.hooks.first.append(callback)
 
-    def on_delta(self, callback: Callable[[Turn, Delta], None]) -> None:
+    def on_delta(self, callback: Callable[[Turn, Delta], Any]) -> None:
         """Call this for every delta, reasoning too, once readers can see it."""
-        self._on_delta.append(callback)
+        self.hooks.on_delta(callback)
 
-    def on_end(self, callback: Callable[[Turn, Ended], None]) -> None:
+    def on_end(self, callback: Callable[[Turn, Ended], Any]) -> None:
         """Call this whenever a turn has ended and is saved. It must not wait: the page does, for what comes after."""
-        self._on_end.append(callback)
+        self.hooks.on_end(callback)
 
     async def drop(self, chat_id: str) -> None:
         """Stop the turns of a chat that has just been deleted, also one that is about to run, and forget them."""
@@ -280,6 +295,11 @@ class Turns:
         if "\0" in content or any("\ud800" <= char <= "\udfff" for char in content):
             raise InvalidRequest("The message holds characters that are no text (NUL or half a surrogate pair).")
 
+    async def _let_through(self, key: str | None) -> Turn | None:
+        """What the key has begun: the hooks let it through then, and may say something else by now."""
+        known = await self._store.message_by_key(key) if self.hooks.asks and key is not None else None
+        return await self.find(known.id) if known else None
+
     async def _asks_for(
         self,
         turn: Turn,
@@ -290,10 +310,14 @@ class Turns:
     ) -> bool:
         """Whether a request with these values could have begun the turn. What it began stands for it: no request is
         stored, so a `chat_id` that a first message was sent without may be named when it is sent again."""
-        if content != turn.user.content or chat_id not in (None, turn.chat_id):
+        if chat_id not in (None, turn.chat_id):
             return False
-        if metadata and (await self._store.request(turn.user.id)).given != metadata:
-            return False
+        if content != turn.user.content or metadata:
+            request = await self._store.request(turn.user.id)
+            if request.given != (metadata or request.given):
+                return False
+            if content != turn.user.content and request.digest != digest(content):
+                return False
         if edit_of is not None:
             edited = await self._store.message(edit_of)
             return edited is not None and (edited.chat_id, edited.parent_id) == (turn.chat_id, turn.user.parent_id)
@@ -335,7 +359,7 @@ class Turns:
         page = self._journal.page(reply.id, len(reply.content))
         generation = Generation(user, reply, page, len(reply.content) + self._max_answer_chars)
         entry = Entry(user, reply, self._name)
-        generation.on_first = partial(self._tell, entry, self._on_first)
+        generation.on_first = partial(self._tell, entry, self.hooks.first)
         await self._backplane.add(entry, generation.stop)
         if reply.content:
             await self._backplane.log.append(reply.id, generation.head(reply.content))
@@ -344,7 +368,7 @@ class Turns:
         self._running.add(generation)
         generation.task.add_done_callback(lambda _: self._running.discard(generation))
         await self.announce()
-        self._tell(entry, self._on_start)
+        self._tell(entry, self.hooks.start)
 
     def _turn(self, entry: Entry) -> Turn:
         return Turn(entry.user, entry.reply, entry.ended_at, lambda after, idle: self._follow(entry, after, idle))
@@ -415,6 +439,7 @@ class Turns:
         if generation.reply.content:
             history += [_chat_message(generation.reply), {"role": Role.user.value, "content": CONTINUE}]
         try:
+            history = await self.hooks.prompt(history)
             async with self._told(generation, settings) as told:
                 await self._read(generation, self._reply(history, **options, **told))
             if generation.unseen:
@@ -482,11 +507,11 @@ class Turns:
             if not (events := generation.seen(reach)):
                 return
             await self._backplane.log.append(generation.reply.id, *events)
-        if self._on_delta:
+        if self.hooks.delta:
             entry = Entry(generation.user, generation.reply, self._name)
             for event in events:
                 if isinstance(event, Delta):
-                    self._tell(entry, self._on_delta, event)
+                    self._tell(entry, self.hooks.delta, event)
 
     async def _show_stored(self, generation: Generation) -> None:
         if generation.unseen:
@@ -510,7 +535,7 @@ class Turns:
             tell_end(generation, ended, error)
             await self._backplane.end(generation.reply.id, generation.events(ended))
             await self.announce()
-            self._tell(Entry(generation.user, generation.reply, self._name, ended.seq), self._on_end, ended)
+            self._tell(Entry(generation.user, generation.reply, self._name, ended.seq), self.hooks.end, ended)
 
     async def _stop(self, turn: Turn) -> None:
         await self._backplane.stop(turn.id)
@@ -528,6 +553,11 @@ class Turns:
     def _source(self) -> str:
         name = getattr(self._reply, "__qualname__", type(self._reply).__qualname__)
         return f"{self._reply.__module__}.{name}"
+
+
+def digest(content: str) -> str:
+    """Tells a question that a hook has changed when it is sent again."""
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _chat_message(message: Message | Said) -> ChatMessage:
