@@ -418,11 +418,11 @@ class ChatStream {
       return;
     }
     const frame = JSON.parse(data);
+    if (frame.role === "user") this.#reword(turn, frame.delta);
     if (digits !== undefined) {
       if (Number(digits) <= turn.number) return;
       turn.number = Number(digits);
     }
-    if (frame.role === "user") this.#reword(turn, frame.delta);
     if (frame.role !== "assistant") return;
     if (event === "timing") {
       // There and back, of which the way here is a half; at its quickest, for the rest is no way but a wait.

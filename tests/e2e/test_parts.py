@@ -9,7 +9,7 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage
-from tests.e2e.embed import EmbedPage
+from tests.e2e.embed import EmbedPage, Open, the_embed, the_page
 
 pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
 
@@ -18,7 +18,9 @@ HTML = "<img src=x onerror=alert(1)><b>bold</b>"
 
 @pytest.fixture(scope="module")
 def agent(page_built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    with App(tmp_path_factory.mktemp("agent"), replies="tests.examples.stepper:reply") as app:
+    folder = tmp_path_factory.mktemp("agent")
+    hooks = "tests.examples.moderator:setup"
+    with App(folder, replies="tests.examples.stepper:reply", hooks=hooks) as app:
         yield app
 
 
@@ -120,3 +122,27 @@ async def test_the_embedded_chat_shows_the_same(page: Page, agent: App) -> None:
     await button.click()
     await expect(chat.answers.last.locator(".prose")).to_have_text("Snow.")
     await expect(page.locator(".suggested:visible")).to_have_count(0)
+
+
+CARD = '["Card 4111 1111 1111 1111"]'
+
+
+@pytest.mark.parametrize("opened", [the_page, the_embed])
+async def test_what_a_hook_made_of_a_question_is_what_the_person_sees(page: Page, agent: App, opened: Open) -> None:
+    await page.goto("about:blank")
+    chat = await opened(page, agent)
+    await chat.ask(CARD)
+    await chat.ended()
+    await expect(chat.questions.last.locator(".bubble")).to_have_text('["Card [card number]"]')
+    await expect(chat.questions).to_have_count(1)
+
+
+@pytest.mark.parametrize("opened", [the_page, the_embed])
+async def test_a_question_that_is_refused_comes_with_the_hooks_sentence(page: Page, agent: App, opened: Open) -> None:
+    await page.goto("about:blank")
+    chat = await opened(page, agent)
+    await expect(chat.send).to_be_visible()
+    await chat.box.fill("A weapon, please")
+    await chat.box.press("Enter")
+    await expect(page.get_by_text("We don't talk about weapons here.").first).to_be_visible()
+    await expect(chat.answers).to_have_count(0)
