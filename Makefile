@@ -61,6 +61,7 @@ bench: $(VENV)/tests
 	@$(PY) -m tests.bench
 	@$(PY) -m tests.bench_doors
 	@$(PY) -m tests.smoothness
+	@$(PY) -m tests.bench_pages
 
 model:
 	@rm -f $(VENV)/weights

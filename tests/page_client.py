@@ -94,10 +94,14 @@ class PageClient:
     def ended(self) -> bool:
         return self.loaded and not self.value(TRANSCRIPT, "running")
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The messages on the page, as `ui.rows` made them."""
+        loaded: list[dict[str, Any]] = self.value(TRANSCRIPT, "loaded")
+        return loaded + list(self.value(TRANSCRIPT, "recent"))
+
     def shown(self) -> list[tuple[str, str]]:
         """Role and text of the messages on the page."""
-        rows = self.value(TRANSCRIPT, "loaded") + self.value(TRANSCRIPT, "recent")
-        return [(row["role"], self._text(row)) for row in rows]
+        return [(row["role"], self._text(row)) for row in self.rows()]
 
     def titles(self) -> list[str]:
         """Those of the side bar, as `chat_list.js` makes them."""
@@ -110,8 +114,8 @@ class PageClient:
         return [row["title"] for row in rows]
 
     def _text(self, row: dict[str, Any]) -> str:
-        live = self.texts.get(row["id"][-OF_CHARS:])
-        stored: str = row["content"]
+        raw, stored = self.texts.get(row["id"][-OF_CHARS:]), str(row["content"])
+        live = None if raw is None else written(raw)
         return live if live is not None and len(live) >= len(stored) else stored
 
     def _router_data(self) -> dict[str, Any]:
@@ -168,3 +172,16 @@ class PageClient:
         self.texts[of] = known[:offset] + text
         if not self.texts[of].startswith(known):
             self.taken_back.append(f"{known!r} -> {self.texts[of]!r}")
+
+
+def written(raw: str) -> str:
+    """The text of a growing answer, without its thoughts, as `reply_text.js` reads it."""
+    text, kind = "", "text"
+    for number, piece in enumerate(raw.split("\0")):
+        if number % 2:
+            header = json.loads(piece)
+            kind = header.get("type", "text")
+            text = text[: header.get("recast", len(text))]
+        elif kind != "reasoning":
+            text += piece
+    return text

@@ -245,6 +245,10 @@ class Exchange:
     stamps: list[float] = field(default_factory=list)
     go: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
 
+    def asks(self, word: str) -> bool:
+        """Whether it asks for an answer, with that word in what it says."""
+        return self.method == "POST" and word in json.dumps(self.body)
+
     def public(self) -> dict[str, Any]:
         """All but the stamps, which can be many."""
         return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("stamps", "go")}
@@ -685,7 +689,7 @@ class Connection:
             case "DELETE", ["_requests"]:
                 exchanges.clear()
                 return json_response(200, b"[]")
-            case "POST", ["_go"] if asked := [one for one in exchanges.values() if one.method == "POST"]:
+            case "POST", ["_go", *of] if asked := [one for one in exchanges.values() if one.asks("".join(of))]:
                 asked[-1].go.release()
                 return json_response(200, b"{}")
             case "GET", ["_stamps", name] if name in exchanges:

@@ -74,9 +74,10 @@ class Provider:
         httpx.get(f"{self.base_url.removesuffix('/v1')}/_requests", **CLIENT).raise_for_status()
         self._http.delete("/_requests").raise_for_status()
 
-    def go(self) -> None:
-        """Let the newest answer go on at one `hold` of its script, also where it has not come that far yet."""
-        self._http.post("/_go").raise_for_status()
+    def go(self, of: str = "") -> None:
+        """Let the newest answer go on at one `hold` of its script, also where it has not come that far yet; with
+        `of`, the newest whose request has that word."""
+        self._http.post(f"/_go/{of}" if of else "/_go").raise_for_status()
 
     def stamps(self, request_id: str) -> list[float]:
         """The time of each token's write in unix milliseconds, token N at index N. Needs `stamp` in the script."""

@@ -69,21 +69,10 @@ class Live(rx.State):
 
     async def _watch(self, tab: Tab, backoff: Backoff) -> AsyncGenerator[Any, None]:
         """The same, until the database fails."""
-        turns = get_service().turns
         while True:
             tab.bell.clear()
             async with self:
-                transcript = await self.get_state(Transcript)
-                if transcript.open_chat != self._chat:
-                    self.follow_from(transcript.open_chat, await _last_ended(transcript.open_chat))
-                if self._stale:
-                    await transcript.reload()
-                    self._stale = False
-                if tab.chat_id == self._chat and tab.gone != transcript.missing:
-                    # Another tab deleted it, or took it out of the trash again.
-                    await transcript.load(self._chat)
-                get_changes().show(tab, self._chat, transcript.missing)
-                turn = await turns.next(self._chat, self._followed) if self._chat else None
+                turn = await self._next(tab)
             backoff.over()
             if turn is None:
                 await tab.bell.wait()
@@ -92,9 +81,37 @@ class Live(rx.State):
                 async for event in self._follow(turn):
                     yield event
                 async with self:
-                    self._followed = turn.id
+                    self._went_on(turn)
                 # By then what Reflex has queued for the connection is on its way.
                 await asyncio.sleep(FLUSH_S)
+
+    async def _next(self, tab: Tab) -> Turn | None:
+        """The turn that is followed next; it is on the page by then, below what is stored."""
+        transcript, turns = await self.get_state(Transcript), get_service().turns
+        if transcript.open_chat != self._chat:
+            self.follow_from(transcript.open_chat, await _last_ended(transcript.open_chat))
+        if self._stale:
+            await transcript.reload()
+            self._stale = False
+        if tab.chat_id == self._chat and tab.gone != transcript.missing:
+            # Another tab deleted it, or took it out of the trash again.
+            await transcript.load(self._chat)
+        get_changes().show(tab, self._chat, transcript.missing)
+        while turn := await turns.next(self._chat, self._followed) if self._chat else None:
+            if await transcript.begin(turn):
+                if self._thinking != turn.id:
+                    self.announcement = TYPING
+                return turn
+            self._went_on(turn)
+        if transcript.running:
+            # It is known nowhere any more: the chat was deleted meanwhile, and taken out of the trash again.
+            await transcript.reload()
+        return None
+
+    def _went_on(self, turn: Turn) -> None:
+        # Not where the reader went to another chat.
+        if self._chat == turn.chat_id:
+            self._followed = turn.id
 
     def follow_from(self, chat_id: str, turn_id: str = "") -> None:
         """Follow the turns of a chat that are newer than this one."""
@@ -114,10 +131,6 @@ class Live(rx.State):
     async def _follow(self, turn: Turn) -> AsyncGenerator[Any, None]:
         window_id, offset, ended = _short(turn.id), 0, None
         async with self:
-            transcript = await self.get_state(Transcript)
-            await transcript.begin(turn)
-            if self._thinking != turn.id:
-                self.announcement = TYPING
             whole = (await self.get_state(Session)).whole_replies
             session = self.router.session
             sender = WindowSender(session.client_token, session.session_id)
@@ -136,8 +149,12 @@ class Live(rx.State):
             else:
                 # With the first window, and where more than its text changes.
                 async with self:
+                    transcript = await self.get_state(Transcript)
+                    if transcript.open_chat != turn.chat_id:
+                        # The reader went on; this handler is about to be ended.
+                        return
                     if recast:
-                        (await self.get_state(Transcript)).take_back(turn)
+                        transcript.take_back(turn)
                     if text:
                         window = await self.get_state(Window)
                         window.of, window.w = window_id, (offset, text)
@@ -146,7 +163,8 @@ class Live(rx.State):
                             window.held = -1 if held_ms is None or turn.reply.content else held_ms
                     self._announce(turn, newest)
                     if ended:
-                        await self._end(ended)
+                        await transcript.end(turn)
+                        self.announcement = _said_of(ended)
             offset += utf16_length(text)
             if not ended:
                 await asyncio.sleep(FLUSH_S)
@@ -166,11 +184,6 @@ class Live(rx.State):
         elif self._thinking != turn.id:
             self._thinking, self.announcement = turn.id, THINKING
 
-    async def _end(self, ended: Ended) -> None:
-        transcript = await self.get_state(Transcript)
-        await transcript.end()
-        self.announcement = "Answer complete" if ended.status is Status.complete else "Answer ended"
-
 
 async def _last_ended(chat_id: str) -> str:
     """The newest turn of the chat that has ended: it is in the database, and what is shown may be an older version."""
@@ -178,6 +191,10 @@ async def _last_ended(chat_id: str) -> str:
     while (turn := await turns.next(chat_id, last)) and turn.ended_at is not None:
         last = turn.id
     return last
+
+
+def _said_of(ended: Ended) -> str:
+    return "Answer complete" if ended.status is Status.complete else "Answer ended"
 
 
 def _short(turn_id: str) -> str:

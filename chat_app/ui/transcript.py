@@ -188,12 +188,22 @@ class Transcript(rx.State):
             # A growing answer is saved again and again, and shown when it is whole.
             self.recent = [_anew(row, "") for row in self.recent]
 
-    async def begin(self, turn: Turn) -> None:
-        """Show a turn that starts to be followed; what it is another version of gives way, with all that came after."""
+    async def begin(self, turn: Turn) -> bool:
+        """Show a turn that starts to be followed; what it is another version of gives way, with all that came after.
+
+        Returns:
+            False where there is nothing to follow: it ended before the page was loaded, or gave way to another version.
+        """
+        if (status := self._status(turn.id)) not in (None, Status.streaming):
+            self.running = ""
+            return False
+        if status is None and turn.ended_at is not None and not await get_service().library.is_shown(turn.id):
+            await self.reload()
+            return False
         self.running = turn.id
-        if self.recent and self.recent[-1]["id"] == turn.id:
+        if status is not None:
             # Loaded in mid-answer: what is saved so far stays on the page until there is more.
-            return
+            return True
         new = [message_row(turn.reply)]
         if not self._cut_after(turn.user.id):
             new = [message_row(turn.user), *new]
@@ -202,19 +212,31 @@ class Transcript(rx.State):
             elif not self._cut_after(turn.user.parent_id):
                 # It follows a message that is not on the page.
                 await self.reload()
-                return
+                return self._status(turn.id) in (None, Status.streaming)
         self.recent = [*self.recent, *new]
+        return True
 
     def take_back(self, turn: Turn) -> None:
         """What was stored of a turn's text, when it was loaded in mid-answer, was reasoning."""
         self.recent = [_anew(row, turn.reply.content) if row["id"] == turn.id else row for row in self.recent]
 
-    async def end(self) -> None:
+    async def end(self, turn: Turn) -> None:
         """Show how a followed turn ended; its text is on the page already."""
         self.running = ""
-        page = await get_service().library.path_page(self.open_chat, limit=max(len(self.recent), 1))
-        new = {row["id"]: row for row in path_rows(page.items)}
-        self.recent = [followed_row(row, new.get(row["id"], row)) for row in self.recent]
+        try:
+            path = (await get_service().library.path_page(self.open_chat, limit=max(len(self.recent), 1))).items
+        except NotFound:
+            path = []
+        new = {row["id"]: row for row in path_rows(path)}
+        if turn.id in new:
+            self.recent = [followed_row(row, new.get(row["id"], row)) for row in self.recent]
+        else:
+            # It was deleted meanwhile, or another version is shown by now.
+            await self.reload()
+
+    def _status(self, message_id: str) -> str | None:
+        """That of a message on the page."""
+        return next((row["status"] for row in [*self.loaded, *self.recent] if row["id"] == message_id), None)
 
     async def _show_around(self, message_id: str) -> None:
         """Show a message that is on the path; far from the others it comes with its neighbours only."""

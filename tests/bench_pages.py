@@ -1,0 +1,127 @@
+"""`make bench`, last part: many open pages in one process, each with an answer of 20 tokens a second in a new chat.
+
+The pages are `tests.page_client`, in this process; the provider and the app are alone in theirs. Lag: from the
+provider's write of a token to the arrival of its window. Prints a Markdown table. `--pages 1,10,50` measures others.
+"""
+
+import argparse
+import asyncio
+import re
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chat_app.__main__ import build_page
+from tests import process
+from tests.app import App
+from tests.bench import quantile
+from tests.page_client import PageClient
+from tests.provider_client import Provider, script
+
+PAGES = [1, 10, 50, 100]
+TOKENS = 200
+INTERVAL_MS = 50
+# From one page's Enter to the next's.
+SPREAD_S = 0.02
+WORD = re.compile(r"tok(\d+) ")
+COLUMNS = [
+    "pages",
+    "lag p50 / p99, ms",
+    "Enter to first token p50 / p99, ms",
+    "server CPU a token, µs",
+    "server memory, MB",
+]
+HEADER = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}"
+
+
+class TimedPage(PageClient):
+    """Notes when each token came, in unix milliseconds, token N at index N."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.asked_at = 0.0
+        self.arrivals: list[float] = []
+
+    async def ask(self, content: str) -> None:
+        self.asked_at = time.time() * 1000
+        await super().ask(content)
+
+    async def _splice(self, of: str, offset: int, text: str) -> None:
+        await super()._splice(of, offset, text)
+        if words := WORD.findall(text):
+            self.arrivals += [time.time() * 1000] * (int(words[-1]) + 1 - len(self.arrivals))
+
+
+@dataclass
+class Result:
+    """Times in milliseconds."""
+
+    pages: int
+    lags: list[float] = field(default_factory=list)
+    firsts: list[float] = field(default_factory=list)
+    cpu_s: float = 0.0
+    memory_mb: float = 0.0
+
+    def row(self) -> str:
+        lag = f"{quantile(self.lags, 0.5):.1f} / {quantile(self.lags, 0.99):.1f}"
+        first = f"{quantile(self.firsts, 0.5):.1f} / {quantile(self.firsts, 0.99):.1f}"
+        cpu = f"{self.cpu_s * 1e6 / len(self.lags):.0f}"
+        return f"| {self.pages} | {lag} | {first} | {cpu} | {self.memory_mb:.0f} |"
+
+
+async def measure(app: App, provider: Provider, pages: int, tokens: int = TOKENS) -> Result:
+    """Raises AssertionError where a page does not get all tokens."""
+    provider.clear()
+    result = Result(pages)
+    before = cpu_s(app)
+    readers = [TimedPage(app.url) for _ in range(pages)]
+    await asyncio.gather(*(reader.load() for reader in readers))
+    await asyncio.gather(*(reader.until(lambda reader=reader: reader.loaded) for reader in readers))
+    await asyncio.gather(*(read(reader, number, tokens) for number, reader in enumerate(readers)))
+    result.cpu_s = cpu_s(app) - before
+    result.memory_mb = process.memory_mb(app.pid) if process.AVAILABLE else 0.0
+    for request in provider.requests():
+        if not request["path"].endswith("/chat/completions"):
+            continue
+        reader = readers[int(request["body"]["messages"][-1]["content"].split()[1])]
+        stamps = provider.stamps(request["id"])
+        assert len(reader.arrivals) == len(stamps) == tokens, (len(reader.arrivals), len(stamps))
+        result.lags += [there - sent for there, sent in zip(reader.arrivals, stamps, strict=True)]
+        result.firsts.append(reader.arrivals[0] - reader.asked_at)
+    await asyncio.gather(*(reader.leave() for reader in readers))
+    return result
+
+
+async def read(reader: TimedPage, number: int, tokens: int) -> None:
+    """Ask in a new chat and follow the answer to its end."""
+    await asyncio.sleep(number * SPREAD_S)
+    await reader.ask(f"page {number}\n{script(tokens=tokens, interval_ms=INTERVAL_MS, stamp=True)}")
+    await reader.until(lambda: reader.path != "/" and reader.ended and len(reader.arrivals) == tokens)
+
+
+def cpu_s(app: App) -> float:
+    return process.cpu_s(app.pid) if process.AVAILABLE else 0.0
+
+
+async def table(app: App, provider: Provider, counts: list[int]) -> None:
+    print(HEADER)
+    for pages in counts:
+        print((await measure(app, provider, pages)).row(), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pages", default=",".join(map(str, PAGES)), help="how many, each after the other")
+    counts = [int(count) for count in parser.parse_args().pages.split(",")]
+    build_page()
+    with (
+        Provider() as provider,
+        tempfile.TemporaryDirectory() as folder,
+        App(Path(folder), openai_base_url=provider.base_url, openai_model="bench") as app,
+    ):
+        asyncio.run(table(app, provider, counts))
+
+
+if __name__ == "__main__":
+    main()
