@@ -1,12 +1,15 @@
 """How many connections a server takes, and how long a silent one is kept: what the operating system has to be told."""
 
-import resource
 import socket
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from chat_app.errors import CannotStart
+
+if sys.platform != "win32":
+    import resource
 
 ENOUGH = 65_536
 """File descriptors: more are not asked for."""
@@ -32,13 +35,8 @@ class Capacity:
 
 
 def capacity(reserved: int = 0) -> Capacity:
-    """Raise the limit of descriptors as far as this user may, and divide them; `reserved` are the database's."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
-    if soft == resource.RLIM_INFINITY or soft >= limit:
-        limit = ENOUGH if soft == resource.RLIM_INFINITY else min(soft, ENOUGH)
-    else:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    """Divide the descriptors that this user may have; `reserved` are the database's."""
+    limit = _limit()
     free = limit - RESERVED - reserved
     if free < 16:
         raise CannotStart(
@@ -47,6 +45,19 @@ def capacity(reserved: int = 0) -> Capacity:
         )
     # Half for connections; a quarter for websockets; of the last quarter running answers reach their model.
     return Capacity(connections=free // 2, requests=free // 4, sockets=free // 4)
+
+
+def _limit() -> int:
+    """Of descriptors, raised as far as this user may; Windows has none."""
+    if sys.platform == "win32":
+        return ENOUGH
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
+    if soft == resource.RLIM_INFINITY or soft >= limit:
+        limit = ENOUGH if soft == resource.RLIM_INFINITY else min(soft, ENOUGH)
+    else:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit
 
 
 def listener(host: str, port: int) -> socket.socket:

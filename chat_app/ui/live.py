@@ -169,7 +169,10 @@ class Live(rx.State):
             if not ended:
                 await asyncio.sleep(FLUSH_S)
         if ended and ended.status is Status.failed and ended.error:
-            again = {"label": "Try again", "on_click": Transcript.regenerate(turn.id)}
+            async with self:
+                version = (await self.get_state(Transcript)).version(turn.id)
+            # As the button below the answer, so that both together ask once.
+            again = {"label": "Try again", "on_click": Transcript.regenerate(turn.id, version)}
             # Named: where another `watch` takes this one's place just now, it comes twice and is shown once.
             yield rx.toast.error(ended.error["message"], id=turn.id, action=again if ended.error["retryable"] else None)
 

@@ -238,6 +238,10 @@ class Transcript(rx.State):
         """That of a message on the page."""
         return next((row["status"] for row in [*self.loaded, *self.recent] if row["id"] == message_id), None)
 
+    def version(self, reply_id: str) -> str:
+        """Of one of the newest answers, as its row says it."""
+        return next((row["version"] for row in [*self.loaded, *self.recent] if row["id"] == reply_id), "")
+
     async def _show_around(self, message_id: str) -> None:
         """Show a message that is on the path; far from the others it comes with its neighbours only."""
         library = get_service().library

@@ -179,6 +179,29 @@ async def test_regenerate_pressed_twice_asks_once(page: Page, app: App) -> None:
     await expect(chat.answers.last.get_by_text("4 / 4")).to_be_visible()
 
 
+@pytest.mark.parametrize("first", ["toast", "button"])
+async def test_both_buttons_that_try_again_ask_once(page: Page, app: App, first: str) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(status=500)
+    await chat.ended()
+    # Of the first answer, of one that has versions, and of that again.
+    for number in (2, 3, 4):
+        await expect(chat.toasts.get_by_role("button", name="Try again")).to_have_count(1)
+        await page.evaluate(
+            """(first) => {
+              const all = [...document.querySelectorAll("[data-sonner-toast] [data-button], .after .text-button")];
+              const buttons = all.filter((button) => button.textContent === "Try again");
+              if (first === "toast") buttons.reverse();
+              buttons.forEach((button) => button.click());
+            }""",
+            first,
+        )
+        await expect(chat.answers.last.get_by_text(f"{number} / {number}")).to_be_visible()
+        await expect(chat.answers.last.locator(".problem")).to_be_visible()
+        await expect(chat.stop).to_have_count(0)
+        assert await versions(app, await chat.chat_id()) == number
+
+
 @pytest.mark.new_profile
 async def test_regenerate_pressed_without_a_network_asks_once(context: BrowserContext, page: Page, app: App) -> None:
     chat, chat_id = await answered(page, app)
