@@ -152,7 +152,7 @@ test("deltas are appended, the assistant's only", async () => {
 
 test("the second question goes to the same chat with a key of its own", async () => {
   const { client, requests, keys } = scripted({
-    "POST /stream/": [stream(...blocks(["One"])), stream(...blocks(["Two"]))],
+    "POST /stream/": [stream(...blocks(["One"], { user: "1" })), stream(...blocks(["Two"], { user: "2" }))],
   });
   await client.send("1");
   await client.send("2");
@@ -161,6 +161,15 @@ test("the second question goes to the same chat with a key of its own", async ()
   assert.deepEqual(
     client.getState().messages.map(({ content }) => content),
     ["1", "One", "2", "Two"],
+  );
+});
+
+test("a question is shown as the server took it, where a hook there has changed it", async () => {
+  const { client } = scripted({ "POST /stream/": stream(...blocks(["One"], { user: "My card is […]" })) });
+  await client.send("My card is 4111");
+  assert.deepEqual(
+    client.getState().messages.map(({ content }) => content),
+    ["My card is […]", "One"],
   );
 });
 
