@@ -138,9 +138,9 @@ class Generation:
         self.model = piece.model or self.model
         if piece.reasoning:
             yield self._grown(REASONING, piece.reasoning)
-        if piece.recast:
+        if piece.recast and (piece.text or self._parts):
             yield self._recast(piece.text)
-        elif piece.text:
+        elif piece.text and not self.full:
             yield self._grown(TEXT, piece.text)
 
     def _recast(self, text: str) -> Delta:
