@@ -1,5 +1,6 @@
 """How many connections a server takes, and how long a silent one is kept: what the operating system has to be told."""
 
+import errno
 import socket
 import sys
 from contextlib import suppress
@@ -58,6 +59,16 @@ def _limit() -> int:
     else:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     return limit
+
+
+def no_descriptors(problem: BaseException) -> bool:
+    """Whether an error came of that, however many libraries wrapped it."""
+    cause: BaseException | None = problem
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def listener(host: str, port: int) -> socket.socket:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pwd
+import resource
 import socket
 import ssl
 import subprocess
@@ -18,9 +19,12 @@ import pytest
 import trustme
 
 from chat_app.config import ROOT
+from chat_app.errors import DiskFull
+from chat_app.store.store import Store
 from tests.app import free_port
 from tests.forked import Api, ForkedApp
 from tests.postgres import Postgres
+from tests.process import family
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, text_of
 from tests.ws_client import Socket
@@ -466,3 +470,43 @@ def check(address: str) -> str:
     )
     assert run.returncode == 1
     return run.stdout + run.stderr
+
+
+async def test_a_sqlite_that_is_full_is_told_as_that(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'chat.db'}")
+    await store.open()
+    await store.create_chat("Kept")
+    [pages] = await store.database.write(lambda connection: connection.exec_driver_sql("PRAGMA page_count").one())
+    limit = f"PRAGMA max_page_count = {pages}"
+    await store.database.write(lambda connection: connection.exec_driver_sql(limit).all())
+    with pytest.raises(DiskFull, match="the disk of the server is full"):
+        await store.begin_turn("A text that needs more. " * 10_000)
+    assert [chat.title for chat in await store.chats()] == ["Kept"]
+    await store.database.write(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 100000").all())
+    await store.begin_turn("A text that needs more. " * 10_000)
+    await store.close()
+
+
+async def test_a_file_that_cannot_grow_costs_no_running_answer(tmp_path: Path, provider: Provider) -> None:
+    with Api(tmp_path, openai_base_url=provider.base_url, openai_model="bench") as api:
+        _, worker, *_ = family(api.pid)
+        before = resource.prlimit(worker, resource.RLIMIT_FSIZE)
+        async with (
+            api.client() as client,
+            streaming(client, "POST", "/stream/", json={"content": script(tokens=6, hold=[3])}) as stream,
+        ):
+            await stream.until(lambda frame: "tok2" in frame.data)
+            size = max((tmp_path / name).stat().st_size for name in ("chat.db", "chat.db-wal"))
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, (size + 4096, before[1]))
+            for _ in range(5):
+                asked = await client.post("/messages/", json={"content": "A text that needs room. " * 1_000})
+                assert (asked.status_code, asked.json()["error"]["code"]) == (503, "database_unavailable")
+            provider.go()
+            await stream.until(lambda frame: "tok5" in frame.data)
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, before)
+            assert '"finish_reason":"stop"' in (await stream.rest())[-2].data
+            messages = (await client.get(f"/messages/?chat_id={stream.chat_id}")).json()["messages"]
+            assert (messages[1]["status"], messages[1]["content"].split()[-1]) == ("complete", "tok5")
+        assert len(lines(api, "ERROR")) == len(lines(api, "database unavailable")) == 1
+        assert len(lines(api, "database available again")) == 1
+        assert "Traceback" not in api.logged()

@@ -12,11 +12,13 @@ import openai
 from openai import AsyncOpenAI
 
 from chat_app.address import OPENAI_URL
+from chat_app.connections import no_descriptors
 from chat_app.errors import (
     ContextTooLong,
     ProviderError,
     ProviderRefused,
     ProviderSilent,
+    ServerBusy,
 )
 from chat_app.proxy import proxy_for
 from chat_app.replies.chunk import ChunkReader, message_in, says
@@ -289,9 +291,11 @@ class OpenAIService:
             return self._client
         return self._client.with_options(base_url=await self._base_url())
 
-    def _translated(self, error: openai.OpenAIError) -> ProviderError | Reported:
+    def _translated(self, error: openai.OpenAIError) -> ProviderError | ServerBusy | Reported:
         """Our error for one of the SDK's, with a sentence that says what to do; of an error's status, what it says."""
         match error:
+            case openai.APIConnectionError() if no_descriptors(error):
+                return ServerBusy()
             case openai.APIStatusError(response=response):
                 wait = _seconds(response.headers.get("retry-after"))
                 location = response.headers.get("location", "")

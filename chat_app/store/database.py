@@ -238,17 +238,19 @@ class State:
     def __init__(self) -> None:
         self._since: float | None = None
         self._failures = 0
+        self._reason = ""
 
     def failed(self, problem: Exception) -> None:
         self._failures += 1
         if self._since is None:
-            self._since = time.monotonic()
-            logs.event("database unavailable", level=logging.ERROR, same_as="database", reason=trouble.reason(problem))
+            self._since, self._reason = time.monotonic(), trouble.reason(problem)
+            # One that comes and goes is a line and a count, but a full disk after a restart is something new.
+            logs.event("database unavailable", level=logging.ERROR, same_as=self._reason, reason=self._reason)
 
     def answered(self) -> None:
         if self._since is not None:
             seconds = round(time.monotonic() - self._since, 1)
-            logs.event("database available again", same_as="database", after_s=seconds, failures=self._failures)
+            logs.event("database available again", same_as=self._reason, after_s=seconds, failures=self._failures)
             self._since, self._failures = None, 0
 
 
