@@ -1,6 +1,7 @@
 """`backup FILE` and `restore FILE`: while the server runs, between both kinds of database, and with whatever file."""
 
 import asyncio
+import gzip
 import json
 import os
 import shutil
@@ -156,6 +157,37 @@ async def test_a_backup_of_an_older_version_is_brought_up_to_date(version: str, 
     # The backup itself is as it was.
     with sqlite3.connect(file) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (version,)
+
+
+def rows_of(file: Path) -> list[Any]:
+    with sqlite3.connect(file) as connection:
+        tables = ("alembic_version", "chat", "message")
+        return [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
+
+
+def test_an_update_and_going_back(tmp_path: Path) -> None:
+    """A database that an older version itself has written: with a rating, a failure, and an answer that was cut off."""
+    file = tmp_path / "chat.db"
+    file.write_bytes(gzip.decompress((Path(__file__).parent / "examples" / "of_version_0002.db.gz").read_bytes()))
+    before = rows_of(file)
+    with Api(tmp_path) as api:
+        chats = {chat["title"]: chat["id"] for chat in api.http.get("/chats/").json()["chats"]}
+        fruit, cut = (
+            api.http.get(f"/messages/?chat_id={chats[title]}&include=reasoning").json()["messages"]
+            for title in ("Fruit", "Cut off?")
+        )
+        assert [message["status"] for message in fruit] == ["complete", "complete", "complete", "failed"]
+        assert (fruit[1]["rating"], fruit[1]["remark"], len(fruit[1]["content"])) == (1, "Good", 2600)
+        assert fruit[1]["parts"][0] == {"type": "reasoning", "text": "They ask for fruit."}
+        assert (cut[1]["status"], cut[1]["content"]) == ("interrupted", "So far")
+        assert len(api.http.get("/search/?q=apple").json()["hits"]) == 1
+        updated, cut_off, started = [line for line in api.logged().splitlines() if " INFO " in line or " WARN" in line]
+    assert f" INFO database updated before=0002 now={VERSIONS[-1]} copy=" in updated
+    assert "answers were cut off" in cut_off and "server started" in started
+    # Back: the older version gets the file that it knows.
+    [copy] = tmp_path.glob("chat.before-update.*.db")
+    assert str(copy) in updated
+    assert rows_of(copy) == before
 
 
 async def test_a_postgresql_of_another_version_is_not_copied_by_halves(postgres: Postgres, tmp_path: Path) -> None:
