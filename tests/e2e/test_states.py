@@ -1,4 +1,4 @@
-"""axe-core finds nothing wrong in the states that the page and the embedded chat come into when not all goes well, nor in
+"""axe-core finds nothing wrong in the states that the page and the embedded chat come into when not all goes well, and in
 those that people open, at the widths of a desk and of two phones, in light and in dark."""
 
 import re
