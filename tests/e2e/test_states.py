@@ -1,5 +1,5 @@
-"""axe-core finds nothing wrong in the states that the page and the embedded chat come into when not all goes well, and in
-those that people open, at the widths of a desk and of two phones, in light and in dark."""
+"""axe-core finds nothing wrong in states of trouble and in small forms, on the page and in the embedded chat: at the
+widths of a desk and of two phones, in light and in dark."""
 
 import re
 import sqlite3
