@@ -61,6 +61,7 @@ async def stopped(chat: ChatPage | EmbedPage) -> None:
 
 async def offline(chat: ChatPage | EmbedPage) -> None:
     page = chat.page if isinstance(chat, ChatPage) else chat.root
+    assert isinstance(page, Page)
     await chat.ask("Hello")
     await chat.ended()
     await page.context.set_offline(True)
