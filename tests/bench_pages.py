@@ -82,9 +82,10 @@ async def measure(app: App, provider: Provider, pages: int, tokens: int = TOKENS
     result.cpu_s = cpu_s(app) - before
     result.memory_mb = process.memory_mb(app.pid) if process.AVAILABLE else 0.0
     for request in provider.requests():
-        if not request["path"].endswith("/chat/completions"):
+        asked = re.match(r"page (\d+)", request["body"]["messages"][-1]["content"]) if request["body"] else None
+        if asked is None:
             continue
-        reader = readers[int(request["body"]["messages"][-1]["content"].split()[1])]
+        reader = readers[int(asked[1])]
         stamps = provider.stamps(request["id"])
         assert len(reader.arrivals) == len(stamps) == tokens, (len(reader.arrivals), len(stamps))
         result.lags += [there - sent for there, sent in zip(reader.arrivals, stamps, strict=True)]

@@ -15,6 +15,8 @@ from chat_app.ui.chat_rows import Listing, chat_rows
 
 # Changes of the same tenth of a second go together; the first after a silence goes at once.
 PAUSE_S = 0.1
+# Each change is a frame to each page. With more pages than these it waits longer, so that answers do not wait for it.
+PAGES_A_PAUSE = 20
 
 
 @dataclass(slots=True, eq=False)
@@ -103,7 +105,7 @@ class Changes:
                 await backoff.failed()
                 continue
             backoff.over()
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(pause_s(len(self._wanted)))
             await self._changed(version)
 
     async def _changed(self, version: int) -> None:
@@ -133,6 +135,11 @@ class Changes:
         self._listing, self._read_to = listing, read_to
         self._news.set()
         self._news = asyncio.Event()
+
+
+def pause_s(pages: int) -> float:
+    """How long a change waits for others, with so many pages to tell."""
+    return PAUSE_S * max(1.0, pages / PAGES_A_PAUSE)
 
 
 _changes: Changes | None = None
