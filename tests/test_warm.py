@@ -38,7 +38,7 @@ async def added_by_turns(folder: str, provider_url: str) -> dict[str, Any]:
 
 
 def of_turns(service: Service) -> set[str]:
-    """The statements of turns that SQLAlchemy has put together so far; what is counted beside them is not waited for."""
+    """Those of turns that SQLAlchemy has put together so far, and not those of what is measured beside them."""
     plain = service.store.database._plain
     assert plain and plain._engine._compiled_cache is not None
     compiled = {str(statement) for statement in plain._engine._compiled_cache.values()}
