@@ -14,16 +14,13 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from functools import partial
 from typing import Any
 
-from chat_app.alarm import Limit
 from chat_app.errors import (
     BadReply,
     ChatError,
     InternalError,
     InvalidRequest,
     KeyReused,
-    NoAnswer,
     NotFound,
-    ProviderSilent,
     ShuttingDown,
     TurnRunning,
     no_turn,
@@ -38,6 +35,7 @@ from chat_app.turns.generation import Generation
 from chat_app.turns.hooks import Hooks, PromptHook, QuestionHook
 from chat_app.turns.journal import Journal
 from chat_app.turns.log import Delta, Ended, Event
+from chat_app.turns.source import not_silent, own_faults, said_nothing
 from chat_app.turns.turn import Turn, stored_turn
 from chat_app.turns.whereabouts import whereabouts
 
@@ -438,18 +436,12 @@ class Turns:
         history += [_chat_message(message) for message in asked]
         if generation.reply.content:
             history += [_chat_message(generation.reply), {"role": Role.user.value, "content": CONTINUE}]
-        try:
+        with own_faults(f"turn {generation.reply.id}"):
             history = await self.hooks.prompt(history)
             async with self._told(generation, settings) as told:
                 await self._read(generation, self._reply(history, **options, **told))
             if generation.unseen:
                 await self._journal.catch_up(generation.page)
-        except (ChatError, asyncio.CancelledError):
-            raise
-        except BaseException as problem:
-            # SystemExit, too, is the source's own: out of a task it would end the event loop.
-            logger.exception("turn %s failed", generation.reply.id)
-            raise InternalError from problem
 
     @asynccontextmanager
     async def _told(self, generation: Generation, settings: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
@@ -463,35 +455,29 @@ class Turns:
 
     async def _read(self, generation: Generation, source: AsyncGenerator[Any, None]) -> None:
         generation.source = source
-        limit = Limit(self._first_token_timeout)
-        try:
-            async with limit, aclosing(source) as pieces:
-                count = 0
-                async for given in pieces:
-                    if generation.stopping:
-                        # The source took the cancel for something else.
-                        raise asyncio.CancelledError
-                    try:
-                        await self._append(generation, given)
-                    except BadReply as problem:
-                        tell_fault(generation, str(problem), whereabouts(source))
-                        raise
-                    if generation.full:
-                        generation.finish_reason = "length"
-                        return
-                    # A piece without text, such as the role alone, is no first token.
-                    if generation.deltas:
-                        limit.put_off(self._next_token_timeout)
-                    count += len(given) if isinstance(given, list) else 1
-                    if count >= PIECES_A_STEP:
-                        count = 0
-                        await asyncio.sleep(0)
-                if not generation.answered:
-                    raise NoAnswer("The answer came out empty. Try again.")
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise ProviderSilent("The model was silent for too long. Try again, or choose a faster model.") from None
+        async with not_silent(self._first_token_timeout) as limit, aclosing(source) as pieces:
+            count = 0
+            async for given in pieces:
+                if generation.stopping:
+                    # The source took the cancel for something else.
+                    raise asyncio.CancelledError
+                try:
+                    await self._append(generation, given)
+                except BadReply as problem:
+                    tell_fault(generation, str(problem), whereabouts(source))
+                    raise
+                if generation.full:
+                    generation.finish_reason = "length"
+                    return
+                # A piece without text, such as the role alone, is no first token.
+                if generation.deltas:
+                    limit.put_off(self._next_token_timeout)
+                count += len(given) if isinstance(given, list) else 1
+                if count >= PIECES_A_STEP:
+                    count = 0
+                    await asyncio.sleep(0)
+            if not generation.answered:
+                raise said_nothing()
 
     async def _append(self, generation: Generation, given: Given) -> None:
         if generation.page.late():

@@ -1,0 +1,44 @@
+"""What may go wrong while a reply source is read, told alike wherever that is: it is silent, fails, or says nothing."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from chat_app.alarm import Limit
+from chat_app.errors import ChatError, InternalError, NoAnswer, ProviderSilent
+
+logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def not_silent(seconds: float) -> AsyncIterator[Limit]:
+    """Within the block the source is read; the limit is put off by what it says. Raises ProviderSilent."""
+    limit = Limit(seconds)
+    try:
+        async with limit:
+            yield limit
+    except TimeoutError:
+        # Unless it is the source's own.
+        if not limit.expired():
+            raise
+        raise ProviderSilent("The model was silent for too long. Try again, or choose a faster model.") from None
+
+
+@contextmanager
+def own_faults(whose: str) -> Iterator[None]:
+    """Within the block, what the source does wrong is logged, under that name, and is an InternalError.
+
+    SystemExit too: out of a task it would end the event loop. A ChatError says itself what is wrong.
+    """
+    try:
+        yield
+    except (ChatError, asyncio.CancelledError):
+        raise
+    except BaseException as problem:
+        logger.exception("%s failed", whose)
+        raise InternalError from problem
+
+
+def said_nothing() -> NoAnswer:
+    return NoAnswer("The answer came out empty. Try again.")
