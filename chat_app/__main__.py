@@ -15,13 +15,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from chat_app import built, logs, server
+from chat_app.brand import load_brand
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.connections import capacity
 from chat_app.errors import CannotStart, SettingsError
 from chat_app.extend import module_file
+from chat_app.scaffold import new_agent
 from chat_app.store.backup import back_up, restore
 from chat_app.store.claim import claim
 from chat_app.store.database import Database
@@ -46,6 +49,10 @@ OTHERWISE = "The server cannot listen at HOST={host}, PORT={port}. Set them to o
 def main() -> None:
     try:
         arguments = parser().parse_args()
+        if arguments.command == "new":
+            folder = new_agent(arguments.name, Path.cwd())
+            print(f"{folder} is there. Its README.md says how to start it.")
+            return
         settings = load_settings()
         logs.install(settings.log_format, settings.secrets)
         if arguments.command in ("backup", "restore"):
@@ -64,6 +71,8 @@ def parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("build", help="build the page, and no more")
     commands.add_parser("dev", help="serve with hot reload")
+    new = commands.add_parser("new", help="make a folder with an agent of yours, which works as it is")
+    new.add_argument("name", help="of the folder, such as my_agent")
     backup = commands.add_parser("backup", help="copy the database into a file; the server may run")
     restore = commands.add_parser("restore", help="put such a file into the place of the database")
     for command in (backup, restore):
@@ -89,13 +98,14 @@ async def copy_database(settings: Settings, arguments: argparse.Namespace) -> No
 def run(settings: Settings, command: str | None) -> None:
     """Serve, or do the part of it that `command` names. Raises CannotStart."""
     check_extensions(settings)
+    load_brand(settings.brand)
     if command == "dev":
         check_database(settings)
         os.execve(sys.executable, [*REFLEX, "run"], reflex_environment())
     if command != "build":
         check_address(settings)
         check_database(settings)
-    build_page(settings.pages)
+    build_page(settings.pages, settings.brand)
     if command != "build":
         serve(settings)
 
@@ -139,13 +149,13 @@ def check_extensions(settings: Settings) -> None:
             sys.exit(checked.returncode)
 
 
-def build_page(pages: str | None = None) -> None:
+def build_page(pages: str | None = None, brand: Path | None = None) -> None:
     """Compile the page with Reflex, those of PAGES too, unless the last build was made from the same sources.
 
     Raises:
         CannotStart: it could not be built.
     """
-    stamp = fingerprint(pages)
+    stamp = fingerprint(pages, brand)
     if built.folder(stamp).is_dir():
         logs.note("The page is built already.")
         return
@@ -158,14 +168,19 @@ def build_page(pages: str | None = None) -> None:
         if checked.returncode:
             sys.exit(checked.returncode)
     logs.note("Building the page. The first time takes about half a minute …")
-    environment = reflex_environment() | {"REFLEX_API_URL": SAME_ORIGIN_URL, "PAGES": pages or ""}
+    environment = reflex_environment() | {
+        "REFLEX_API_URL": SAME_ORIGIN_URL,
+        "PAGES": pages or "",
+        "BRAND": str(brand.resolve() if brand else ""),
+    }
     export = [*REFLEX, "export", "--frontend-only", "--no-zip", "--loglevel", "warning"]
     try:
-        try:
-            subprocess.run(export, cwd=ROOT, env=environment, check=True)
-        finally:
-            # Also where it failed: by then the lock may have been written.
-            drop_funding()
+        with kept_lock() if pages else nullcontext():
+            try:
+                subprocess.run(export, cwd=ROOT, env=environment, check=True)
+            finally:
+                # Also where it failed: by then the lock may have been written.
+                drop_funding()
         built.keep(stamp)
     except (OSError, subprocess.CalledProcessError) as problem:
         raise CannotStart(unbuilt(problem)) from problem
@@ -189,6 +204,18 @@ def unbuilt(problem: OSError | subprocess.CalledProcessError) -> str:
     if isinstance(problem, OSError):
         return f"The page could not be built: {problem.filename}: {problem.strerror}."
     return "The page could not be built; the lines above say why."
+
+
+@contextmanager
+def kept_lock() -> Iterator[None]:
+    """Packages that a page of one's own needs, for a chart say, are no part of the app's lock: it stays as it is."""
+    before = {file: file.read_bytes() for file in LOCK.parent.iterdir() if file.is_file()}
+    try:
+        yield
+    finally:
+        for file, content in before.items():
+            if file.read_bytes() != content:
+                file.write_bytes(content)
 
 
 def drop_funding() -> None:
@@ -221,9 +248,12 @@ def npm_registry() -> str:
     return asked.stdout.strip()
 
 
-def fingerprint(pages: str | None = None) -> str:
-    """A hash over all that the built page is made from; of PAGES, the setting and its module's own file."""
+def fingerprint(pages: str | None = None, brand: Path | None = None) -> str:
+    """A hash over all that the built page is made from; of PAGES, the setting and its module's own file, of BRAND the
+    file: what it names is read while the server runs."""
     digest = hashlib.sha256()
+    if brand:
+        digest.update(b"\0brand" + brand.read_bytes() + b"\0")
     if pages:
         file = module_file(pages)
         digest.update(pages.encode() + b"\0" + (file.read_bytes() if file else b"") + b"\0")
@@ -250,7 +280,7 @@ def serve(settings: Settings) -> None:
         "REFLEX_TELEMETRY_ENABLED": "false",
         # Or Reflex links the page's sources into assets/, which only a build needs and not every user may.
         "REFLEX_BACKEND_ONLY": "true",
-        built.VARIABLE: str(built.folder(fingerprint(settings.pages))),
+        built.VARIABLE: str(built.folder(fingerprint(settings.pages, settings.brand))),
     }
     logs.note("Starting …")
     server.serve(

@@ -21,7 +21,7 @@ from chat_app.ui.loading import place_script
 from chat_app.ui.pages import add_pages, has_page
 from chat_app.ui.problems import complaint
 from chat_app.ui.storage import storage_script
-from chat_app.ui.theme import favicon
+from chat_app.ui.theme import brand_head, favicon
 
 settings = load_settings()
 
@@ -51,7 +51,7 @@ app = rx.App(
     api_transformer=[with_statuses, create_api(), guarded],
     stylesheets=["/chat.css"],
     backend_exception_handler=complaint,
-    head_components=[storage_script(), favicon(), place_script(), connection_watch()],
+    head_components=[storage_script(), favicon(), place_script(), connection_watch(), *brand_head()],
     toaster=rx.toast.provider(position="top-center", rich_colors=False, close_button=True),
 )
 # The page says itself, and more quietly, that the connection is lost.

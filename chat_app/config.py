@@ -97,6 +97,7 @@ class Settings(BaseModel):
     replies: str | None = None
     hooks: str | None = None
     pages: str | None = None
+    brand: Path | None = None
     max_message_chars: int = Field(32_000, ge=1)
     max_answer_chars: int = Field(4_000_000, ge=1)
     max_event_bytes: int = Field(8_000_000, ge=1_000, le=1_000_000_000)

@@ -18,7 +18,7 @@ LAYERS = [
     ["parts", "shutdown"],
     ["kinds"],
     ["config", "reply", "server", "prices"],
-    ["store", "agent"],
+    ["store", "agent", "brand"],
     ["insights"],
     ["measures"],
     ["turns"],
@@ -26,7 +26,7 @@ LAYERS = [
     ["answer", "titles"],
     ["service"],
     ["api", "ui"],
-    ["own_pages"],
+    ["own_pages", "scaffold"],
     ["chat_app", "__main__"],
 ]
 """Each part imports only from the layers above it here, and from itself."""

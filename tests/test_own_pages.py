@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import reflex as rx
 
+from chat_app import __main__ as main
 from chat_app.config import ROOT
 from chat_app.errors import SettingsError
 from chat_app.own_pages import add_own_pages
@@ -85,3 +86,16 @@ def test_the_start_ends_with_the_sentence_and_builds_nothing(tmp_path: Path) -> 
     assert run.returncode == 1
     assert "the app itself is at /; give its page another address" in run.stderr
     assert "Building" not in run.stderr + run.stdout
+
+
+def test_what_a_page_installs_stays_out_of_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / "package-lock.json"
+    before = {lock: b'{"packages": {}}', tmp_path / "package.json": b"{}"}
+    for file, content in before.items():
+        file.write_bytes(content)
+    monkeypatch.setattr(main, "LOCK", lock)
+    with pytest.raises(KeyboardInterrupt), main.kept_lock():
+        for file in before:
+            file.write_text('{"recharts": "1"}')
+        raise KeyboardInterrupt
+    assert {file: file.read_bytes() for file in before} == before

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from chat_app.api import (
+    brand,
     chats,
     completions,
     embed,
@@ -26,6 +27,7 @@ def create_api(send_timeout_s: float = SEND_TIMEOUT_S) -> FastAPI:
     # Before `/stream/{turn_id}`, which would take `ws` for a turn.
     api.include_router(websocket.router)
     api.include_router(embed.router)
+    api.include_router(brand.router)
     api.include_router(health.router)
     api.include_router(page.router)
     # `files` before `/chats/{chat_id}`, which would take `export` for a chat.

@@ -15,7 +15,7 @@ from chat_app.ui.elements import CHAT_LIST, Day, Disclosed, ImportChats, Link, T
 from chat_app.ui.icons import icon
 from chat_app.ui.menu import menu, menu_item
 from chat_app.ui.problems import complaint
-from chat_app.ui.theme import NAME, theme_menu
+from chat_app.ui.theme import NAME, named, theme_menu
 from chat_app.ui.transcript import Transcript
 
 # How many chats the list shows at first, more than most screens have room for, and how many more at a time: all are
@@ -130,7 +130,7 @@ class Chats(rx.State):
 def sidebar() -> rx.Component:
     return rx.el.aside(
         TabTitle.create(chat_id=Transcript.open_chat, stored=Transcript.title, chats=shown_chats(), app=NAME),
-        rx.el.div(Link.create(NAME, to="/", class_name="brand"), theme_menu(), class_name="side-head"),
+        rx.el.div(Link.create(named(), to="/", class_name="brand"), theme_menu(), class_name="side-head"),
         Link.create(
             icon("square-pen"),
             "New chat",

@@ -9,6 +9,7 @@ import reflex as rx
 from reflex.event import EventSpec
 from reflex_components_core.core.banner import has_connection_errors
 
+from chat_app.brand import brand
 from chat_app.errors import too_long
 from chat_app.service import get_service
 from chat_app.turns.turn import Turn
@@ -180,11 +181,16 @@ def notice() -> rx.Component:
     """The one quiet line below the box."""
     return rx.el.p(
         connection_chip(),
-        rx.cond(
-            Composer.embedded,
-            "A small model on this machine answers: private, quick, and often wrong. "
-            "Set OPENAI_API_KEY or OPENAI_BASE_URL for a better one.",
-            "Answers may be wrong. Check what matters.",
-        ),
+        note(),
         class_name="notice",
+    )
+
+
+def note() -> Any:
+    """Whoever runs it may have something better to say."""
+    return brand().footer or rx.cond(
+        Composer.embedded,
+        "A small model on this machine answers: private, quick, and often wrong. "
+        "Set OPENAI_API_KEY or OPENAI_BASE_URL for a better one.",
+        "Answers may be wrong. Check what matters.",
     )

@@ -12,11 +12,13 @@ import re
 import shutil
 import subprocess
 from base64 import b64encode
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from reflex.plugins import Plugin
 
+from chat_app.brand import brand
 from chat_app.ui.build import rewrite_scripts
 from chat_app.ui.storage import STORAGE
 
@@ -46,11 +48,13 @@ _PAGE = """\
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Chat</title>
+<title>{title}</title>
+{brand}
 <script>{head}</script>
-<link rel="icon" href="/favicon.svg" type="image/svg+xml">
+<link rel="icon" href="{icon}">
 {links}
 <link rel="stylesheet" href="/assets/{style}">
+{colours}
 <script type="module" src="/assets/{script}"></script>
 </head>
 <body><div id="root"></div></body>
@@ -93,6 +97,10 @@ def page(script: str, style: str, links: list[str]) -> str:
     return _PAGE.format(
         policy="; ".join(f"{name} {value}" for name, value in policy.items()),
         head=_HEAD,
+        title=escape(brand().name) if brand().file else "Chat",
+        brand=f'<meta name="greeting" content="{escape(brand().welcome)}">' if brand().file else "",
+        icon="/brand/icon" if brand().icon else "/favicon.svg",
+        colours='<link rel="stylesheet" href="/brand/colours.css">' if brand().file else "",
         links="\n".join(links),
         style=style,
         script=script,

@@ -79,7 +79,9 @@ dress();
 
 const session = localStorage.getItem(SESSION) ?? crypto.getRandomValues(new Uint32Array(4)).join("");
 localStorage.setItem(SESSION, session);
-const greeting = given.get("greeting")?.slice(0, MAX_GREETING).trim() || undefined;
+const own = document.querySelector("meta[name=greeting]")?.content;
+const name = document.title;
+const greeting = given.get("greeting")?.slice(0, MAX_GREETING).trim() || own;
 createRoot(document.getElementById("root")).render(
   <main style={{ height: "var(--height, 100dvh)" }}>
     <h1 className="visually-hidden">Chat</h1>
@@ -90,7 +92,7 @@ createRoot(document.getElementById("root")).render(
       measure={root.dataset.measures === "true"}
       door="embed"
       onChat={remember}
-      onTitle={(title) => (document.title = title || "Chat")}
+      onTitle={(title) => (document.title = title || name)}
       storage={sessionStorage}
     />
   </main>,

@@ -2,13 +2,17 @@
 import "./browser.js";
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 
+
+/** That of dates, where whoever runs the app has set one. */
+const language = () => document.querySelector("meta[name=language]")?.content;
+
 /* A time of day as the reader's clock and language have it; the server knows neither. */
 export function Moment({ iso }) {
   const [text, setText] = useState("");
   useEffect(() => {
     const moment = new Date(iso);
     const today = moment.toDateString() === new Date().toDateString();
-    setText(moment.toLocaleString(undefined, { ...(today ? {} : { dateStyle: "medium" }), timeStyle: "short" }));
+    setText(moment.toLocaleString(language(), { ...(today ? {} : { dateStyle: "medium" }), timeStyle: "short" }));
   }, [iso]);
   return (
     <time dateTime={iso} className="moment">
@@ -56,7 +60,7 @@ function dayName(moment, today) {
   const age = Math.round((today - day) / 86_400_000);
   if (age <= 0) return "Today";
   if (age === 1) return "Yesterday";
-  return age <= 7 ? "Previous 7 days" : new Date(day).toLocaleDateString("en", { month: "long", year: "numeric" });
+  return age <= 7 ? "Previous 7 days" : new Date(day).toLocaleDateString(language() ?? "en", { month: "long", year: "numeric" });
 }
 
 export function Day({ moment, before }) {

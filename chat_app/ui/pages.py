@@ -4,6 +4,7 @@ import re
 
 import reflex as rx
 
+from chat_app.brand import brand
 from chat_app.ui.chats import sidebar
 from chat_app.ui.composer import composer, notice, outbox
 from chat_app.ui.elements import (
@@ -25,16 +26,8 @@ from chat_app.ui.opening import Opening
 from chat_app.ui.search import search_dialog
 from chat_app.ui.settings import settings_dialog
 from chat_app.ui.shortcuts import shortcut_list
-from chat_app.ui.theme import NAME
+from chat_app.ui.theme import ICON, NAME, named
 from chat_app.ui.transcript import Transcript
-
-SUGGESTIONS = [
-    "Why is the sky blue?",
-    "Write a short poem about rain.",
-    "Explain photosynthesis to a child.",
-    "Give me three tips for a good night's sleep.",
-]
-
 
 # `/` and `/c/<id>`: one route, for a page of another route would be built anew, and what is being typed lost with it.
 ROUTE = "/[[place]]/[[chat_id]]"
@@ -45,10 +38,10 @@ def add_pages(app: rx.App) -> None:
         page,
         route=ROUTE,
         title=NAME,
-        image="/favicon.svg",
+        image=ICON,
         on_load=Opening.open,
     )
-    app.add_page(unknown_address, route="404", title=f"There is no such page · {NAME}", image="/favicon.svg")
+    app.add_page(unknown_address, route="404", title=f"There is no such page · {NAME}", image=ICON)
 
 
 def has_page(app: rx.App, path: str) -> bool:
@@ -108,7 +101,7 @@ def top_bar() -> rx.Component:
             class_name="quiet",
             custom_attrs={"data-key": "drawer"},
         ),
-        rx.el.span(NAME, class_name="brand"),
+        rx.el.span(named(), class_name="brand"),
         Link.create(icon("square-pen"), to="/", class_name="quiet", custom_attrs={"aria-label": "New chat"}),
         class_name="top-bar",
     )
@@ -150,13 +143,13 @@ def opened() -> rx.Component:
 def welcome() -> rx.Component:
     return rx.el.div(
         rx.el.h1(NAME),
-        rx.el.p("Ask something. The answer flows in as it is written, and stays.", class_name="lead"),
+        rx.el.p(brand().welcome, class_name="lead"),
         class_name="welcome",
     )
 
 
 def suggestions() -> rx.Component:
-    return rx.el.div(*[suggestion(text) for text in SUGGESTIONS], class_name="suggestions")
+    return rx.el.div(*[suggestion(text) for text in brand().suggestions], class_name="suggestions")
 
 
 def suggestion(text: str) -> rx.Component:

@@ -1,0 +1,26 @@
+"""`rill`, what an extension may rely on: a change here is a change for everybody who wrote one."""
+
+import subprocess
+import sys
+
+import rill
+from chat_app.config import ROOT, VERSION
+
+NAMES = {
+    *("ChatError", "Context", "Delta", "Ended", "Part", "Piece", "Question", "Reasoning", "Refused", "Service"),
+    *("Settings", "Source", "Step", "Suggestions", "Turn", "Values", "__version__", "get_service", "serving"),
+}
+
+
+def test_the_public_names_are_these() -> None:
+    assert set(rill.__all__) == NAMES
+    assert all(hasattr(rill, name) for name in NAMES)
+    assert rill.__all__ == sorted(rill.__all__)
+    assert rill.__version__ == VERSION
+    assert (ROOT / "rill" / "py.typed").is_file()
+
+
+def test_it_loads_no_page() -> None:
+    code = "import sys, rill; print('reflex' in sys.modules, 'chat_app.ui' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout == "False False\n"
