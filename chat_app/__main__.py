@@ -33,7 +33,15 @@ REFLEX = [sys.executable, "-m", "reflex"]
 LOCK = ROOT / "reflex.lock" / "package-lock.json"
 SAME_ORIGIN_URL = "http://same-origin.invalid"
 """Given to Reflex as the address of its server while building; `ui/build.py` turns it into the page's own origin."""
-SOURCES = ["rxconfig.py", "requirements.txt", "reflex.lock", "assets", "chat_app/chat_app.py", "chat_app/ui"]
+SOURCES = [
+    "rxconfig.py",
+    "requirements.txt",
+    "reflex.lock",
+    "assets",
+    "chat_app/chat_app.py",
+    "chat_app/brand.py",
+    "chat_app/ui",
+]
 # Made by Reflex while it builds, from what is in `chat_app/ui`.
 GENERATED = "assets/external"
 NO_SPACE = 20_000_000
