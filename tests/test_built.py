@@ -17,7 +17,7 @@ from chat_app.config import ROOT
 from tests.app import App
 
 NOBODY = 65534
-COPIED = [*SOURCES, "chat_app", "docs", "tests/__init__.py", "tests/examples"]
+COPIED = [*SOURCES, "chat_app", "rill", "docs", "tests/__init__.py", "tests/examples"]
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ def test_the_image_gets_all_that_the_page_is_built_from() -> None:
     assert lines[0] == "*"
     assert all(any(source == name or source.startswith(f"{name}/") for name in allowed) for source in SOURCES)
     assert (ROOT / "docs" / "api.md").exists()
-    assert {"chat_app", "docs", "requirements.txt"} <= set(allowed)
+    assert {"chat_app", "rill", "docs", "requirements.txt"} <= set(allowed)
 
 
 def test_the_health_check_tells_alive_from_dead(tmp_path: Path) -> None:

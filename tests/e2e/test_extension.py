@@ -20,7 +20,7 @@ from tests.provider_client import Provider, script
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400), pytest.mark.slow]
 
 PAGES = "tests.examples.pages:add"
-TREE = ["chat_app", "tests", "assets", "rxconfig.py", "requirements.txt", "reflex.lock"]
+TREE = ["chat_app", "rill", "tests", "assets", "rxconfig.py", "requirements.txt", "reflex.lock"]
 
 
 @pytest.fixture(scope="module")
