@@ -252,6 +252,12 @@ async def test_hooks_are_told_of_start_deltas_and_end_and_a_broken_one_harms_not
 # The worked examples, over real HTTP
 
 
+@pytest.mark.parametrize(("name", "answer"), [("echo", "You said: Hello there"), ("plain", "That are 2 words.")])
+async def test_the_smallest_ones_answer(tmp_path: Path, name: str, answer: str) -> None:
+    async with serving(settings(tmp_path, replies=f"tests.examples.{name}:reply")) as service:
+        assert (await ended(service, "Hello there")).content == answer
+
+
 async def test_rules_answer_without_a_model(tmp_path: Path) -> None:
     with Api(tmp_path, replies="tests.examples.rules:reply", hooks="tests.examples.hooks:setup") as api:
         async with api.client() as client:
@@ -282,6 +288,8 @@ async def test_retrieval_asks_the_model_with_the_texts_that_fit(tmp_path: Path, 
         async with api.client() as client:
             async with streaming(client, "POST", "/stream/", json={"content": question}) as stream:
                 assert text_of(await stream.rest()) == "You have 30 days."
+            (answer,) = (await client.get(f"/messages/{stream.turn_id}?include=sources")).json()["parts"][1:][:1]
+            assert answer["source"]["title"] == "Holidays"
             (seen,) = provider.requests()
             system, user = seen["body"]["messages"]
             assert system["role"] == "system"

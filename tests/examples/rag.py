@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from chat_app.reply import Piece
-from chat_app.service import get_service
+from rill import Piece, Source, get_service
 
 TEXTS = [
     "Holidays: everybody has 30 days a year. Ask for them in the calendar, two weeks ahead.",
@@ -39,11 +38,14 @@ def retrieve(question: str) -> list[str]:
     return [text for score, text in sorted(scored, reverse=True)[:BEST] if score]
 
 
-async def handbook(messages: list[dict[str, str]], **options: Any) -> AsyncIterator[Piece]:
+async def handbook(messages: list[dict[str, str]], **options: Any) -> AsyncIterator[Piece | Source]:
     """Stopping a turn closes this generator, and `aclosing` passes it on: the model stops at once."""
     history = [message for message in messages if message["role"] != "system"]
-    notes = "\n".join(retrieve(history[-1]["content"])) or "(none)"
+    found = retrieve(history[-1]["content"])
+    notes = "\n".join(found) or "(none)"
     prompt = [{"role": "system", "content": INSTRUCTION + notes}, *history]
     async with aclosing(get_service().openai.reply(prompt, **options)) as pieces:
         async for piece in pieces:
             yield piece
+    for text in found:
+        yield Source(text.partition(":")[0], snippet=text)
