@@ -109,6 +109,10 @@ class Settings(BaseModel):
     measures: bool = True
     model_prices: Annotated[dict[str, tuple[float, float]], BeforeValidator(_rates)] = Field(default_factory=dict)
     survey: bool = False
+    context_tokens: int | None = Field(default=None, ge=256)
+    otel_exporter_otlp_endpoint: str | None = None
+    otel_exporter_otlp_traces_endpoint: str | None = None
+    otel_service_name: str = "rill"
     shutdown_grace: float = Field(5, ge=0, allow_inf_nan=False)
     next_token_timeout: float = Field(60, gt=0, allow_inf_nan=False)
 

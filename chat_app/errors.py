@@ -354,4 +354,9 @@ def _kinds(kind: type[ChatError]) -> list[type[ChatError]]:
     return [kind, *(deeper for child in kind.__subclasses__() for deeper in _kinds(child))]
 
 
+def is_code(code: str) -> bool:
+    """Whether it is the code of one of ours."""
+    return code in _STATUS
+
+
 _STATUS = {kind.code: kind.status for kind in _kinds(ChatError)}

@@ -233,6 +233,7 @@ class Measures:
             await asyncio.wait({self._task})
 
     async def _add_up(self) -> None:
+        await asyncio.to_thread(self._prices.load)
         while True:
             try:
                 await self.add_up()

@@ -25,6 +25,11 @@ class Prices:
         self._free = address is None or _is_near(address)
         self.context_tokens = lru_cache(maxsize=1_000)(self._context_tokens)
 
+    def load(self) -> None:
+        """Read the list, where it is asked at all."""
+        if not self._free:
+            import genai_prices  # noqa: F401
+
     def cost(self, model: str, usage: Mapping[str, Any]) -> float | None:
         """In US dollars; None where nobody knows the price."""
         read, written = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0

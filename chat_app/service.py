@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 
 from chat_app import logs
 from chat_app.agent import contain_exits
+from chat_app.bills import Bills
 from chat_app.config import VERSION, Settings, load_settings
 from chat_app.context import Contexts
 from chat_app.errors import ChatError, DatabaseUnavailable, InvalidRequest, ProviderRefused, ShuttingDown, shown
 from chat_app.extend import Agent, reply_source, setup_of
 from chat_app.hooks import Told, call
 from chat_app.measures import Measures
+from chat_app.metrics import Metrics
 from chat_app.models import Chat, Message
 from chat_app.prices import Prices
 from chat_app.readiness import Model, problem_of
@@ -35,6 +37,7 @@ from chat_app.store.store import Store
 from chat_app.store.tree import PathItem as PathItem
 from chat_app.store.trouble import where
 from chat_app.titles import Titles
+from chat_app.traces import Traces, traces_of
 from chat_app.turns.hooks import Hooks
 from chat_app.turns.memory import MemoryBackplane
 from chat_app.turns.registry import Turns
@@ -71,6 +74,9 @@ class Service:
     titles: Titles | None
     prices: Prices
     measures: Measures
+    bills: Bills
+    metrics: Metrics
+    traces: Traces | None
     source_name: str = ""
     source_models: tuple[str, ...] = ()
     setup: Callable[["Service"], None] | None = None
@@ -208,8 +214,9 @@ class Service:
         """Raises CannotStart: another server uses the database, or it cannot be brought up to date."""
         if claimed := await asyncio.to_thread(claim, self.settings.database_url):
             self._held.enter_context(claimed)
-        await self.store.database.claim(end_this_server)
-        await self.store.open()
+        with self.metrics.step("database"):
+            await self.store.database.claim(end_this_server)
+            await self.store.open()
         self._forgetting.add(asyncio.create_task(self._forget_what_is_deleted(), name="forget what is deleted"))
         if await self.store.empty_trash():
             self._deleted.set()
@@ -218,8 +225,9 @@ class Service:
         # Or the first to ask would wait for it.
         await self.openai.warm()
         await self.store.rehearse()
-        if self.local_model:
-            await self.local_model.start()
+        with self.metrics.step("model"):
+            if self.local_model:
+                await self.local_model.start()
         if self.source_name or self.setup or self.settings.pages:
             contain_exits(asyncio.get_running_loop())
             self._held.enter_context(watching())
@@ -227,6 +235,7 @@ class Service:
             with self._told.outside():
                 self.setup(self)
         self.measures.begin()
+        self.metrics.begin()
         logs.event(
             "server started",
             version=VERSION,
@@ -258,12 +267,14 @@ class Service:
             await asyncio.wait(self._readers, timeout=READERS_S)
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Within the block a client is given a turn: the server is not to end before it has the turn's end."""
+    def reading(self, door: str) -> Iterator[None]:
+        """Within the block a client is given a turn: the server is not to end before it has the turn's end. `door` is
+        one of `metrics.DOORS`."""
         done = asyncio.get_running_loop().create_future()
         self._readers.add(done)
         try:
-            yield
+            with self.metrics.reader(door):
+                yield
         finally:
             self._readers.discard(done)
             done.set_result(None)
@@ -275,6 +286,9 @@ class Service:
         await self.turns.close()
         await self._told.close()
         await self.measures.close()
+        await self.metrics.close()
+        if self.traces:
+            await self.traces.close()
         await self.openai.close()
         if self.local_model:
             await self.local_model.close()
@@ -343,6 +357,11 @@ def build(settings: Settings) -> Service:
     prices = Prices(settings.model_prices, settings.provider_url)
     measures = Measures(settings, store.database, prices)
     turns.on_first(lambda turn: measures.arrived(turn.id))
+    metrics = Metrics()
+    metrics.watch(turns, measures, store.database)
+    traces = traces_of(settings, store.database)
+    if traces:
+        traces.watch(turns)
     setup = setup_of(settings.hooks) if settings.hooks else None
     # A child's health costs nothing to ask; a function of the user's is not asked.
     look = local_model.base_url if local_model else None if settings.replies else openai.models
@@ -358,6 +377,9 @@ def build(settings: Settings) -> Service:
         titles,
         prices,
         measures,
+        Bills(store.database, prices, local_model.context_tokens if local_model else settings.context_tokens),
+        metrics,
+        traces,
         agent.name,
         agent.models,
         setup,

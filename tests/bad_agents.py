@@ -119,3 +119,11 @@ WRONG = {
     "an object": object(),
     "a part": Part("Not A Kind", data={}),
 }
+
+
+async def own_code(messages: list[dict[str, str]]) -> AsyncIterator[Any]:
+    """Fails with the question as its code."""
+    error = ChatError("As asked.")
+    error.code = messages[-1]["content"]
+    raise error
+    yield ""

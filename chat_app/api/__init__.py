@@ -11,6 +11,7 @@ from chat_app.api import (
     health,
     measures,
     messages,
+    metrics,
     paths,
     problems,
     search,
@@ -29,6 +30,7 @@ def create_api(send_timeout_s: float = SEND_TIMEOUT_S) -> FastAPI:
     api.include_router(embed.router)
     api.include_router(brand.router)
     api.include_router(health.router)
+    api.include_router(metrics.router)
     api.include_router(page.router)
     # `files` before `/chats/{chat_id}`, which would take `export` for a chat.
     routers = [module.router for module in (stream, messages, files, chats, search, measures)]

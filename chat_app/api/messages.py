@@ -92,7 +92,8 @@ async def continue_message(
 
 
 async def _whole(service: Service, turn: Turn, include: str) -> Response:
-    ended = await turn.end()
+    with service.metrics.reader("messages"):
+        ended = await turn.end()
     reply = await service.library.message(turn.id)
     if reply is None:
         raise NotFound("The chat was deleted while the reply was being written.")

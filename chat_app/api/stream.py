@@ -160,6 +160,8 @@ async def resume_turn(
     """Replay a turn after a number (`Last-Event-ID` or `?after=`), then follow it. Always with ids."""
     turn = await service.turns.find(turn_id)
     number = _number(turn, last_event_id) if after is None else after
+    if number > 0:
+        get_service().metrics.resumed("stream")
     if turn.ended_at is not None and number >= turn.ended_at:
         return Response(status_code=204)
     return _event_stream(turn, after=number, ids=True, include=include)
@@ -197,15 +199,16 @@ async def _blocks(
     if from_start:
         yield sse.user_block(turn.user.content, turn_id)
     sent = time.monotonic()
-    async for batch in batches:
-        for start in range(0, max(len(batch), 1), EVENTS_AT_ONCE):
-            encoded = sse.blocks(batch[start : start + EVENTS_AT_ONCE], turn_id=turn_id, kinds=kinds)
-            # Thoughts that are left out are silence too: a model may think for minutes.
-            if not encoded and (not batch or time.monotonic() - sent >= PING_S):
-                encoded = sse.PING
-            if encoded:
-                yield encoded
-                sent = time.monotonic()
+    with get_service().metrics.reader("stream"):
+        async for batch in batches:
+            for start in range(0, max(len(batch), 1), EVENTS_AT_ONCE):
+                encoded = sse.blocks(batch[start : start + EVENTS_AT_ONCE], turn_id=turn_id, kinds=kinds)
+                # Thoughts that are left out are silence too: a model may think for minutes.
+                if not encoded and (not batch or time.monotonic() - sent >= PING_S):
+                    encoded = sse.PING
+                if encoded:
+                    yield encoded
+                    sent = time.monotonic()
 
 
 async def _timed(turn: Turn, batches: AsyncIterator[list[Event]], started_s: float) -> AsyncIterator[list[Event]]:

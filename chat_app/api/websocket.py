@@ -121,7 +121,7 @@ async def _obey(text: str | bytes) -> tuple[Turn | None, int]:
 
 async def _give(socket: WebSocket, turn: Turn, after: int, kinds: frozenset[str]) -> None:
     try:
-        with get_service().reading():
+        with get_service().reading("websocket"):
             await _follow(socket, turn, after, kinds)
     except Undelivered:
         raise

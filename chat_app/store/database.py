@@ -59,6 +59,8 @@ class Database:
         self._turn_to_write = asyncio.Lock() if is_sqlite else None
         self._plain = PlainSqlite(self.url) if is_sqlite else None
         self._state = State()
+        self.on_time: Callable[[float], None] = lambda _seconds: None
+        """Called with how long each transaction took."""
         self._claim: PostgresClaim | None = None
 
     async def open(self) -> None:
@@ -180,6 +182,7 @@ class Database:
     @asynccontextmanager
     async def _guarded(self) -> AsyncIterator[None]:
         """Within the block the time is limited, and what the database's trouble raises is `DatabaseUnavailable`."""
+        began = time.monotonic()
         try:
             # The second is for what the first one's cancel sets off: a connection that is frozen cannot be given back.
             async with asyncio.timeout(self._limit_s + CLOSE_S), asyncio.timeout(self._limit_s):
@@ -191,6 +194,8 @@ class Database:
                 raise
             self._state.failed(problem)
             raise told from problem
+        finally:
+            self.on_time(time.monotonic() - began)
         self._state.answered()
 
     @asynccontextmanager

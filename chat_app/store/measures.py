@@ -83,3 +83,29 @@ def surveyed(connection: Connection, since: datetime) -> list[Any]:
 def _waits(person: str) -> Select[Any]:
     known = _measure.c.first_ms.is_not(None) & _measure.c.hidden.is_(False)
     return select(_measure.c.first_ms).where(_measure.c.person == person, known)
+
+
+def used_by(connection: Connection, message_id: str) -> tuple[str | None, dict[str, Any]] | None:
+    """Model and usage of an answer, None where there is none."""
+    return next(iter(_used(connection, _message.c.id == message_id)), None)
+
+
+def used_in(connection: Connection, chat_id: str) -> list[tuple[str | None, dict[str, Any]]]:
+    """The same of all answers of a chat."""
+    return _used(connection, _message.c.chat_id == chat_id)
+
+
+def last_used(connection: Connection, chat_id: str) -> tuple[str | None, dict[str, Any]] | None:
+    """The same of the answer that the shown path ends with."""
+    leaf = select(_chat.c.leaf_id).where(_chat.c.id == chat_id).scalar_subquery()
+    return next(iter(_used(connection, (_message.c.chat_id == chat_id) & (_message.c.id == leaf))), None)
+
+
+def _used(connection: Connection, where: Any) -> list[tuple[str | None, dict[str, Any]]]:
+    query = select(_message.c.model, _message.c.usage).where(where, _message.c.role == Role.assistant)
+    return [(row.model, row.usage) for row in connection.execute(query) if row.usage]
+
+
+def model_of(connection: Connection, message_id: str) -> str | None:
+    model: str | None = connection.execute(select(_message.c.model).where(_message.c.id == message_id)).scalar()
+    return model

@@ -137,6 +137,12 @@ class Journal:
         """For a turn that begins, with so much text that is stored already."""
         return Page(self, turn_id, seq)
 
+    @property
+    def unsaved_s(self) -> float:
+        """How old the oldest text is that no beat has taken."""
+        since = [page.fresh_since for page in self._dirty.values() if page.fresh_since is not None]
+        return _now() - min(since) if since else 0.0
+
     def note(self, page: Page) -> None:
         """It has something new."""
         page.fresh_since = _now()

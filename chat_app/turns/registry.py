@@ -261,6 +261,11 @@ class Turns:
         await self.announce()
 
     @property
+    def unsaved_s(self) -> float:
+        """For how many seconds the oldest text of a running turn waits to be saved."""
+        return self._journal.unsaved_s
+
+    @property
     def closing(self) -> bool:
         """Whether no more turns are started: the server is about to end."""
         return self._closing

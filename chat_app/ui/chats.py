@@ -168,6 +168,7 @@ def sidebar() -> rx.Component:
                 on_click=open_dialog("help"),
                 custom_attrs={"data-key": "help"},
             ),
+            Link.create("Insights", to="/insights", class_name="quiet-text"),
             class_name="side-foot",
         ),
         class_name="sidebar",

@@ -14,6 +14,7 @@ from chat_app.errors import too_long
 from chat_app.service import get_service
 from chat_app.turns.turn import Turn
 from chat_app.ui.connection import connection_chip
+from chat_app.ui.costs import gauge
 from chat_app.ui.elements import MessageBox, Outbox
 from chat_app.ui.icons import icon
 from chat_app.ui.live import Live
@@ -129,6 +130,7 @@ def composer() -> rx.Component:
         ),
         rx.el.div(
             model_button(),
+            gauge(),
             rx.cond(Transcript.running != "", stop_button(), send_button()),
             class_name="box-foot",
         ),

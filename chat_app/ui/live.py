@@ -14,9 +14,11 @@ from chat_app.service import get_service
 from chat_app.turns.log import Delta, Ended, Event
 from chat_app.turns.turn import Turn
 from chat_app.ui.changes import Tab, get_changes
+from chat_app.ui.costs import Costs
 from chat_app.ui.elements import LiveWindow
 from chat_app.ui.reply_text import ReplyText, utf16_length
 from chat_app.ui.session import Session
+from chat_app.ui.survey import Survey
 from chat_app.ui.transcript import Transcript
 from chat_app.ui.window import Window, WindowSender
 
@@ -77,7 +79,7 @@ class Live(rx.State):
             if turn is None:
                 await tab.bell.wait()
                 continue
-            with get_service().reading():
+            with get_service().reading("page"):
                 async for event in self._follow(turn):
                     yield event
                 async with self:
@@ -164,10 +166,14 @@ class Live(rx.State):
                     self._announce(turn, newest)
                     if ended:
                         await transcript.end(turn)
+                        if get_service().settings.survey:
+                            (await self.get_state(Survey)).count()
                         self.announcement = _said_of(ended)
             offset += utf16_length(text)
             if not ended:
                 await asyncio.sleep(FLUSH_S)
+        if ended:
+            yield Costs.look
         if ended and ended.status is Status.failed and ended.error:
             async with self:
                 version = (await self.get_state(Transcript)).version(turn.id)

@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from chat_app.models import MAX_REMARK_CHARS, Role, Status
+from chat_app.ui.costs import Costs, cost_button
 from chat_app.ui.elements import (
     KNOWN_ROWS,
     Answer,
@@ -53,6 +54,7 @@ def shown(row: rx.Var[Row]) -> rx.Component:
             rating=feedback["rating"],
             remark=feedback["remark"],
             remarked=Transcript.remarking == row["id"],
+            bill=Costs.of[row["id"]],
         ),
         key=row["id"],
     )
@@ -73,9 +75,11 @@ def message(
     rating: rx.Var[int],
     remark: rx.Var[str],
     remarked: rx.Var[bool],
+    bill: rx.Var[str],
     rest: rx.RestProp,
 ) -> rx.Component:
-    """`rating` and `remark` are undefined where there is none; `remarked`: the form for it is open."""
+    """`rating` and `remark` are undefined where there is none; `remarked`: the form for it is open; `bill`: what it
+    cost, where somebody asked."""
     form = Disclosed.create(rx.fragment(), remark_form(row, rating, remark), form="remark:" + row["id"], open=remarked)
     return rx.el.div(
         rest,
@@ -83,7 +87,7 @@ def message(
             rx.cond(
                 row["role"] == Role.user,
                 Disclosed.create(question(row), edit_form(row), form="edit:" + row["id"]),
-                answer(row, feedback(row, rating, remark, remarked), form),
+                answer(row, feedback(row, rating, remark, remarked), cost_button(row["id"], bill), form),
             ),
             sentence="This message could not be shown as usual. Here is its text.",
             text=row["content"],
@@ -144,7 +148,7 @@ def choices(submit: str) -> rx.Component:
     )
 
 
-def answer(row: rx.Var[Row], feedback: rx.Component, form: rx.Component) -> rx.Component:
+def answer(row: rx.Var[Row], feedback: rx.Component, cost: rx.Component, form: rx.Component) -> rx.Component:
     growing = row["status"] == Status.streaming
     return rx.el.article(
         Gradual.create(
@@ -156,7 +160,7 @@ def answer(row: rx.Var[Row], feedback: rx.Component, form: rx.Component) -> rx.C
                 streaming=growing,
             ),
             rx.cond(row["problem"], problem(row)),
-            rx.cond(growing, rx.fragment(), answer_tools(row, feedback)),
+            rx.cond(growing, rx.fragment(), answer_tools(row, feedback, cost)),
             form,
             now=growing,
             text=row["content"],
@@ -167,13 +171,14 @@ def answer(row: rx.Var[Row], feedback: rx.Component, form: rx.Component) -> rx.C
     )
 
 
-def answer_tools(row: rx.Var[Row], feedback: rx.Component) -> rx.Component:
+def answer_tools(row: rx.Var[Row], feedback: rx.Component, cost: rx.Component) -> rx.Component:
     return rx.el.footer(
         versions(row),
         CopyText.create(message_id=row["id"], stored=row["content"]),
         tool("rotate-ccw", "Regenerate", Transcript.regenerate(row["id"], row["version"])),
         feedback,
         rx.el.span(row["figures"], class_name="figures"),
+        cost,
         Moment.create(iso=row["time"]),
         class_name="tools",
     )

@@ -6,6 +6,7 @@ import reflex as rx
 
 from chat_app.ui.chats import Chats
 from chat_app.ui.composer import Composer
+from chat_app.ui.costs import Costs
 from chat_app.ui.live import Live
 from chat_app.ui.session import Session
 from chat_app.ui.settings import ChatSettings
@@ -23,4 +24,4 @@ class Opening(rx.State):
             return watched
         (await self.get_state(Session)).begin()
         await (await self.get_state(Live)).open(chat_id)
-        return [Composer.load, ChatSettings.show, *watched]
+        return [Composer.load, ChatSettings.show, Costs.look, *watched]

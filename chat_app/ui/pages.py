@@ -19,6 +19,7 @@ from chat_app.ui.elements import (
     Views,
 )
 from chat_app.ui.icons import icon
+from chat_app.ui.insights import Insights, insights_page
 from chat_app.ui.live import live
 from chat_app.ui.loading import skeleton
 from chat_app.ui.messages import transcript
@@ -26,6 +27,7 @@ from chat_app.ui.opening import Opening
 from chat_app.ui.search import search_dialog
 from chat_app.ui.settings import settings_dialog
 from chat_app.ui.shortcuts import shortcut_list
+from chat_app.ui.survey import survey
 from chat_app.ui.theme import ICON, NAME, named
 from chat_app.ui.transcript import Transcript
 
@@ -41,6 +43,7 @@ def add_pages(app: rx.App) -> None:
         image=ICON,
         on_load=Opening.open,
     )
+    app.add_page(insights_page, route="/insights", title=f"Insights · {NAME}", image=ICON, on_load=Insights.load)
     app.add_page(unknown_address, route="404", title=f"There is no such page · {NAME}", image=ICON)
 
 
@@ -112,6 +115,7 @@ def conversation() -> rx.Component:
     return rx.fragment(
         Views.create(welcome(), opened(), chat_id=Transcript.open_chat),
         rx.el.div(
+            survey(),
             composer(),
             Views.create(suggestions(), rx.fragment(), chat_id=Transcript.open_chat),
             notice(),

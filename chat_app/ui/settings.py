@@ -8,6 +8,7 @@ import reflex as rx
 from chat_app.errors import ChatError, NotFound
 from chat_app.models import MAX_SYSTEM_PROMPT_CHARS, Chat
 from chat_app.service import get_service
+from chat_app.ui.costs import said
 from chat_app.ui.dialogs import close_dialog, dialog, open_dialog, saved
 from chat_app.ui.elements import KeptForm
 from chat_app.ui.problems import complaint
@@ -33,6 +34,8 @@ class ChatSettings(rx.State):
     own: Own = NOTHING
     models: list[str] = []
     problem: str = ""
+    # What the open chat took so far.
+    bill: str = ""
     # Another form each time the dialog opens: it shows what is set by now.
     opened: int = 0
     _new: Own = NOTHING
@@ -49,6 +52,9 @@ class ChatSettings(rx.State):
     @rx.event
     async def open(self) -> Any:
         await self.show()
+        chat_id = (await self.get_state(Transcript)).open_chat
+        bill = await get_service().bills.of_chat(chat_id) if chat_id else None
+        self.bill = f"So far {said(bill)}." if bill else ""
         self.opened += 1
         # Not before: the new form would take away what was typed into the old one.
         return [open_dialog("settings"), ChatSettings.list_models]
@@ -151,6 +157,7 @@ def settings_form(key: rx.Var[int]) -> rx.Component:
                 class_name="field",
             ),
         ),
+        rx.cond(ChatSettings.bill != "", rx.el.p(ChatSettings.bill, class_name="hint")),
         rx.cond(ChatSettings.problem != "", rx.el.p(ChatSettings.problem, class_name="hint")),
         rx.el.button("Save", type="submit", class_name="button"),
         form="settings:" + Transcript.open_chat,

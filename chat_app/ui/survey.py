@@ -1,0 +1,103 @@
+"""A quiet question under a person's tenth answer, asked once, where SURVEY is on: how fast do answers feel?"""
+
+from typing import Any
+
+import reflex as rx
+
+from chat_app.measures import Survey as Answer
+from chat_app.models import MAX_REMARK_CHARS
+from chat_app.service import get_service
+from chat_app.ui.icons import icon
+from chat_app.ui.insight_tables import FEELS
+from chat_app.ui.problems import complaint
+from chat_app.ui.session import Session
+
+ASKED_AT = 10
+# Reflex's form hears no keys. Esc is no stop of an answer here.
+ESCAPE: rx.Var[Any] = rx.Var(
+    "((event) => { if (event.key === 'Escape') { event.stopPropagation();"
+    " event.currentTarget.querySelector('[data-close]').click(); } })"
+)
+
+
+class Survey(rx.State):
+    answers: str = rx.LocalStorage("0", name="answers")
+    closed: str = rx.LocalStorage("", name="survey")
+    asks: bool = False
+    feel: int = 0
+
+    def count(self) -> None:
+        """One more answer has ended."""
+        seen = int(self.answers) + 1 if self.answers.isdecimal() else 1
+        self.answers = str(seen)
+        if seen >= ASKED_AT and not self.closed:
+            self.asks = True
+
+    @rx.event
+    def choose(self, feel: int) -> None:
+        self.feel = feel
+
+    @rx.event
+    def close(self) -> None:
+        """For good."""
+        self.asks, self.closed = False, "closed"
+
+    @rx.event
+    async def send(self, form: dict[str, Any]) -> Any:
+        if not self.feel:
+            return None
+        session = (await self.get_state(Session)).key
+        remark = str(form.get("remark", ""))[:MAX_REMARK_CHARS]
+        try:
+            answer = Answer(session=session, feel=self.feel, remark=remark)
+            await get_service().measures.answer_survey(answer, f"page {session}")
+        except Exception as error:
+            return complaint(error)
+        self.close()
+        return rx.toast("Thank you.")
+
+
+def survey() -> rx.Component:
+    return rx.cond(
+        Survey.asks,
+        rx.el.form(
+            rx.el.p("How fast do answers feel?", id="survey"),
+            rx.el.div(
+                *[step(feel, name) for feel, name in enumerate(FEELS, 1)], role="group", aria_labelledby="survey"
+            ),
+            rx.el.button(
+                icon("x"),
+                type="button",
+                aria_label="Do not ask again",
+                class_name="tool",
+                on_click=Survey.close,
+                custom_attrs={"data-close": ""},
+            ),
+            rx.cond(
+                Survey.feel > 0,
+                rx.fragment(
+                    rx.el.input(
+                        name="remark",
+                        aria_label="Remark",
+                        placeholder="Anything to add? (optional)",
+                        max_length=MAX_REMARK_CHARS,
+                        class_name="field",
+                    ),
+                    rx.el.button("Send", type="submit", class_name="button"),
+                ),
+            ),
+            on_submit=Survey.send,
+            custom_attrs={"onKeyDown": ESCAPE},
+            class_name="survey",
+        ),
+    )
+
+
+def step(feel: int, name: str) -> rx.Component:
+    return rx.el.button(
+        name,
+        type="button",
+        class_name="range",
+        aria_pressed=Survey.feel == feel,
+        on_click=Survey.choose(feel),
+    )
