@@ -10,7 +10,7 @@ from chat_app.ui import insight_tables
 from chat_app.ui.elements import Fonts, Link
 from chat_app.ui.insight_tables import Card, Entry, Table, csv_of, quantiles
 from chat_app.ui.problems import known
-from chat_app.ui.theme import NAME, theme_menu
+from chat_app.ui.theme import NAME
 
 RANGES = {1: "Today", 7: "7 days", 30: "30 days"}
 NO_TABLE = Table(columns=[], rows=[], bars=[], count=0)
@@ -72,7 +72,6 @@ def insights_page() -> rx.Component:
             Link.create(NAME, to="/", class_name="brand"),
             rx.el.h1("Insights"),
             ranges(),
-            theme_menu(),
             class_name="insights-head",
         ),
         rx.cond(Insights.problem, problem()),

@@ -46,6 +46,7 @@ async def test_it_says_what_will_be_there_and_then_what_there_is(page: Page, app
     assert await page.get_by_role("table").count() == 0
     await expect(card(page, "First token shown")).to_contain_text("nothing yet")
 
+    await page.get_by_role("link", name="Rill").click()
     chat = await ChatPage(page, app).open()
     await chat.ask(tokens=4, first_ms=250)
     answer = await chat.ended()
