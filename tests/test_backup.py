@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +216,7 @@ def without_tables(file: Path) -> None:
 
 
 def of_a_newer_version(file: Path) -> None:
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
 
 
@@ -243,6 +244,41 @@ async def test_what_is_no_backup_changes_nothing(kind: str, url: str, file: Path
     assert str(problem.value).endswith(".")
     assert await rows(url) == before
     assert not [path for path in tmp_path.rglob("*") if "unfinished" in path.name or "before-restore" in path.name]
+
+
+@pytest.mark.parametrize("spoil", [damaged, of_a_newer_version, lambda file: file.write_text("no database" * 1000)])
+async def test_a_database_that_cannot_be_opened_is_replaced(spoil: Callable[[Path], object], tmp_path: Path) -> None:
+    """Damaged, or of a version that somebody goes back from."""
+    file, backup = tmp_path / "chat.db", tmp_path / "backup.db"
+    url = f"sqlite:///{file}"
+    await fill(url)
+    before = await rows(url)
+    await back_up(url, backup)
+    spoil(file)
+    spoiled = file.read_bytes()
+    with pytest.raises(CannotStart, match="Add --force"):
+        await restore(url, backup)
+    restored = await restore(url, backup, force=True)
+    assert await rows(url) == before
+    assert restored.kept and restored.kept.read_bytes() == spoiled
+
+
+async def test_a_postgresql_of_a_newer_version_is_left_alone(postgres: Postgres, file: Path) -> None:
+    async with postgres.database() as name:
+        await restore(postgres.url(name), file)
+        await postgres.execute("UPDATE alembic_version SET version_num = '9999'", name)
+        with pytest.raises(CannotStart, match="is of a newer version of the app"):
+            await restore(postgres.url(name), file, force=True)
+
+
+async def test_what_is_in_the_log_of_a_file_is_restored_too(file: Path, tmp_path: Path) -> None:
+    """A copy that a server has used is one, too."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("INSERT INTO chat (id, title, created_at, updated_at) VALUES ('c', 'In the log', 1, 1)")
+        connection.commit()
+        assert file.with_name("chat.db-wal").stat().st_size
+        assert str(await restore(f"sqlite:///{tmp_path / 'other.db'}", file)) == "1 chat with 0 messages"
 
 
 async def test_the_database_is_no_backup_of_itself(file: Path, tmp_path: Path) -> None:

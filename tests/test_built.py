@@ -49,11 +49,15 @@ def moved(page_built: None, folder: Path) -> Iterator[Path]:
 
 def change_all(tree: Path, folders: int, files: int) -> None:
     for path in (tree, *tree.rglob("*")):
-        path.chmod(folders if path.is_dir() else files)
+        # What a link leads to is not the tree's.
+        if not path.is_symlink():
+            path.chmod(folders if path.is_dir() else files)
 
 
 class Unprivileged(App):
     """Run by a user who owns nothing but the folder of the data, and has no home."""
+
+    python = Path(sys.executable)
 
     def spawn(self, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
         environment = environment | {"HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -65,7 +69,7 @@ class Unprivileged(App):
             prefix = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", *reads]
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [*prefix, sys.executable, "-m", "chat_app"],
+                [*prefix, str(self.python), "-m", "chat_app"],
                 cwd=self.root,
                 env=environment,
                 stdout=log,

@@ -9,7 +9,6 @@ is what was there at one moment. A restore needs the database for itself.
 # ruff: noqa: ASYNC240
 
 import os
-import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
@@ -75,34 +74,32 @@ async def restore(url: str, file: Path, *, force: bool = False) -> Copied:
     if _same(url, file):
         raise CannotStart(f"{file} is the database itself. Name a backup of it.")
     async with _claimed(url) as database:
-        beside = _sqlite_file(url) or file.resolve()
-        there = await _chats(database)
+        target = _sqlite_file(url)
+        beside = target or file.resolve()
+        there = _chats_in(target) if target else await _chats(database)
         if there and not force:
             raise CannotStart(
-                f"The database {trouble.where(database.url)} has {_count(there, 'chat')}. "
+                f"The database {trouble.where(database.url)} has {there}. "
                 "Add --force to put the backup in their place; they are kept in a file."
             )
         with _whole_or_not(beside.with_name(f"{beside.stem}.unfinished-restore{beside.suffix}")) as part:
-            shutil.copyfile(file, part)
             copied = _updated(part, file)
-            kept = await _keep(url, beside) if there else None
-            await _put(database, url, part)
+            kept = (
+                beside.with_name(f"{beside.stem}.before-restore.{datetime.now():%Y-%m-%d-%H%M%S}.db") if there else None
+            )
+            if target:
+                _put_in_place(part, target, kept)
+            else:
+                await _put_into(database, part, url, kept)
     return Copied(copied.chats, copied.messages, kept)
-
-
-async def _keep(url: str, beside: Path) -> Path:
-    kept = beside.with_name(f"{beside.stem}.before-restore.{datetime.now():%Y-%m-%d-%H%M%S}.db")
-    await back_up(url, kept)
-    return kept
 
 
 async def _write(url: str, part: Path) -> None:
     if source := _sqlite_file(url):
         if not source.is_file():
             raise CannotStart(f"There is no database {source}. Set DATABASE_URL to the one to copy.")
-        with _told(url), closing(sqlite3.connect(source)) as connection:
-            # A copy without free pages, of one moment; whoever writes meanwhile is not held up.
-            connection.execute("VACUUM INTO ?", [str(part)])
+        with _told(url):
+            _copy_file(source, part)
         return
     database = Database(url, pool_size=1)
     try:
@@ -117,21 +114,30 @@ async def _write(url: str, part: Path) -> None:
         await database.close()
 
 
-async def _put(database: Database, url: str, part: Path) -> None:
+def _copy_file(source: Path, part: Path) -> None:
+    """With what is in its log, without free pages, and of one moment; whoever writes meanwhile is not held up."""
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute("VACUUM INTO ?", [str(part)])
+
+
+def _put_in_place(part: Path, target: Path, kept: Path | None) -> None:
+    """Also of a database that is damaged, or of a newer version: it is kept as it is."""
+    for end in ("", "-wal", "-shm"):
+        old = target.with_name(target.name + end)
+        if old.exists() and kept and end != "-shm":
+            old.replace(kept.with_name(kept.name + end))
+        else:
+            old.unlink(missing_ok=True)
+    part.replace(target)
+
+
+async def _put_into(database: Database, part: Path, url: str, kept: Path | None) -> None:
     """Put the rows of `part` into the place of what is there."""
-    with _told(url):
-        if target := _sqlite_file(url):
-            # Of a database that was closed in order, nothing is left beside it.
-            await database.close()
-            with closing(sqlite3.connect(target)) as old:
-                old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            for end in ("-wal", "-shm"):
-                target.with_name(target.name + end).unlink(missing_ok=True)
-            part.replace(target)
-            return
-        with _opened(part) as source:
-            async with database.engine.begin() as connection:
-                await connection.run_sync(_replace, source)
+    if kept:
+        await back_up(url, kept)
+    with _told(url), _opened(part) as source:
+        async with database.engine.begin() as connection:
+            await connection.run_sync(_replace, source)
 
 
 def _replace(target: Connection, source: Connection) -> None:
@@ -158,9 +164,9 @@ def _check_version(connection: Connection) -> None:
 
 
 def _updated(part: Path, file: Path) -> Copied:
-    """A copy of a backup, in the schema of this version."""
-    part.chmod(0o600)
+    """Make `part` a copy of a backup, in the schema of this version."""
     try:
+        _copy_file(file, part)
         check(make_url(f"sqlite:///{part}"))
         with _opened(part) as connection:
             if MigrationContext.configure(connection).get_current_revision() is None:
@@ -180,20 +186,33 @@ def _read(file: Path) -> Copied:
     return Copied(chats, messages)
 
 
-async def _chats(database: Database) -> int:
-    return await database.read(
-        lambda connection: connection.execute(select(func.count()).select_from(Chat)).scalar_one()
-    )
+async def _chats(database: Database) -> str:
+    """In words; empty where there are none."""
+    count = select(func.count()).select_from(Chat)
+    number = await database.read(lambda connection: connection.execute(count).scalar_one())
+    return _count(number, "chat") if number else ""
+
+
+def _chats_in(file: Path) -> str:
+    if not file.exists() or not file.stat().st_size:
+        return ""
+    try:
+        with closing(sqlite3.connect(file)) as connection:
+            [number] = connection.execute("SELECT count(*) FROM chat").fetchone()
+    except sqlite3.Error as problem:
+        return "" if "no such table" in str(problem) else f"chats that cannot be read ({problem})"
+    return _count(number, "chat") if number else ""
 
 
 @asynccontextmanager
 async def _claimed(url: str) -> AsyncIterator[Database]:
-    """The database, up to date, and no server's as long as the block takes. Raises CannotStart."""
+    """The database, no server's as long as the block takes; PostgreSQL up to date. Raises CannotStart."""
     held = claim(url)
     database = Database(url, pool_size=1)
     try:
-        await database.claim(lambda: None)
-        await database.open()
+        if not held:
+            await database.claim(lambda: None)
+            await database.open()
         yield database
     finally:
         await database.close()
