@@ -100,6 +100,7 @@ class Settings(BaseModel):
     brand: Path | None = None
     max_message_chars: int = Field(32_000, ge=1)
     max_answer_chars: int = Field(4_000_000, ge=1)
+    max_context_chars: int = Field(400_000, ge=1)
     max_event_bytes: int = Field(8_000_000, ge=1_000, le=1_000_000_000)
     first_token_timeout: float = Field(120, gt=0, allow_inf_nan=False)
     database_pool_size: int = Field(10, ge=1, le=1_000)

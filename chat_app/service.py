@@ -339,6 +339,8 @@ def build(settings: Settings) -> Service:
     agent = reply_source(settings.replies) if settings.replies else Agent(openai.reply_at_once, "")
     told = Told()
     hooks = Hooks(call, told.apart)
+    # What a source of the user's can take is not known.
+    room = (None if settings.replies else openai.context_chars) or settings.max_context_chars
     turns = Turns(
         store,
         MemoryBackplane(),
@@ -347,7 +349,7 @@ def build(settings: Settings) -> Service:
         max_answer_chars=settings.max_answer_chars,
         first_token_timeout=settings.first_token_timeout,
         next_token_timeout=settings.next_token_timeout,
-        context_chars=None if settings.replies else openai.context_chars,
+        context_chars=min(settings.max_context_chars, room),
         context=Contexts(store).of_turn if agent.with_context else None,
         hooks=hooks,
     )

@@ -94,7 +94,6 @@ def test_the_path_by_sql_is_the_path_of_the_tree(
     run_with_store: Callable[[Callable[[Store], Any]], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chat_app.store.library.PAGE", 3)
-    monkeypatch.setattr("chat_app.store.store.CONTEXT_PAGE", 3)
     names = (f"chat-{number}" for number in count())
 
     @settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -189,9 +188,14 @@ class Steps:
     def __init__(self, store: Store) -> None:
         self.count = 0
         event.listen(store.database.engine.sync_engine, "connect", self._watch)
+        assert store.database._plain
+        event.listen(store.database._plain._engine, "connect", self._watch_plain)
 
     def _watch(self, connection: Any, _record: Any) -> None:
         connection.run_async(lambda driver: driver.set_progress_handler(self._step, 100))
+
+    def _watch_plain(self, connection: Any, _record: Any) -> None:
+        connection.set_progress_handler(self._step, 100)
 
     def _step(self) -> int:
         self.count += 1
@@ -230,6 +234,5 @@ async def test_a_chat_of_ten_thousand_messages_costs_what_one_of_ten_costs(
     await store.close()
     figure(f"hundreds of SQLite's steps: {costs}")
     for name, steps_of_ten in costs[10].items():
-        # The context is read in pages of 500.
-        allowed = 500 if name == "context" else 5
-        assert costs[LONG][name] <= 2 * steps_of_ten + allowed, name
+        # A chat of ten has no 1,000 characters before the question.
+        assert costs[LONG][name] <= 2 * steps_of_ten + 5, name

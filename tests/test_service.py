@@ -76,8 +76,8 @@ async def test_a_turn_that_begins_while_its_chat_is_deleted_does_not_run_on(
     name = "begin_reply" if again else "begin_turn"
     begin = getattr(service.store, name)
 
-    async def slow(*args: Any) -> Any:
-        begun = await begin(*args)
+    async def slow(*args: Any, **options: Any) -> Any:
+        begun = await begin(*args, **options)
         saved.set()
         await go_on.wait()
         return begun

@@ -106,9 +106,9 @@ class SlowBegin:
         self._begin_turn = store.begin_turn
         monkeypatch.setattr(store, "begin_turn", self)
 
-    async def __call__(self, *args: Any) -> tuple[Message, Message, bool]:
+    async def __call__(self, *args: Any, **options: Any) -> tuple[Message, Message, bool]:
         try:
-            begun = await self._begin_turn(*args)
+            begun = await self._begin_turn(*args, **options)
         except TurnRunning:
             self.refused.set()
             raise
@@ -1248,18 +1248,21 @@ async def test_a_regeneration_that_waits_when_the_server_begins_to_close_is_refu
     reply.enqueue("text")
     old = await turns.start("hello")
     await end(old)
-    asked, go_on, message_by_key = asyncio.Event(), asyncio.Event(), store.message_by_key
+    asked, go_on, begin_reply = asyncio.Event(), asyncio.Event(), store.begin_reply
 
-    async def slow(key: str) -> Message | None:
+    async def slow(*args: Any, **options: Any) -> tuple[Message, Message]:
         asked.set()
         await go_on.wait()
-        return await message_by_key(key)
+        return await begin_reply(*args, **options)
 
-    monkeypatch.setattr(store, "message_by_key", slow)
+    monkeypatch.setattr(store, "begin_reply", slow)
     starting = asyncio.ensure_future(turns.regenerate(old.id, key="k"))
     await asked.wait()
-    await turns.close()
+    closing = asyncio.ensure_future(turns.close())
+    while not turns.closing:
+        await asyncio.sleep(0)
     go_on.set()
+    await closing
     with pytest.raises(ShuttingDown):
         await starting
     assert [message.content for message in await store.messages(old.chat_id)] == ["hello", "text"]

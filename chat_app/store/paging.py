@@ -6,7 +6,6 @@ be there.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import CTE, bindparam, literal
 from sqlalchemy.orm import aliased
@@ -15,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app.models import Chat, Message
 from chat_app.store import tree
-from chat_app.store.statements import joined
+from chat_app.store.statements import UNLIMITED, joined
 from chat_app.store.tree import PathItem
 
 
@@ -46,17 +45,11 @@ def _below() -> CTE:
 ABOVE = _above()
 BELOW = _below()
 MESSAGES_ABOVE = select(Message).join(ABOVE, col(Message.id) == ABOVE.c.id).order_by(ABOVE.c.depth.desc())
-TEXTS_ABOVE = (
-    select(Message.parent_id, Message.role, Message.content)
-    .join(ABOVE, col(Message.id) == ABOVE.c.id)
-    .order_by(ABOVE.c.depth)
-)
 IDS_ABOVE = select(ABOVE.c.id).order_by(ABOVE.c.depth.desc()).limit(bindparam("nearest"))
 COUNT_ABOVE = select(func.count()).select_from(ABOVE)
 ANSWER = aliased(Message)
 ANSWERED = select(ANSWER.id).where(ANSWER.parent_id == Message.id).exists()
 LEAF_BELOW = select(func.max(Message.id)).where(col(Message.id).in_(select(BELOW.c.id)), ~ANSWERED)
-UNLIMITED = 1_000_000_000
 
 
 async def leaf(session: AsyncSession, chat: Chat) -> str | None:
@@ -85,11 +78,6 @@ async def upwards(session: AsyncSession, start: str | None, limit: int) -> Seque
     """At most so many messages up to `start`, oldest first."""
     found = await session.exec(MESSAGES_ABOVE, params={"start": start, "limit": limit, "top": ""})
     return await joined(session, found.all())
-
-
-async def texts_upwards(session: AsyncSession, start: str, limit: int) -> Sequence[Any]:
-    """The same as rows of `parent_id`, `role` and `content` alone, newest first."""
-    return (await session.exec(TEXTS_ABOVE, params={"start": start, "limit": limit, "top": ""})).all()
 
 
 async def count_upwards(session: AsyncSession, start: str) -> int:

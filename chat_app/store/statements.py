@@ -4,11 +4,11 @@ Each function takes a connection within a transaction, see `Database.write` and 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, literal, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -27,7 +27,10 @@ ADD_CHAT, ADD_MESSAGES, ADD_ROWS = insert(_chat), insert(_message), insert(_jour
 ADD_REQUEST = insert(SQLModel.metadata.tables["request"])
 DROP_ROWS = delete(_journal).where(_journal.c.turn_id == bindparam("turn"))
 HAS_CHAT = (_chat.c.id == bindparam("chat"), _chat.c.deleted_at.is_(None))
-USE_CHAT = update(_chat).where(*HAS_CHAT).values(updated_at=bindparam("time"))
+OPTIONS = ("model", "temperature", "system_prompt")
+USE_CHAT = (
+    update(_chat).where(*HAS_CHAT).values(updated_at=bindparam("time")).returning(*(_chat.c[name] for name in OPTIONS))
+)
 SHOW = update(_chat).where(_chat.c.id == bindparam("chat")).values(leaf_id=bindparam("leaf"))
 NAME = update(_chat).where(_chat.c.id == bindparam("chat")).values(title=bindparam("title_"))
 SHOWN = (
@@ -35,12 +38,48 @@ SHOWN = (
     .outerjoin(_message, (_message.c.id == _chat.c.leaf_id) & (_message.c.chat_id == _chat.c.id))
     .where(_chat.c.id == bindparam("chat"))
 )
+PARENT = select(_message.c.parent_id).where(_message.c.id == bindparam("message"))
 PARENTS = select(_message.c.id, _message.c.parent_id).where(_message.c.chat_id == bindparam("chat"))
 RUNNING = select(_message.c.id).where(_message.c.chat_id == bindparam("chat"), _message.c.status == Status.streaming)
 IS_RUNNING = _message.c.status == Status.streaming
 BY_KEY = select(_message.c.id).where(_message.c.idempotency_key == bindparam("key"))
 ONE = select(_message).join(_chat).where(_message.c.id == bindparam("message"), _chat.c.deleted_at.is_(None))
-OPTIONS = select(_chat.c.model, _chat.c.temperature, _chat.c.system_prompt).where(*HAS_CHAT)
+UNLIMITED = 1_000_000_000
+
+
+def _said_above() -> Select[Any]:
+    """What was said up to the message `start`, the newest first, until there are `chars` characters."""
+    first = select(_message.c.parent_id, _message.c.role, _message.c.content, literal(1).label("depth"))
+    first = first.add_columns(func.length(_message.c.content).label("chars"))
+    said = first.where(_message.c.id == bindparam("start")).cte("said", recursive=True)
+    more = select(_message.c.parent_id, _message.c.role, _message.c.content, said.c.depth + 1)
+    more = more.add_columns(said.c.chars + func.length(_message.c.content))
+    more = more.join(said, _message.c.id == said.c.parent_id).where(said.c.chars < bindparam("chars"))
+    said = said.union_all(more)
+    return select(said.c.role, said.c.content).where(said.c.content != "").order_by(said.c.depth)
+
+
+SAID_ABOVE = _said_above()
+
+
+class Said(NamedTuple):
+    """A message as a model is told of it."""
+
+    role: str
+    content: str
+
+
+@dataclass(slots=True)
+class Prompt:
+    """What a model is asked in a turn, oldest message first, with the chat's own `model`, `temperature` and
+    `system_prompt`. The transaction that begins the turn fills it in.
+
+    Of the chat, `max_chars` characters are read, from the newest message on; what crosses the limit is the last.
+    """
+
+    max_chars: int = UNLIMITED
+    options: dict[str, Any] = field(default_factory=dict)
+    said: list[Said] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +96,70 @@ class Question:
     digest: str | None = None
 
 
-def begin_turn(connection: Connection, question: Question) -> tuple[Message, Message]:
+def begin_turn(connection: Connection, question: Question, prompt: Prompt | None = None) -> tuple[Message, Message]:
     """The user's message and the empty reply. Raises NotFound, TurnRunning."""
-    user, reply = _begin(connection, question)
+    user, reply, options = _begin(connection, question)
+    if prompt:
+        _fill(connection, prompt, user, options)
     if question.metadata or question.digest:
         note = {"message_id": user.id, "given": question.metadata or None, "digest": question.digest}
         connection.execute(ADD_REQUEST, note)
     return user, reply
 
 
-def _begin(connection: Connection, question: Question) -> tuple[Message, Message]:
+def _begin(connection: Connection, question: Question) -> tuple[Message, Message, dict[str, Any]]:
+    """Both messages, and the options of their chat."""
     if question.edit_of is None and question.chat_id is None:
         return _begin_chat(connection, question)
-    chat_id, parent_id = _place(connection, question)
+    chat_id, parent_id, options = _place(connection, question)
     user, reply = _exchange(question, chat_id, parent_id)
     _add(connection, user, reply)
     connection.execute(SHOW, {"chat": chat_id, "leaf": reply.id})
-    return user, reply
+    return user, reply, options
 
 
-def begin_reply(connection: Connection, reply_id: str, content: str, key: str | None = None) -> tuple[Message, Message]:
-    """The user's message and another reply to it. Raises NotFound, TurnRunning: also of a turn that the key began."""
+def begin_reply(
+    connection: Connection,
+    reply_id: str,
+    content: str | None,
+    key: str | None = None,
+    prompt: Prompt | None = None,
+) -> tuple[Message, Message]:
+    """The user's message and another reply to it, which begins with `content`; None: with the text of the first.
+
+    Raises NotFound, TurnRunning: also of a turn that the key began.
+    """
     old = _one(connection, reply_id)
     user = _one(connection, old.parent_id) if old and old.parent_id else None
     if old is None or user is None or old.role != Role.assistant:
         raise no_answer()
-    _use(connection, old.chat_id)
+    options = _use(connection, old.chat_id)
     if key is not None and (known := connection.execute(BY_KEY, {"key": key}).scalar()):
         raise TurnRunning(known)
-    reply = _reply(old.chat_id, user.id, content=content, idempotency_key=key)
+    reply = _reply(old.chat_id, user.id, content=old.content if content is None else content, idempotency_key=key)
     _add(connection, reply)
     connection.execute(SHOW, {"chat": old.chat_id, "leaf": reply.id})
+    if prompt:
+        _fill(connection, prompt, user, options)
     return user, reply
+
+
+def said(connection: Connection, message_id: str | None, max_chars: int = UNLIMITED) -> list[Said]:
+    """What was said up to a message, oldest first; messages without text (a failed answer) are left out."""
+    if message_id is None or max_chars <= 0:
+        return []
+    rows = connection.execute(SAID_ABOVE, {"start": message_id, "chars": max_chars}).all()
+    return [Said(*row) for row in reversed(rows)]
+
+
+def context(connection: Connection, turn_id: str, max_chars: int) -> list[Said]:
+    """What a turn answers."""
+    return said(connection, connection.execute(PARENT, {"message": turn_id}).scalar(), max_chars)
+
+
+def _fill(connection: Connection, prompt: Prompt, user: Message, options: dict[str, Any]) -> None:
+    before = said(connection, user.parent_id, prompt.max_chars - len(user.content))
+    prompt.options, prompt.said = options, [*before, Said(user.role, user.content)]
 
 
 def add_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -148,14 +219,6 @@ async def joined(session: AsyncSession, messages: Sequence[Message]) -> Sequence
     return messages
 
 
-def options(connection: Connection, chat_id: str) -> dict[str, Any]:
-    """The chat's own `model`, `temperature` and `system_prompt`. Raises NotFound."""
-    found = connection.execute(OPTIONS, {"chat": chat_id}).mappings().first()
-    if found is None:
-        raise no_chat()
-    return dict(found)
-
-
 # As `turns.final_write` gives them: in another order it would be another statement.
 ENDED = columns([]) | dict.fromkeys(
     ["status", "finish_reason", "usage", "error", "model", "first_token_ms", "duration_ms"]
@@ -167,7 +230,7 @@ def rehearse(connection: Connection) -> None:
     with connection.begin_nested() as savepoint:
         question = Question("rehearsal", None, None, None, {})
         for _ in range(2):
-            user, reply = begin_turn(connection, question)
+            user, reply = begin_turn(connection, question, Prompt())
             add_rows(connection, [{"turn_id": reply.id, "seq": 1, "part": 0, "kind": TEXT, "text": "x"}])
             end_turn(connection, reply.id, ENDED | {"status": Status.complete})
             question = replace(question, chat_id=user.chat_id)
@@ -175,7 +238,7 @@ def rehearse(connection: Connection) -> None:
 
 
 def rehearse_reading(connection: Connection) -> None:
-    connection.execute(OPTIONS, {"chat": ""})
+    _one(connection, "")
 
 
 def _end_anew(connection: Connection, turn_id: str, values: Mapping[str, Any]) -> None:
@@ -186,40 +249,43 @@ def _end_anew(connection: Connection, turn_id: str, values: Mapping[str, Any]) -
     connection.execute(DROP_ROWS, {"turn": turn_id})
 
 
-def _begin_chat(connection: Connection, question: Question) -> tuple[Message, Message]:
+def _begin_chat(connection: Connection, question: Question) -> tuple[Message, Message, dict[str, Any]]:
     chat = Chat(**{"title": title_from(question.content)} | question.settings)
     user, reply = _exchange(question, chat.id, None)
     chat.leaf_id = reply.id
     connection.execute(ADD_CHAT, chat.model_dump())
     _add(connection, user, reply)
-    return user, reply
+    return user, reply, {name: getattr(chat, name) for name in OPTIONS}
 
 
-def _place(connection: Connection, question: Question) -> tuple[str, str | None]:
-    """The chat of a new message of the user's, and what it follows."""
+def _place(connection: Connection, question: Question) -> tuple[str, str | None, dict[str, Any]]:
+    """The chat of a new message of the user's, what it follows, and the chat's options."""
     if question.edit_of is None:
         chat_id = question.chat_id or ""
-        _use(connection, chat_id)
-        return chat_id, _leaf(connection, chat_id, question.content)
+        options = _use(connection, chat_id)
+        return chat_id, _leaf(connection, chat_id, question.content), options
     edited = _one(connection, question.edit_of)
     if edited is None or edited.role != Role.user or question.chat_id not in (None, edited.chat_id):
         raise NotFound("There is no such question in this chat. It may have been deleted.")
-    _use(connection, edited.chat_id)
-    return edited.chat_id, edited.parent_id
+    return edited.chat_id, edited.parent_id, _use(connection, edited.chat_id)
 
 
-def _use(connection: Connection, chat_id: str) -> None:
-    """Written before anything is read: that locks the chat, so that nobody deletes it or begins a turn in it meanwhile.
+def _use(connection: Connection, chat_id: str) -> dict[str, Any]:
+    """The chat's options. Written before anything is read: that locks the chat, so that nobody deletes it or begins a
+    turn in it meanwhile.
 
     Raises:
         NotFound: there is no such chat.
         TurnRunning: it has a running turn.
     """
     # PostgreSQL takes no NUL, not even in a question.
-    if "\0" in chat_id or not connection.execute(USE_CHAT, {"chat": chat_id, "time": now()}).rowcount:
+    used = {"chat": chat_id, "time": now()}
+    options = None if "\0" in chat_id else connection.execute(USE_CHAT, used).mappings().first()
+    if options is None:
         raise no_chat()
     if running := connection.execute(RUNNING, {"chat": chat_id}).scalar():
         raise TurnRunning(running)
+    return dict(options)
 
 
 def _leaf(connection: Connection, chat_id: str, content: str) -> str | None:

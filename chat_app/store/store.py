@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, delete, update
 from sqlalchemy.exc import IntegrityError, StatementError
@@ -21,19 +21,11 @@ from chat_app.store.chatfile import TITLE_CHARS as TITLE_CHARS
 from chat_app.store.database import Database
 from chat_app.store.library import Library, find_chat, find_message
 from chat_app.store.library import place as place
-from chat_app.store.statements import Question
+from chat_app.store.statements import UNLIMITED, Prompt, Question, Said
 
 logger = logging.getLogger(__name__)
 
 SETTABLE = {"title", "named", "pinned", "model", "system_prompt", "temperature"}
-CONTEXT_PAGE = 500
-
-
-class Said(NamedTuple):
-    """A message as a model is told of it."""
-
-    role: str
-    content: str
 
 
 class Store(Library):
@@ -180,12 +172,14 @@ class Store(Library):
         allowed: Callable[[], None] = lambda: None,
         metadata: Mapping[str, Any] | None = None,
         digest: str | None = None,
+        prompt: Prompt | None = None,
     ) -> tuple[Message, Message, bool]:
         """Save the user's message and the empty reply in one transaction; no chat id makes a new chat.
 
         The message continues the shown path; with `edit_of` it is another version of that user's message, in its chat.
         `settings` are those of a new chat, as `set_chat` takes them. `allowed` is called when it is its turn to write,
         which may be late, and may raise: then nothing is saved. `metadata` and `digest` are those of a `Request`.
+        A `prompt` is filled in.
 
         Returns:
             The user's message, the assistant's, whose id is the turn's, and whether they are new: an idempotency key
@@ -199,7 +193,7 @@ class Store(Library):
 
         def begin(connection: Connection) -> tuple[Message, Message]:
             allowed()
-            return statements.begin_turn(connection, question)
+            return statements.begin_turn(connection, question, prompt)
 
         try:
             user, reply = await self.database.write(begin)
@@ -213,12 +207,13 @@ class Store(Library):
     async def begin_reply(
         self,
         reply_id: str,
-        content: str = "",
+        content: str | None = "",
         key: str | None = None,
         allowed: Callable[[], None] = lambda: None,
+        prompt: Prompt | None = None,
     ) -> tuple[Message, Message]:
-        """Begin another version of a reply, a sibling that starts with `content`; `key` is its idempotency key, and
-        `allowed` as in `begin_turn`.
+        """Begin another version of a reply, a sibling that starts with `content`, or, where that is None, with the text
+        of the first. `key` is its idempotency key; `allowed` and `prompt` are as in `begin_turn`.
 
         Returns:
             The user's message and the new reply.
@@ -230,7 +225,7 @@ class Store(Library):
 
         def begin(connection: Connection) -> tuple[Message, Message]:
             allowed()
-            return statements.begin_reply(connection, reply_id, content, key)
+            return statements.begin_reply(connection, reply_id, content, key, prompt)
 
         return await self.database.write(begin)
 
@@ -251,28 +246,9 @@ class Store(Library):
             if await session.get(Chat, chat_id):
                 await session.merge(ChatValues(chat_id=chat_id, data=data))
 
-    async def context(self, turn_id: str, max_chars: int | None = None) -> list[Said]:
-        """What the turn answers, oldest first; messages without text (a failed answer) are left out.
-
-        Read from the newest on, until there are `max_chars` characters.
-        """
-        said: list[Said] = []
-        chars, start = 0, await self._parent_id(turn_id)
-        while start is not None and (max_chars is None or chars < max_chars):
-            async with self._session() as session:
-                rows = await paging.texts_upwards(session, start, CONTEXT_PAGE)
-            said += [Said(row.role, row.content) for row in rows if row.content]
-            chars += sum(len(row.content) for row in rows)
-            start = rows[-1].parent_id if rows else None
-        return said[::-1]
-
-    async def _parent_id(self, message_id: str) -> str | None:
-        async with self._session() as session:
-            return (await session.exec(select(Message.parent_id).where(Message.id == message_id))).first()
-
-    async def options(self, chat_id: str) -> dict[str, Any]:
-        """A chat's own `model`, `temperature` and `system_prompt`. Raises NotFound."""
-        return await self.database.read(lambda connection: statements.options(connection, chat_id))
+    async def context(self, turn_id: str, max_chars: int = UNLIMITED) -> list[Said]:
+        """What a turn answers, as the `said` of its `Prompt`."""
+        return await self.database.read(lambda connection: statements.context(connection, turn_id, max_chars))
 
     async def add_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """What running turns have newly got, as rows of the journal."""

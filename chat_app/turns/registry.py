@@ -28,7 +28,8 @@ from chat_app.errors import (
 )
 from chat_app.models import Message, Role, Status, new_id
 from chat_app.reply import ChatMessage, Given, Reply
-from chat_app.store.store import Said, Store
+from chat_app.store.statements import Prompt, Said
+from chat_app.store.store import Store
 from chat_app.turns.backplane import Backplane, Entry
 from chat_app.turns.final_write import give_up, save_end, tell_end, tell_fault
 from chat_app.turns.generation import Generation
@@ -49,14 +50,14 @@ CONTINUE = "Go on exactly where your answer stopped. Repeat nothing of it and ad
 
 ContextOf = Callable[[Message, Message, Mapping[str, Any]], AbstractAsyncContextManager[Any]]
 """What a reply source gets as `context`, where it asks for one: of the question, the reply, and the chat's settings."""
-Begin = Callable[[], Awaitable[tuple[Message, Message, bool]]]
-"""Saves the messages of a turn, see `Store.begin_turn`."""
+Begin = Callable[[Prompt], Awaitable[tuple[Message, Message, bool]]]
+"""Saves the messages of a turn and fills in its prompt, see `Store.begin_turn`."""
 
 
 class Turns:
     """All turns. Those that are started here run in this process. Times are in seconds.
 
-    `context_chars` is how much of a chat the reply source can take, where that is known.
+    `context_chars` is how much of a chat the reply source is given, from its newest message on.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Turns:
         max_message_chars: int = 32_000,
         first_token_timeout: float = 120,
         next_token_timeout: float = 60,
-        context_chars: int | None = None,
+        context_chars: int = 400_000,
         max_answer_chars: int = 4_000_000,
         context: ContextOf | None = None,
         hooks: Hooks | None = None,
@@ -85,7 +86,7 @@ class Turns:
         self._context = context
         self._journal = Journal(store.add_rows)
         # What this process has under way. What is true of a turn is asked of the backplane.
-        self._beginning: set[asyncio.Task[str]] = set()
+        self._beginning: set[asyncio.Task[tuple[str, bool]]] = set()
         self._running: set[Generation] = set()
         self._closing = False
         self.hooks = hooks or Hooks()
@@ -113,16 +114,16 @@ class Turns:
         """
         self._refuse_if_closing()
         self._check(content)
-        turn = await self._let_through(key)
+        turn, new = await self._let_through(key), False
         if turn is None:
             asked, sent = content, None
             if self.hooks.asks and (asked := await self.hooks.question(content, chat_id, metadata)) != content:
                 sent = digest(content)
-            allowed = self._refuse_if_closing
-            begin = partial(self._store.begin_turn, asked, chat_id, key, edit_of, settings, allowed, metadata, sent)
-            turn = await self._shielded(begin)
-        # Another request may have used the key.
-        if key is not None and not await self._asks_for(turn, content, chat_id, edit_of, metadata):
+            begin = partial(
+                self._store.begin_turn, asked, chat_id, key, edit_of, settings, self._refuse_if_closing, metadata, sent
+            )
+            turn, new = await self._shielded(lambda prompt: begin(prompt=prompt))
+        if not new and not await self._asks_for(turn, content, chat_id, edit_of, metadata):
             raise KeyReused
         return turn
 
@@ -143,23 +144,22 @@ class Turns:
 
     async def _another_version(self, reply_id: str, key: str | None, *, keep_text: bool) -> Turn:
         self._refuse_if_closing()
-        old = await self._store.message(reply_id)
-        if turn := await self._known(key, old):
-            return turn
-        head = old.content if old and keep_text else ""
+        content = None if keep_text else ""
         try:
-            return await self._shielded(partial(self._begin_reply, reply_id, head, key))
-        except TurnRunning:
-            # Another request may have used the key at the same moment.
-            if turn := await self._known(key, old):
-                return turn
+            turn, _ = await self._shielded(lambda prompt: self._begin_reply(reply_id, content, key, prompt))
+            return turn
+        except (NotFound, TurnRunning):
+            # Asked only now: nearly every key is new.
+            if known := await self._known(key, reply_id):
+                return known
             raise
 
-    async def _known(self, key: str | None, old: Message | None) -> Turn | None:
-        """The turn that the key has begun, another version of `old`. Raises KeyReused."""
+    async def _known(self, key: str | None, reply_id: str) -> Turn | None:
+        """The turn that the key has begun, another version of the reply. Raises KeyReused."""
         known = await self._store.message_by_key(key) if key is not None else None
         if known is None:
             return None
+        old = await self._store.message(reply_id)
         if old is None or known.parent_id != old.parent_id or known.id == old.id:
             raise KeyReused
         return await self.find(known.id)
@@ -326,16 +326,18 @@ class Turns:
             return edited is not None and (edited.chat_id, edited.parent_id) == (turn.chat_id, turn.user.parent_id)
         return chat_id is not None or turn.user.parent_id is None
 
-    async def _shielded(self, begin: Begin) -> Turn:
+    async def _shielded(self, begin: Begin) -> tuple[Turn, bool]:
+        """The turn, and whether it is new."""
         # Looked at once more: the server may have begun to close while the request was waiting.
         self._refuse_if_closing()
         # A task of its own: a caller that is cancelled meanwhile must not leave saved messages that nobody answers.
         beginning = asyncio.create_task(self._begin(begin))
         self._beginning.add(beginning)
         beginning.add_done_callback(self._beginning.discard)
-        return await self.find(await asyncio.shield(beginning))
+        turn_id, new = await asyncio.shield(beginning)
+        return await self.find(turn_id), new
 
-    async def _begin(self, begin: Begin) -> str:
+    async def _begin(self, begin: Begin) -> tuple[str, bool]:
         try:
             return await self._save_and_run(begin)
         except TurnRunning as busy:
@@ -347,18 +349,21 @@ class Turns:
             await self._store.interrupt(busy.turn_id)
             return await self._save_and_run(begin)
 
-    async def _save_and_run(self, begin: Begin) -> str:
+    async def _save_and_run(self, begin: Begin) -> tuple[str, bool]:
+        prompt = Prompt(self._context_chars)
         async with self._backplane.beginning():
-            user, reply, new = await begin()
+            user, reply, new = await begin(prompt)
             if new:
-                await self._run(user, reply)
-        return reply.id
+                await self._run(user, reply, prompt)
+        return reply.id, new
 
-    async def _begin_reply(self, reply_id: str, head: str, key: str | None) -> tuple[Message, Message, bool]:
-        user, reply = await self._store.begin_reply(reply_id, head, key, self._refuse_if_closing)
+    async def _begin_reply(
+        self, reply_id: str, content: str | None, key: str | None, prompt: Prompt
+    ) -> tuple[Message, Message, bool]:
+        user, reply = await self._store.begin_reply(reply_id, content, key, self._refuse_if_closing, prompt=prompt)
         return user, reply, True
 
-    async def _run(self, user: Message, reply: Message) -> None:
+    async def _run(self, user: Message, reply: Message, prompt: Prompt) -> None:
         page = self._journal.page(reply.id, len(reply.content))
         generation = Generation(user, reply, page, len(reply.content) + self._max_answer_chars)
         entry = Entry(user, reply, self._name)
@@ -367,7 +372,7 @@ class Turns:
         if reply.content:
             await self._backplane.log.append(reply.id, generation.head(reply.content))
         generation.page.show = partial(self._show_stored, generation)
-        generation.task = asyncio.create_task(self._live(generation), name=f"turn {reply.id}")
+        generation.task = asyncio.create_task(self._live(generation, prompt), name=f"turn {reply.id}")
         self._running.add(generation)
         generation.task.add_done_callback(lambda _: self._running.discard(generation))
         await self.announce()
@@ -388,11 +393,11 @@ class Turns:
         async for batch in stored_turn(entry.user, reply).batches(after):
             yield batch
 
-    async def _live(self, generation: Generation) -> None:
+    async def _live(self, generation: Generation, prompt: Prompt) -> None:
         """The whole life of a turn. Nobody cancels this task: it cancels the one inside it when it is to stop."""
         status: Status = Status.failed
         error: ChatError | None = None
-        reading = asyncio.create_task(self._generate(generation), name=f"generation {generation.reply.id}")
+        reading = asyncio.create_task(self._generate(generation, prompt), name=f"generation {generation.reply.id}")
         # Of a source that is left behind nobody else asks how it ended.
         reading.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
@@ -429,32 +434,23 @@ class Turns:
             )
         return reading.done()
 
-    async def _generate(self, generation: Generation) -> None:
-        settings = await self._store.options(generation.reply.chat_id)
-        options = {name: value for name, value in settings.items() if value is not None}
-        system_prompt = options.pop("system_prompt", None)
-        history = [{"role": "system", "content": system_prompt}] if system_prompt else []
-        # The first question of a chat has nothing before it.
-        asked: Sequence[Message | Said] = [generation.user]
-        if generation.user.parent_id:
-            asked = await self._store.context(generation.reply.id, self._context_chars)
-        history += [_chat_message(message) for message in asked]
-        if generation.reply.content:
-            history += [_chat_message(generation.reply), {"role": Role.user.value, "content": CONTINUE}]
+    async def _generate(self, generation: Generation, prompt: Prompt) -> None:
+        known = {name: value for name, value in prompt.options.items() if value is not None}
+        options = {name: value for name, value in known.items() if name != "system_prompt"}
+        history = _history(generation, prompt)
         with own_faults(f"turn {generation.reply.id}"):
             history = await self.hooks.prompt(history)
-            async with self._told(generation, settings) as told:
+            async with self._told(generation, known) as told:
                 await self._read(generation, self._reply(history, **options, **told))
             if generation.unseen:
                 await self._journal.catch_up(generation.page)
 
     @asynccontextmanager
-    async def _told(self, generation: Generation, settings: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def _told(self, generation: Generation, known: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """What the reply source is told beside the messages and the options."""
         if self._context is None:
             yield {}
             return
-        known = {name: value for name, value in settings.items() if value is not None}
         async with self._context(generation.user, generation.reply, known) as context:
             yield {"context": context}
 
@@ -551,5 +547,11 @@ def digest(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _chat_message(message: Message | Said) -> ChatMessage:
-    return {"role": message.role, "content": message.content}
+def _history(generation: Generation, prompt: Prompt) -> list[ChatMessage]:
+    """What the reply source is given."""
+    said = [*prompt.said]
+    if system := prompt.options.get("system_prompt"):
+        said.insert(0, Said("system", system))
+    if head := generation.reply.content:
+        said += [Said(Role.assistant, head), Said(Role.user, CONTINUE)]
+    return [{"role": str(role), "content": content} for role, content in said]
