@@ -93,6 +93,20 @@ function useLive(messageId) {
 const isNewer = (live, stored) => live !== undefined && textOf(readParts(live)).length >= stored.length;
 const newerText = (live, stored) => (isNewer(live, stored) ? textOf(readParts(live)) : stored);
 
+/* Where its parts cannot be read. */
+function asWritten(live, stored) {
+  const written = live ? writtenText(live.raw) : "";
+  return written.length >= stored.length ? written : stored;
+}
+
+function copied(live, stored) {
+  try {
+    return newerText(live, stored);
+  } catch {
+    return asWritten(live, stored);
+  }
+}
+
 /** Of what has ended, the server knows the order, and how long the model thought. */
 function shownParts(live, stored, layout, streaming) {
   if (streaming && isNewer(live, stored)) return readParts(live);
@@ -113,10 +127,8 @@ const UNSHOWN = "This answer could not be shown as usual. Here is its text.";
 export const Answer = memo(function Answer({ messageId, asked, stored, layout, streaming }) {
   const live = useLive(messageId);
   useMeasure(messageId, asked, stored, live, streaming);
-  const written = live ? writtenText(live.raw) : "";
-  const text = written.length >= stored.length ? written : stored;
   return (
-    <Boundary sentence={UNSHOWN} text={text} anew={[streaming]}>
+    <Boundary sentence={UNSHOWN} text={asWritten(live, stored)} anew={[streaming]}>
       <Shown messageId={messageId} live={live} stored={stored} layout={layout} streaming={streaming} />
     </Boundary>
   );
@@ -143,7 +155,7 @@ function Shown({ messageId, live, stored, layout, streaming }) {
 export function CopyText({ messageId, stored }) {
   const [done, setDone] = useState(false);
   const copy = async () => {
-    await copyText(newerText(replies.get(windowId(messageId)), stored));
+    await copyText(copied(replies.get(windowId(messageId)), stored));
     setDone(true);
     setTimeout(() => setDone(false), 1500);
   };

@@ -44,7 +44,7 @@ export function Awaited({ place, text, className = "" }) {
 
 /* Of what is out of view the browser does not lay out the lines. */
 function height(text) {
-  const lines = text.split("\n").reduce((sum, line) => sum + Math.max(Math.ceil(line.length / LINE_CHARS), 1), 0);
+  const lines = Math.ceil(text.length / LINE_CHARS) + (text.match(/\n/g)?.length ?? 0);
   return `auto ${lines * LINE_REM}rem`;
 }
 

@@ -5,7 +5,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from tests.app import App
 from tests.e2e.chat import ChatPage, import_turns
-from tests.e2e.embed import Open, the_embed, the_page
+from tests.e2e.embed import EmbedPage, Open, the_embed, the_page
 from tests.provider_client import script
 
 pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
@@ -278,3 +278,44 @@ async def test_icon_buttons_say_what_they_do_and_their_keys(page: Page, app: App
     await page.keyboard.press("Escape")
     await expect(tip).not_to_be_visible()
     await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
+
+
+async def test_esc_and_the_tips_in_the_embedded_chat(page: Page, app: App) -> None:
+    chat = await EmbedPage(page).open(app.url)
+    await chat.ask(text="| a | b |\n|---|---|\n| 1 | 2 |")
+    await chat.ended()
+    table = chat.answers.first.locator("[data-streamdown=table-wrapper]")
+    await chat.ask(tokens=-1, interval_ms=20)
+    await expect(chat.answers.last.locator(".prose")).to_contain_text("tok5")
+    await chat.stop.hover()
+    await expect(page.get_by_role("tooltip")).to_have_text("Stop generating Esc")
+    # Not while an input method is open, and the menu of a table before the answer.
+    for held in ("keyCode: 229", "isComposing: true"):
+        await chat.box.evaluate(
+            f"(box) => box.dispatchEvent(new KeyboardEvent('keydown', {{ key: 'Escape', bubbles: true, {held} }}))"
+        )
+    await table.hover()
+    await table.get_by_role("button").first.click()
+    await expect(table.get_by_role("button", name="TSV")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(table.get_by_role("button", name="TSV")).to_have_count(0)
+    await expect(chat.stop).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(chat.answers.last.locator(".problem")).to_have_text("Stopped")
+
+
+async def test_the_focus_is_never_lost_in_the_embedded_chat(page: Page, app: App) -> None:
+    chat = await EmbedPage(page).open(app.url)
+    await chat.ask(status=500)
+    await chat.ended()
+    for name in ("Dismiss", "Try again"):
+        await page.get_by_role("button", name=name).last.click()
+        await page.wait_for_function(FOCUSED)
+    await expect(chat.status).to_have_text("Answer ended")
+    await expect(page.get_by_role("button", name="Try again").last).to_be_visible()
+    await page.wait_for_function(FOCUSED)
+    await page.keyboard.type("and so")
+    await expect(chat.box).to_have_value("and so")
+    await page.get_by_role("button", name="New chat").click()
+    await expect(chat.answers).to_have_count(0)
+    await expect(chat.box).to_be_focused()

@@ -34,6 +34,11 @@ async def test_an_exception_in_one_message_leaves_the_others_and_its_text(page: 
     await expect(problem).to_contain_text("could not be shown")
     await expect(problem.locator(".plain")).to_have_text("Before.\n\n```\nUnshowable\n```\n\n**After**.")
     await expect(page.locator("[data-streamdown=strong]")).to_have_text(["first"])
+    if isinstance(chat, ChatPage):
+        await page.get_by_role("button", name="Copy message").last.click()
+        await expect(page.get_by_text("Copied", exact=True)).to_be_attached()
+        await chat.box.press("Control+v")
+        await expect(chat.box).to_have_value("Before.\n\n```\nUnshowable\n```\n\n**After**.")
     await page.evaluate("window.broken = false")
     await problem.get_by_role("button", name="Show again").click()
     await expect(page.locator("[data-streamdown=strong]")).to_have_text(["first", "After"])
