@@ -143,7 +143,8 @@ def compare(connection: Any, figures: Figures) -> None:
     ):
         count = scalar(f"SELECT count({name}) FROM measure WHERE {where}")
         assert spread.count == count == sum(bar.count for bar in spread.bars)
-        for share in (50, 90, 99):
+        # Just after midnight (UTC) today has none.
+        for share in (50, 90, 99) if count else ():
             rank = -(-count * share // 100) - 1
             exact = scalar(f"SELECT {name} FROM measure WHERE {where} ORDER BY {name} LIMIT 1 OFFSET {rank}")
             assert getattr(spread, f"p{share}") == hours.rounded(exact)
@@ -157,7 +158,8 @@ def compare(connection: Any, figures: Figures) -> None:
     for id, person, whole in rows:
         key = hours.hour_of(hours.began(id)), person
         sessions[key] = sessions.get(key, False) or bool(whole)
-    assert (streamed.count, streamed.share) == (len(sessions), list(sessions.values()).count(False) / len(sessions))
+    kept = list(sessions.values()).count(False) / len(sessions) if sessions else None
+    assert (streamed.count, streamed.share) == (len(sessions), kept)
     assert figures.up == scalar(f"SELECT count(*) FROM message WHERE {since} AND rating = 1")
     assert thumbs.count == scalar(f"SELECT count(*) FROM message WHERE {since} AND rating <> 0")
     failed = f"SELECT count(*) FROM message WHERE {since} AND status = 'failed'"
@@ -172,7 +174,7 @@ def compare(connection: Any, figures: Figures) -> None:
         assert use.cost == pytest.approx((read * rates[0] + written * rates[1]) / 1_000_000)
     measured = "SELECT max(first_ms) FROM measure WHERE turn_id = message.id AND NOT hidden"
     longest = scalar(f"SELECT max(coalesce(({measured}), first_token_ms)) FROM message WHERE {since}")
-    assert figures.slowest[0].ms == longest
+    assert [slow.ms for slow in figures.slowest[:1]] == ([] if longest is None else [longest])
     assert [slow.ms for slow in figures.slowest] == sorted((slow.ms for slow in figures.slowest), reverse=True)
     assert len(figures.slowest) == min(10, figures.answers)
 

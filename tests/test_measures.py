@@ -40,7 +40,7 @@ def report(turn_id: str, **values: Any) -> dict[str, Any]:
 
 
 async def test_a_report_is_kept_and_counts_once(client: httpx.AsyncClient) -> None:
-    before = (await client.get("/measures/?days=1")).json()
+    before = (await client.get("/measures/?days=2")).json()
     turn_id = (await answer(client, tokens=3))["id"]
     for first_ms in (180, 9_000):
         sent = await client.post("/measures/", json=report(turn_id, own_ms=3, first_ms=first_ms, lag_ms=12, gap_ms=40))
@@ -49,7 +49,7 @@ async def test_a_report_is_kept_and_counts_once(client: httpx.AsyncClient) -> No
     text = {"Content-Type": "text/plain;charset=UTF-8"}
     other = report(turn_id, session="another", whole=True, reason="buffered")
     assert (await client.post("/measures/", content=json.dumps(other), headers=text)).status_code == 204
-    after = (await client.get("/measures/?days=1")).json()
+    after = (await client.get("/measures/?days=2")).json()
     assert after["first"]["count"] == before["first"]["count"] + 1
     assert after["first"]["p99"] <= 180
     assert after["fallbacks"].get("buffered", 0) == before["fallbacks"].get("buffered", 0) + 1
@@ -88,14 +88,14 @@ async def test_a_forged_or_huge_report_is_refused_and_changes_nothing(client: ht
     reply = await answer(client, tokens=1)
     question = (await client.get("/messages/", params={"chat_id": reply["chat_id"]})).json()["messages"][0]["id"]
     good = report(reply["id"])
-    before = (await client.get("/measures/?days=1")).json()
+    before = (await client.get("/measures/?days=2")).json()
     bodies = [json.dumps(good | forged) for forged in [*FORGED, {"turn_id": question}]]
     bodies += ["", "[]", "null", "{", '{"turn_id": NaN}', json.dumps(good | {"session": "s" * 100_000}), "[" * 5_000]
     for body in bodies:
         refused = await client.post("/measures/", content=body)
         assert refused.status_code == 422, body[:200]
         assert refused.json()["error"]["message"].endswith(".")
-    after = (await client.get("/measures/?days=1")).json()
+    after = (await client.get("/measures/?days=2")).json()
     assert after | {"until": 0} == before | {"until": 0}
 
 
@@ -165,7 +165,7 @@ async def test_the_survey_keeps_the_first_answer(client: httpx.AsyncClient) -> N
         assert (await client.post("/measures/survey", json=survey)).status_code == 204
     for bad in ({"feel": 6}, {"feel": 0}, {"feel": "5"}, {"remark": "x" * 2_001}, {"text": "x"}):
         assert (await client.post("/measures/survey", json={"session": "b", "feel": 3} | bad)).status_code == 422
-    (felt,) = (await client.get("/measures/?days=1")).json()["survey"]
+    (felt,) = (await client.get("/measures/?days=2")).json()["survey"]
     assert (felt["feel"], felt["remark"], felt["group"], felt["first_ms"]) == (5, "At once.", "streaming", 250)
 
 

@@ -56,13 +56,13 @@ async def test_it_says_what_will_be_there_and_then_what_there_is(page: Page, app
     await answer.get_by_role("button", name="Save").click()
     await chat.ask(status=500)
     await chat.ended()
-    while not app.http.get("/measures/?days=1").json()["first"]["count"]:
+    while not app.http.get("/measures/?days=2").json()["first"]["count"]:
         await page.wait_for_timeout(20)
 
     await page.get_by_role("link", name="Insights").click()
     await expect(page).to_have_url(app.url + "/insights")
-    await page.get_by_role("button", name="Today").click()
-    await expect(page.get_by_role("button", name="Today")).to_have_attribute("aria-pressed", "true")
+    await page.get_by_role("button", name="30 days").click()
+    await expect(page.get_by_role("button", name="30 days")).to_have_attribute("aria-pressed", "true")
     await expect(card(page, "First token shown")).to_contain_text("target 90%")
     await expect(card(page, "Sessions that streamed")).to_contain_text("met")
     await expect(card(page, "Thumbs up")).to_contain_text("100 %")
@@ -79,7 +79,7 @@ async def test_it_says_what_will_be_there_and_then_what_there_is(page: Page, app
         region = page.get_by_role("region", name="Tokens and cost by model", exact=True)
         await region.get_by_role("button", name="Download as CSV").click()
     download = await saving.value
-    assert download.suggested_filename == "models-1-days.csv"
+    assert download.suggested_filename == "models-30-days.csv"
     assert (await download.path()).read_text().splitlines()[1].startswith("bench,1,")
 
 
@@ -108,12 +108,21 @@ async def test_what_an_answer_and_a_chat_cost_is_said_on_demand(page: Page, app:
     await expect(page.get_by_text(f"So far {said}.")).to_be_visible()
 
 
+async def after(page: Page, app: App, answers: int) -> ChatPage:
+    """A chat of somebody who has seen so many answers; it has its address, so that no other page opens on the way."""
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=1)
+    await chat.ended()
+    path = f"/c/{await chat.chat_id()}"
+    await page.goto("about:blank")
+    await page.goto(app.url + "/favicon.svg")
+    await page.evaluate("(answers) => localStorage.setItem('answers', answers)", str(answers))
+    return await chat.open(path)
+
+
 async def test_the_survey_asks_once_under_the_tenth_answer(page: Page, app: App) -> None:
-    chat = await ChatPage(page, app).open()
-    await page.evaluate("localStorage.setItem('answers', '8')")
-    await page.reload()
+    chat = await after(page, app, answers=8)
     question = page.get_by_text("How fast do answers feel?")
-    chat = await ChatPage(page, app).open()
     await chat.ask(tokens=1)
     await chat.ended()
     await expect(question).to_have_count(0)
@@ -124,7 +133,7 @@ async def test_the_survey_asks_once_under_the_tenth_answer(page: Page, app: App)
     await page.get_by_role("textbox", name="Remark").fill("Like typing.")
     await page.get_by_role("button", name="Send", exact=True).click()
     await expect(question).to_have_count(0)
-    (felt,) = app.http.get("/measures/?days=1").json()["survey"]
+    (felt,) = app.http.get("/measures/?days=2").json()["survey"]
     assert (felt["feel"], felt["remark"], felt["group"]) == (5, "Like typing.", "streaming")
     await chat.ask(tokens=1)
     await chat.ended()
@@ -132,10 +141,7 @@ async def test_the_survey_asks_once_under_the_tenth_answer(page: Page, app: App)
 
 
 async def test_esc_closes_the_survey_for_good(page: Page, app: App) -> None:
-    chat = await ChatPage(page, app).open()
-    await page.evaluate("localStorage.setItem('answers', '9')")
-    await page.reload()
-    chat = await ChatPage(page, app).open()
+    chat = await after(page, app, answers=9)
     question = page.get_by_text("How fast do answers feel?")
     for _ in range(2):
         await chat.ask(tokens=1)

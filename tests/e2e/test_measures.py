@@ -134,7 +134,7 @@ async def test_an_answer_that_is_met_again_was_resumed(page: Page, app: App) -> 
 
 async def test_a_blocked_event_stream_counts_as_a_fallback(page: Page, app: App) -> None:
     before = len(rows(app))
-    was = app.http.get("/measures/?days=1").json()
+    was = app.http.get("/measures/?days=2").json()
     async with Proxy(app.port) as proxy:
         proxy.mode = "strip"
         chat = await EmbedPage(page).open(proxy.url)
@@ -143,7 +143,7 @@ async def test_a_blocked_event_stream_counts_as_a_fallback(page: Page, app: App)
         row = (await reported(page, app, before + 1))[-1]
     assert (row["whole"], row["reason"], row["streams"]) == (1, "not-a-stream", 1)
     assert row["first_ms"] is not None
-    now = app.http.get("/measures/?days=1").json()
+    now = app.http.get("/measures/?days=2").json()
     assert now["fallbacks"]["not-a-stream"] == was["fallbacks"].get("not-a-stream", 0) + 1
     streamed = [next(one for one in figures["goals"] if "streamed" in one["name"]) for figures in (was, now)]
     assert streamed[1]["count"] == streamed[0]["count"] + 1
