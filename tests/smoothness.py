@@ -180,11 +180,13 @@ def main_thread_tasks(trace: list[dict[str, Any]]) -> list[Task]:
 
 @dataclass
 class LongChat:
-    """What people do in one, each step traced by itself; no step may have a task of LIMIT_MS of CPU time."""
+    """What people do in one, each step traced by itself; where it is `limited`, none may have a task of LIMIT_MS of CPU
+    time."""
 
     browser: Browser
     app: App
     turns: list[tuple[str, str]]
+    limited: bool = False
     steps: dict[str, list[Task]] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -220,7 +222,9 @@ class LongChat:
 
     @property
     def too_long(self) -> list[str]:
-        return [name for name, tasks in self.steps.items() if max(task.cpu for task in tasks) >= LIMIT_MS]
+        return [
+            name for name, tasks in self.steps.items() if self.limited and max(task.cpu for task in tasks) >= LIMIT_MS
+        ]
 
 
 def main() -> None:
@@ -232,7 +236,7 @@ def main() -> None:
             drawings.append(draw(browser, provider, app, scene))
             print(drawings[-1].row(), flush=True)
         print(header(LONG_CHAT))
-        chats = [LongChat(browser, app, turns) for turns in (BRIEF_TURNS, RICH_TURNS)]
+        chats = [LongChat(browser, app, BRIEF_TURNS, limited=True), LongChat(browser, app, RICH_TURNS)]
         for chat in chats:
             chat.run()
         browser.close()
