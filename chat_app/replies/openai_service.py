@@ -234,7 +234,7 @@ class OpenAIService:
             client = await self._ready_client()
             # The raw response, not the SDK's objects: a pydantic object a chunk costs 25 times the CPU (field notes).
             async with (
-                client.chat.completions.with_streaming_response.create(**request) as response,
+                client.chat.completions.with_streaming_response.create(**_as_it_is(request)) as response,
                 aclosing(completion_batches(response.iter_bytes(), self._max_event_bytes)) as batches,
             ):
                 async for chunks in batches:
@@ -247,7 +247,7 @@ class OpenAIService:
     async def _completion(self, request: dict[str, Any]) -> AsyncGenerator[Chunks, None]:
         try:
             client = await self._ready_client()
-            response = await client.chat.completions.with_raw_response.create(**request)
+            response = await client.chat.completions.with_raw_response.create(**_as_it_is(request))
             yield [whole_completion(response.http_response.content)]
         except openai.OpenAIError as error:
             raise self._translated(error) from error
@@ -320,6 +320,15 @@ class OpenAIService:
 
     async def _request(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> dict[str, Any]:
         return {"model": kwargs.get("model") or await self.model(), "messages": list(messages)} | kwargs
+
+
+def _as_it_is(request: dict[str, Any]) -> dict[str, Any]:
+    """The same request: what is in `extra_body` the SDK does not look through, which takes it a third of a millisecond
+    for each message."""
+    return request | {
+        "messages": [],
+        "extra_body": {"messages": request["messages"]} | (request.get("extra_body") or {}),
+    }
 
 
 def _read(chunks: Chunks, reader: ChunkReader, thoughts: Thoughts, ending: Ending) -> list[Piece]:
