@@ -176,6 +176,28 @@ async def test_a_request_carries_key_model_messages_and_every_argument(
 # The reply source
 
 
+async def test_the_sdk_does_not_look_through_the_history(
+    service: OpenAIService, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a third of a millisecond for each message, and changes nothing."""
+    looked: list[Any] = []
+    monkeypatch.setattr(
+        "openai.resources.chat.completions.completions.async_maybe_transform", lambda data, _: looked_at(looked, data)
+    )
+    said = ((user(f"Question {number}?"), assistant(f"Answer {number}.")) for number in range(1_500))
+    history = [message for pair in said for message in pair] + ask(tokens=1)
+    assert text([piece async for piece in service.reply(history)]) == numbered(1)
+    await service.chat_completion(history)
+    assert [len(data["messages"]) for data in looked] == [0, 0]
+    streamed, whole = (request["body"]["messages"] for request in chat_requests(provider))
+    assert streamed[-len(history) :] == whole == history
+
+
+async def looked_at(looked: list[Any], data: Any) -> Any:
+    looked.append(data)
+    return data
+
+
 async def test_reply_streams_text_then_the_finish_reason_model_and_usage(service: OpenAIService) -> None:
     pieces = await answer(service, ask(tokens=3, finish_reason="length"))
     assert text(pieces) == numbered(3)
