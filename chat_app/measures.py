@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from sqlalchemy import Connection
 
 from chat_app.config import Settings
@@ -23,6 +23,7 @@ from chat_app.insights import Beside, Figures, figures_of, slowest
 from chat_app.models import MAX_REMARK_CHARS, now
 from chat_app.prices import Prices
 from chat_app.store import hours, measures
+from chat_app.store.chatfile import whole_number
 from chat_app.store.database import Database
 from chat_app.store.hours import HOUR, Rows, Sums
 
@@ -41,7 +42,8 @@ MOST_FRESH = 26
 # An hour is added up when its last turns have had time to end and to be reported.
 SETTLES = timedelta(minutes=10)
 
-Ms = Annotated[int, Field(ge=0, le=DAY_MS)]
+Integer = Annotated[int, BeforeValidator(whole_number)]
+Ms = Annotated[Integer, Field(ge=0, le=DAY_MS)]
 Reason = Literal["", "off", "no-body", "not-a-stream", "buffered"]
 
 
@@ -59,7 +61,7 @@ class Measure(BaseModel):
     door: Literal["page", "embed", "client"] = "client"
     whole: bool = Field(False, description="The answer did not stream.")
     reason: Reason = Field("", description="Why not.")
-    resumed: int = Field(0, ge=0, le=1_000, description="How often it went on after a broken connection or a reload.")
+    resumed: Integer = Field(0, ge=0, le=1_000, description="How often it went on after a break or a reload.")
     hidden: bool = Field(False, description="Nobody saw the tab: a browser takes its time there.")
     closed: bool = Field(False, description="The tab went away before the end.")
     own_ms: Ms | None = None
@@ -84,7 +86,7 @@ class Survey(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     session: str = Field(min_length=1, max_length=200)
-    feel: int = Field(ge=1, le=5)
+    feel: Integer = Field(ge=1, le=5)
     remark: str = Field("", max_length=MAX_REMARK_CHARS)
 
 

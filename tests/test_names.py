@@ -22,6 +22,7 @@ from chat_app.names import UNSEEN, clean_name
 from chat_app.reply import Piece
 from chat_app.service import serving
 from chat_app.store.chatfile import title_from
+from chat_app.store.statements import Prompt
 from chat_app.store.store import Store
 from tests.test_turns import ScriptedReply, end, make_backplane, reply, turns
 
@@ -190,7 +191,8 @@ async def test_what_an_older_version_stored_is_read_clean(raw: str, clean: str, 
     message = await store.message(answer.id)
     assert message
     assert (chat.title, chat.model, message.model) == (clean, clean, clean)
-    assert (await store.options(user.chat_id))["model"] == clean
+    await store.begin_turn("and on", user.chat_id, prompt=(prompt := Prompt()))
+    assert prompt.options["model"] == clean
     exported = await store.export_chat(chat.id)
     assert (exported["chat"]["title"], exported["messages"][1]["model"]) == (clean, clean)
 

@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData, TextClause, text
-from sqlmodel import SQLModel
+from sqlalchemy import TextClause, text
 
 from chat_app.errors import InvalidRequest
-from chat_app.models import Chat, JournalRow, Message
 from chat_app.store.store import Store
 from tests import test_archive, test_search, test_store
 from tests.postgres import on_postgres
+from tests.tables import tables_of_models
 from tests.test_chatfiles import SEVERAL_KINDS, WEBUI
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -22,13 +21,9 @@ globals().update(on_postgres(test_store, test_search))
 
 
 async def test_the_schema_is_that_of_the_models(store: Store) -> None:
-    tables = MetaData()
-    for model in (Chat, Message, JournalRow):
-        SQLModel.metadata.tables[str(model.__tablename__)].to_metadata(tables)
-
     def differences(connection: object) -> list[object]:
         opts = {"compare_type": True, "compare_server_default": True, "include_name": no_index_of_words}
-        return compare_metadata(MigrationContext.configure(connection, opts=opts), tables)
+        return compare_metadata(MigrationContext.configure(connection, opts=opts), tables_of_models())
 
     async with store.database.engine.connect() as connection:
         assert await connection.run_sync(differences) == []

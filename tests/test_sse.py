@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from openai._streaming import SSEDecoder
 
 from chat_app.api import sse, stream
+from chat_app.metrics import Metrics
 from chat_app.models import Message, Role, Status
 from chat_app.turns.log import Delta, Ended, Event, MemoryLog, Whole
 from chat_app.turns.turn import Turn
@@ -163,6 +165,7 @@ def running_turn(log: MemoryLog) -> Turn:
 async def body(turn: Turn, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     """What `POST /stream/` sends, with a heartbeat that a test can wait for."""
     monkeypatch.setattr(stream, "PING_S", 0.01)
+    monkeypatch.setattr(stream, "get_service", lambda: SimpleNamespace(metrics=Metrics()))
     return aiter(stream._event_stream(turn, after=-1, ids=False, include="").body_iterator)
 
 

@@ -14,16 +14,17 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, create_engine, inspect
+from sqlalchemy import Connection, create_engine, inspect
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import SQLModel, update
+from sqlmodel import update
 
 from chat_app.config import ROOT
 from chat_app.errors import InvalidRequest, NotFound, TurnRunning
-from chat_app.models import Chat, ChatValues, JournalRow, Message, Request, Role, Status, now
+from chat_app.models import Chat, Message, Role, Status, now
 from chat_app.store.store import TITLE_CHARS, Store, place
 from chat_app.store.tree import PathItem
 from tests import journal
+from tests.tables import tables_of_models
 
 pytestmark = pytest.mark.anyio
 
@@ -728,14 +729,11 @@ def no_index_of_words(name: str | None, kind: str, _parents: object) -> bool:
 
 
 async def test_the_schema_that_alembic_makes_is_that_of_the_models(store: Store, file: Path) -> None:
-    tables = MetaData()
-    for model in (Chat, ChatValues, Message, Request, JournalRow):
-        SQLModel.metadata.tables[str(model.__tablename__)].to_metadata(tables)
     engine = create_engine(f"sqlite:///{file}")
     with engine.connect() as connection:
         opts = {"compare_type": True, "compare_server_default": True, "include_name": no_index_of_words}
         context = MigrationContext.configure(connection, opts=opts)
-        assert compare_metadata(context, tables) == []
+        assert compare_metadata(context, tables_of_models()) == []
     engine.dispose()
 
 

@@ -74,13 +74,13 @@ def _small(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _counts(usage: dict[str, Any]) -> dict[str, Any]:
-    counts = [_whole(count) for name, count in usage.items() if name.endswith("_tokens")]
+    counts = [whole_number(count) for name, count in usage.items() if name.endswith("_tokens")]
     if any(isinstance(count, bool) or not isinstance(count, int) for count in counts):
         raise ValueError("a number of tokens is no whole number")
     return usage
 
 
-def _whole(value: Any) -> Any:
+def whole_number(value: Any) -> Any:
     """JSON has one kind of number: 1.0 is a whole one."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -101,7 +101,7 @@ Name = Annotated[
 ]
 SystemPrompt = Annotated[Text, StringConstraints(max_length=MAX_SYSTEM_PROMPT_CHARS)]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
-Rating = Annotated[int, Field(ge=-1, le=1), BeforeValidator(_whole)]
+Rating = Annotated[int, Field(ge=-1, le=1), BeforeValidator(whole_number)]
 Remark = Annotated[Text, StringConstraints(max_length=MAX_REMARK_CHARS)]
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100)]
@@ -112,7 +112,7 @@ Usage = Annotated[
     Field(json_schema_extra={"patternProperties": {"_tokens$": {"type": "integer"}}}),
 ]
 Parts = Annotated[list[dict[str, Any]], Field(max_length=MAX_PARTS), AfterValidator(checked_layout)]
-Milliseconds = Annotated[int, Field(ge=0, lt=2**31), BeforeValidator(_whole)]
+Milliseconds = Annotated[int, Field(ge=0, lt=2**31), BeforeValidator(whole_number)]
 
 
 class FileError(BaseModel):
