@@ -151,13 +151,24 @@ def _settle(done: "asyncio.Future[Any]", result: Any, problem: BaseException | N
 def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
     """`sys.exit()` in a task ends the event loop: in those that an agent begins, for its tools say, it is an error."""
     before = loop.get_task_factory()
+    if isinstance(before, _Containing):
+        return
+    loop.set_task_factory(_Containing(before))
 
-    def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
-        if _in_agent.get():
-            coroutine = _contained(coroutine)
-        return before(loop, coroutine, **options) if before else asyncio.Task(coroutine, loop=loop, **options)
 
-    loop.set_task_factory(factory)
+class _Containing:
+    """A task factory, after the one that was there before."""
+
+    def __init__(self, before: Any) -> None:
+        self._make = before or (lambda loop, coroutine, **options: asyncio.Task(coroutine, loop=loop, **options))
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        if not _in_agent.get():
+            return self._make(loop, coroutine, **options)
+        task = self._make(loop, _contained(coroutine), **options)
+        # Of a task that was cancelled before its first step, Python would say that nobody awaited what is in it.
+        task.add_done_callback(lambda _: coroutine.close())
+        return task
 
 
 def _contained(awaitable: Awaitable[Any]) -> Coroutine[Any, Any, Any]:

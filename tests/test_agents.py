@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from chat_app import watchdog
-from chat_app.agent import reply_of
+from chat_app.agent import contain_exits, reply_of
 from chat_app.reply import Piece
 from tests.forked import Api
 from tests.sse_client import streaming, value
@@ -189,6 +190,33 @@ TABLE: dict[str, tuple[int, str, str]] = {
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with Api(tmp_path_factory.mktemp("agents"), replies="tests.bad_agents:reply", max_answer_chars="100000") as api:
         yield api
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_task_that_is_cancelled_before_its_first_step_leaves_no_warning(
+    times: int, recwarn: pytest.WarningsRecorder
+) -> None:
+    """An agent's, where the loop contains exits; two apps in one loop do so once."""
+
+    async def tool() -> None:
+        """Never begun."""
+
+    async def agent(messages: Any) -> AsyncIterator[str]:
+        task = asyncio.create_task(tool())
+        task.cancel()
+        await asyncio.wait({task})
+        yield "done"
+
+    loop = asyncio.get_running_loop()
+    before = loop.get_task_factory()
+    for _ in range(times):
+        contain_exits(loop)
+    try:
+        assert await asyncio.create_task(said(agent, [])) == "done"
+    finally:
+        loop.set_task_factory(before)
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 @pytest.mark.parametrize("question", TABLE)
