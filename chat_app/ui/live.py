@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any, NamedTuple
 
 import reflex as rx
 
@@ -29,6 +29,14 @@ FLUSH_S = 0.01
 TYPING, THINKING = "Assistant is typing", "Assistant is thinking"
 
 
+class End(NamedTuple):
+    """Of a turn that the page shows as ended: what is still to be said of it."""
+
+    turn_id: str
+    version: str
+    error: dict[str, Any] | None
+
+
 class Live(rx.State):
     announcement: str = ""
     # Which turn of which chat was followed to its end last: a new `watch` goes on there, also where the one before it
@@ -37,6 +45,8 @@ class Live(rx.State):
     _followed: str = ""
     # The turn of which it was said that the assistant thinks: once is enough.
     _thinking: str = ""
+    # Kept until it is said, for another `watch` may take this one's place as soon as the end is on the page.
+    _end: End | None = None
     # The database failed while the chat was read: what is shown is not all.
     _stale: bool = False
 
@@ -74,14 +84,18 @@ class Live(rx.State):
         while True:
             tab.bell.clear()
             async with self:
-                turn = await self._next(tab)
+                turn, end = await self._next(tab), self._end
             backoff.over()
+            if end:
+                for event in _told(end):
+                    yield event
+                async with self:
+                    self._said(end)
             if turn is None:
                 await tab.bell.wait()
                 continue
             with get_service().reading("page"):
-                async for event in self._follow(turn):
-                    yield event
+                await self._follow(turn)
                 async with self:
                     self._went_on(turn)
                 # By then what Reflex has queued for the connection is on its way.
@@ -115,9 +129,13 @@ class Live(rx.State):
         if self._chat == turn.chat_id:
             self._followed = turn.id
 
+    def _said(self, end: End) -> None:
+        if self._end == end:
+            self._end = None
+
     def follow_from(self, chat_id: str, turn_id: str = "") -> None:
         """Follow the turns of a chat that are newer than this one."""
-        self._chat, self._followed = chat_id, turn_id
+        self._chat, self._followed, self._end = chat_id, turn_id, None
         get_changes().ring(self.router.session.client_token)
 
     @rx.event
@@ -130,7 +148,7 @@ class Live(rx.State):
                 window.of, window.w = window_id, (0, ReplyText(turn.reply.content).added(batch))
                 return
 
-    async def _follow(self, turn: Turn) -> AsyncGenerator[Any, None]:
+    async def _follow(self, turn: Turn) -> None:
         window_id, offset, ended = _short(turn.id), 0, None
         async with self:
             whole = (await self.get_state(Session)).whole_replies
@@ -166,21 +184,13 @@ class Live(rx.State):
                     self._announce(turn, newest)
                     if ended:
                         await transcript.end(turn)
+                        self._end = End(turn.id, transcript.version(turn.id), _failure(ended))
+                        self.announcement = _said_of(ended)
                         if get_service().settings.survey:
                             (await self.get_state(Survey)).count()
-                        self.announcement = _said_of(ended)
             offset += utf16_length(text)
             if not ended:
                 await asyncio.sleep(FLUSH_S)
-        if ended:
-            yield Costs.look
-        if ended and ended.status is Status.failed and ended.error:
-            async with self:
-                version = (await self.get_state(Transcript)).version(turn.id)
-            # As the button below the answer, so that both together ask once.
-            again = {"label": "Try again", "on_click": Transcript.regenerate(turn.id, version)}
-            # Named: where another `watch` takes this one's place just now, it comes twice and is shown once.
-            yield rx.toast.error(ended.error["message"], id=turn.id, action=again if ended.error["retryable"] else None)
 
     def _announce(self, turn: Turn, newest: Event) -> None:
         """Say what the assistant does, for those who do not see it."""
@@ -204,6 +214,19 @@ async def _last_ended(chat_id: str) -> str:
 
 def _said_of(ended: Ended) -> str:
     return "Answer complete" if ended.status is Status.complete else "Answer ended"
+
+
+def _failure(ended: Ended) -> dict[str, Any] | None:
+    return ended.error if ended.status is Status.failed else None
+
+
+def _told(end: End) -> Iterator[Any]:
+    yield Costs.look
+    if end.error:
+        # As the button below the answer, so that both together ask once.
+        again = {"label": "Try again", "on_click": Transcript.regenerate(end.turn_id, end.version)}
+        # Named: said twice, where another `watch` came just after the first time, it is shown once.
+        yield rx.toast.error(end.error["message"], id=end.turn_id, action=again if end.error["retryable"] else None)
 
 
 def _short(turn_id: str) -> str:
