@@ -140,6 +140,8 @@ async def shortcuts(chat: ChatPage) -> None:
 async def a_search_of_the_page(chat: ChatPage) -> None:
     chat_id = import_turns(chat.app, [(f"Question {n}?", f"Answer {n}.") for n in range(40)], "Long")
     await chat.open(f"/c/{chat_id}")
+    # The address is loaded anew, and the page first has what it showed before.
+    await expect(chat.earlier).to_be_visible()
     await chat.page.keyboard.press("Control+f")
     await expect(chat.page.get_by_role("button", name="Load all")).to_be_visible()
 
