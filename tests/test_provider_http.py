@@ -1,13 +1,17 @@
 """The HTTP client of a provider: what one read of the socket brings comes at once."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
 
+from chat_app.config import ROOT
 from chat_app.replies.http import ProviderClient
+from tests.provider_client import Provider, script
 
 pytestmark = pytest.mark.anyio
 
@@ -83,3 +87,44 @@ async def test_what_came_before_it_broke_is_given(broken: bytes) -> None:
                 async for data in response.aiter_bytes():
                     seen += data
     assert seen.startswith(b"onetwo")
+
+
+WITHOUT_DESCRIPTORS = """
+import asyncio, os, resource
+from chat_app.errors import ChatError
+from chat_app.replies.openai_service import OpenAIService
+
+async def asked(service):
+    try:
+        return "".join([piece.text async for piece in service.reply([{"role": "user", "content": QUESTION}])])
+    except ChatError as error:
+        return f"{error.status} {error.code}: {error.message}"
+
+async def main():
+    running, new = (OpenAIService(api_key="k", base_url=URL, model="bench") for _ in range(2))
+    # What is imported only then has a descriptor.
+    print(await asked(running))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    taken = []
+    try:
+        while True:
+            taken.append(os.dup(0))
+    except OSError:
+        pass
+    print(await asked(new))
+    print(await asked(running))
+    for descriptor in taken:
+        os.close(descriptor)
+    print(await asked(new))
+
+asyncio.run(main())
+"""
+
+
+def test_without_a_descriptor_what_has_a_connection_goes_on_and_a_new_one_is_told(provider: Provider) -> None:
+    names = {"URL": provider.base_url, "QUESTION": script(tokens=2, interval_ms=0)}
+    code = "".join(f"{name} = {value!r}\n" for name, value in names.items()) + WITHOUT_DESCRIPTORS
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    said = "tok0 tok1 "
+    busy = "503 server_busy: The server has as many connections as it can take. Try again in a moment."
+    assert (run.stdout.splitlines(), run.stderr) == ([said, busy, said, said], "")

@@ -3,11 +3,9 @@ a real PostgreSQL."""
 
 import asyncio
 import re
-import resource
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
@@ -17,7 +15,6 @@ from tests.app import free_port
 from tests.e2e.chat import ChatPage
 from tests.forked import ForkedApp
 from tests.postgres import Postgres
-from tests.process import family
 from tests.provider_client import Provider, script
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -230,47 +227,6 @@ async def test_a_trouble_of_the_database(kind: str, page: Page, troubled: Forked
     await chat.ended()
     again = {"INFO database available again after_s=.* failures=": 1, "INFO turn ended .*state=complete": 1}
     assert log.has(seen.log | again), "\n".join(log.lines())
-
-
-@asynccontextmanager
-async def without_descriptors(app: ForkedApp) -> AsyncIterator[None]:
-    """The server may open no file beside those that it has open."""
-    _, worker, *_ = family(app.pid)
-    before = resource.prlimit(worker, resource.RLIMIT_NOFILE)
-    used = max(int(entry.name) for entry in Path(f"/proc/{worker}/fd").iterdir()) + 1
-    resource.prlimit(worker, resource.RLIMIT_NOFILE, (used, before[1]))
-    try:
-        yield
-    finally:
-        resource.prlimit(worker, resource.RLIMIT_NOFILE, before)
-
-
-async def test_no_descriptors_left(page: Page, troubled: ForkedApp, provider: Provider) -> None:
-    """What runs goes on, the page with it; what is asked meanwhile is told so."""
-    chat = await ChatPage(page, troubled).open()
-    await chat.ask(tokens=6, hold=[3])
-    await expect(chat.answers.last).to_contain_text("tok2")
-    log = Log(troubled)
-    async with troubled.client() as client:
-        # A connection of before: a new one has to wait.
-        await client.get("/healthz")
-        async with without_descriptors(troubled):
-            asked = await client.post("/messages/", json={"content": script(tokens=1)})
-            assert (asked.status_code, asked.json()["error"]["code"]) == (503, "server_busy")
-            running = await chat.chat_id()
-            await chat.open()
-            await chat.ask(tokens=4)
-            problem = (await chat.ended()).locator(".problem")
-            await expect(problem).to_contain_text("as many connections as it can take. Try again")
-            # The one that began before has its connection.
-            provider.go()
-            async with asyncio.timeout(30):
-                while "tok5" not in (await client.get("/messages/", params={"chat_id": running})).text:
-                    await asyncio.sleep(0.05)
-        await chat.again("Regenerate")
-        await expect(await chat.ended()).to_contain_text("tok3")
-    expected = {"WARNING turn ended .*code=server_busy": 2, "INFO turn ended .*state=complete": 2}
-    assert log.has(expected), "\n".join(log.lines())
 
 
 async def test_the_server_is_gone_for_a_while(page: Page, troubled: ForkedApp) -> None:
