@@ -1132,7 +1132,8 @@ async def test_of_two_starts_at_the_same_moment_one_is_refused_and_the_other_run
 ) -> None:
     """The second sees what the first has saved before the first itself hears that it is saved."""
     chat = await store.create_chat()
-    reply.enqueue("text")
+    # Once the first has ended, the second may begin.
+    reply.enqueue(go_on := asyncio.Event(), "text")
     one = asyncio.ensure_future(turns.start("one", chat.id))
     await slow_begin.saved.wait()
     other = asyncio.ensure_future(turns.start("other", chat.id))
@@ -1142,6 +1143,7 @@ async def test_of_two_starts_at_the_same_moment_one_is_refused_and_the_other_run
         await other
     turn = await one
     assert refused.value.turn_id == turn.id
+    go_on.set()
     assert (await end(turn)).status is Status.complete
     assert [message.content for message in await store.messages(chat.id)] == ["one", "text"]
 
