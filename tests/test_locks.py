@@ -62,8 +62,8 @@ def test_what_is_installed_is_what_is_locked() -> None:
 
 
 def test_npm_asks_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("npm_config_registry", "https://packages.example.org/npm/")
-    assert app.reflex_environment()["NPM_CONFIG_REGISTRY"] == "https://packages.example.org/npm/"
+    monkeypatch.setenv("npm_config_registry", "https://packages.example.org/js/")
+    assert app.reflex_environment()["NPM_CONFIG_REGISTRY"] == "https://packages.example.org/js/"
     monkeypatch.delenv("npm_config_registry")
     monkeypatch.delenv("NPM_CONFIG_REGISTRY", raising=False)
     (tmp_path / ".npmrc").write_text("registry=https://house.example.org/\n")
