@@ -148,7 +148,9 @@ class App:
         """A worker that is not quite dead would get some of the connections to the next one."""
         with suppress(ConnectionRefusedError):
             while True:
-                socket.create_connection(("127.0.0.1", self.port)).close()
+                # One that dies while it is asked resets the connection: it is asked again.
+                with suppress(ConnectionResetError):
+                    socket.create_connection(("127.0.0.1", self.port)).close()
                 time.sleep(0.01)
 
     def _wait_until_ready(self) -> None:
