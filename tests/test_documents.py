@@ -66,7 +66,7 @@ def is_there(path: str) -> bool:
 
 
 def test_the_map_names_what_is_there() -> None:
-    (drawn,) = [code for code in blocks("README.md", "") if code.startswith("chat_app/")]
+    (drawn,) = [code for code in blocks("docs/code.md", "") if code.startswith("chat_app/")]
     modules = {one for one in FILE.findall(drawn) if "/" not in one and "*" not in one}
     there = {path.name for path in ROOT.joinpath("chat_app").rglob("*.py")} | {"provider.py"}
     assert modules <= there
