@@ -1,7 +1,14 @@
 """Who asks: each request, socket and event has one caller, and what it may see and do follows from it alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+from chat_app.errors import NotSignedIn
+
+IN_SCOPE = "caller"
+"""Where an ASGI scope has its caller."""
 
 
 class Kind(StrEnum):
@@ -40,3 +47,15 @@ class Caller:
 
 
 LOCAL = Caller()
+
+
+def caller_of(scope: Mapping[str, Any]) -> Caller:
+    """Who sent a request or opened a websocket. A scope without an entry is of a server without accounts, so `LOCAL`.
+
+    Raises:
+        NotSignedIn: the entry is None, for nobody that is known here.
+    """
+    caller: Caller | None = scope.get(IN_SCOPE, LOCAL)
+    if caller is None:
+        raise NotSignedIn
+    return caller

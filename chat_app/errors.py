@@ -208,6 +208,36 @@ class ForeignRequest(ChatError):
     status = 403
 
 
+class NotSignedIn(ChatError):
+    """Nobody that is known here asks for what has an owner."""
+
+    code = "not_signed_in"
+    status = 401
+
+    def __init__(self, message: str = "Nobody is signed in here. Sign in, or send an API key that is valid.") -> None:
+        super().__init__(message)
+
+
+class ReadOnly(ChatError):
+    """A key of the scope `read` for what changes something."""
+
+    code = "read_only"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("This key may only read. Use one of the scope `chat` to ask and to change chats.")
+
+
+class AdministratorsOnly(ChatError):
+    """What is about all people of a server, and asked by somebody who does not run it."""
+
+    code = "administrators_only"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("Only an administrator may see this. Ask the one who runs this server.")
+
+
 class BadHost(ChatError):
     """A request with two hosts, or with one that is no host at all."""
 

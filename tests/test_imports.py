@@ -14,7 +14,7 @@ from chat_app.store.store import Store
 
 LAYERS = [
     ["address", "alarm", "backoff", "errors", "finish", "names", "origins", "usage", "watchdog", "client"],
-    ["connections", "logs", "models", "proxy"],
+    ["caller", "connections", "logs", "models", "proxy"],
     ["parts", "shutdown"],
     ["kinds"],
     ["config", "reply", "server", "prices"],
