@@ -1,9 +1,11 @@
 """How many connections a server takes, and how long a silent one is kept: what the operating system has to be told."""
 
+import asyncio
 import errno
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,9 @@ RESERVED = 64
 """Descriptors for libraries, logs, files and the database."""
 DEAF_MS = 60_000
 """A connection is dropped when what was sent to it is not taken for so long: the server itself never does that."""
+SWEEP_S = 0.2
+"""Between two looks through all connections for those of which no more is read."""
+Address = tuple[str, int]
 PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
 """Seconds of silence before a peer is asked whether it is still there, and between questions; how many there are."""
 
@@ -93,18 +98,78 @@ def listener(host: str, port: int) -> socket.socket:
 def hang_up(port: int) -> int:
     """Cut off all connections of this process that came in at `port`, whatever they wait for; returns how many."""
     # Python does not know of them, and the server waits for each.
-    return sum(_hang_up(int(entry.name), port) for entry in Path("/dev/fd").iterdir())
+    return sum(
+        _shut_down(descriptor, socket.SHUT_RDWR, lambda one: _port(one) == port) for descriptor in _descriptors()
+    )
 
 
-def _hang_up(descriptor: int, port: int) -> bool:
-    with suppress(OSError):
-        found = socket.socket(fileno=descriptor)
-        try:
-            ours = found.family in (socket.AF_INET, socket.AF_INET6) and found.getsockname()[1] == port
-            if ours and not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                found.shutdown(socket.SHUT_RDWR)
-                return True
-        finally:
-            # It stays the server's, who closes it.
-            found.detach()
+class Abandoned:
+    """Connections of which no more is read, after a body that did not come: what was said to them is still sent, and
+    then the server closes them.
+
+    The server can't be told. It waits for the rest of a body as long as somebody has asked for it, also if the asking
+    was cancelled since, and that may be for ever.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._clients: set[Address] = set()
+        self._sweeping: asyncio.Task[None] | None = None
+
+    def add(self, client: tuple[str, int | str] | None) -> None:
+        """`client` is what the ASGI scope has."""
+        if client is None:
+            return
+        # Granian's port is a string.
+        self._clients.add((client[0], int(client[1])))
+        if self._sweeping is None or self._sweeping.done():
+            self._sweeping = asyncio.create_task(self._sweep())
+
+    async def _sweep(self) -> None:
+        # All of a moment in one look: there may be thousands, and a look goes through them all.
+        while self._clients:
+            await asyncio.sleep(SWEEP_S)
+            clients, self._clients = self._clients, set()
+            await asyncio.to_thread(stop_reading, self._port, clients)
+
+
+def stop_reading(port: int, clients: set[Address]) -> int:
+    """Let the connections of these clients to `port` look as if they sent no more; returns how many were found."""
+
+    def wanted(one: socket.socket) -> bool:
+        return _port(one) == port and one.getpeername()[:2] in clients
+
+    return sum(_shut_down(descriptor, socket.SHUT_RD, wanted) for descriptor in _descriptors())
+
+
+def _descriptors() -> Iterator[int]:
+    # Windows has no such folder.
+    with suppress(FileNotFoundError):
+        yield from (int(entry.name) for entry in Path("/dev/fd").iterdir())
+
+
+def _shut_down(descriptor: int, how: int, wanted: Callable[[socket.socket], bool]) -> bool:
+    with suppress(OSError), _borrowed(descriptor) as found:
+        if found.family in (socket.AF_INET, socket.AF_INET6) and wanted(found) and not _listens(found):
+            found.shutdown(how)
+            return True
     return False
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """It stays the server's, who closes it. Raises OSError: it is no socket."""
+    found = socket.socket(fileno=descriptor)
+    try:
+        yield found
+    finally:
+        found.detach()
+
+
+def _port(one: socket.socket) -> int:
+    port: int = one.getsockname()[1]
+    return port
+
+
+def _listens(one: socket.socket) -> bool:
+    return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

@@ -42,6 +42,7 @@ CONSTANTS = [
     (stream, "SELFTEST_PAUSE_S"),
     (journal, "BEAT_S"),
     (guard, "BODY_S"),
+    (guard, "DISCARD_S"),
     (server, "HEADERS_S"),
     (connections, "DEAF_MS"),
 ]

@@ -16,7 +16,7 @@ from chat_app.api.policy import Policy
 from chat_app.api.problems import error_response, tell_refusal
 from chat_app.built import served
 from chat_app.config import Settings
-from chat_app.connections import capacity
+from chat_app.connections import Abandoned, capacity
 from chat_app.errors import BadHost, BodyTooLarge, BodyTooSlow, ChatError, ForeignRequest, ServerBusy, shown
 from chat_app.origins import origin, site
 
@@ -53,6 +53,7 @@ class Guard:
         self.max_body = max_bytes(settings)
         self.policy = Policy(served(), settings.cors_allowed_origins)
         self.crowd = Crowd(capacity(settings.database_pool_size))
+        self.abandoned = Abandoned(settings.port)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -64,6 +65,9 @@ class Guard:
                 await self._serve(body, scope, receive, send)
         except ServerBusy as error:
             await _refuse(error, scope, receive, self._sending(send, scope, body, None))
+        finally:
+            if body.abandoned:
+                self.abandoned.add(scope.get("client"))
 
     async def _serve(self, body: "Body", scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -141,6 +145,8 @@ class Body:
         self._turn = asyncio.Lock()
         self._length = headers.get("content-length", "0")
         self._unread = self._length != "0" or "transfer-encoding" in headers
+        self.abandoned = False
+        """More of it was asked for, and is not waited for any more."""
 
     def check_length(self) -> None:
         if self._length.isdecimal() and int(self._length) > self.limit:
@@ -166,6 +172,7 @@ class Body:
         except TimeoutError:
             # What of it still comes is not waited for, either.
             self._unread = False
+            self.abandoned = True
             raise BodyTooSlow from None
 
     async def discard(self) -> None:
@@ -176,10 +183,12 @@ class Body:
         """
         if self._unread and not self._turn.locked():
             self._unread = False
+            self.abandoned = True
             with suppress(TimeoutError):
                 async with self._turn, asyncio.timeout(DISCARD_S):
                     while (await self._receive()).get("more_body"):
                         pass
+                    self.abandoned = False
 
     def _too_large(self) -> BodyTooLarge:
         shorten = "Split the file" if self.limit == IMPORT_BYTES else "Shorten the message"
