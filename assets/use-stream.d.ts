@@ -85,6 +85,7 @@ export interface StreamOptions {
   fetch?: (input: string, init?: RequestInit) => Promise<Response>;
   measure?: boolean;
   door?: string;
+  paced?: boolean;
   unsent?: { get: () => Unsent | null; set: (value: Unsent | null) => void };
   patience?: number;
   silence?: number;
@@ -104,10 +105,10 @@ export interface ChatStream {
   stop: () => Promise<void>;
   open: (chatId: string | null) => Promise<void>;
   close: () => void;
-  painted: () => void;
+  painted: (text?: string) => void;
 }
 
-export interface Chat extends StreamState, Pick<ChatStream, "send" | "goOn" | "stop" | "open"> {
+export interface Chat extends StreamState, Pick<ChatStream, "send" | "goOn" | "stop" | "open" | "painted"> {
   busy: boolean;
 }
 

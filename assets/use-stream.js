@@ -23,6 +23,8 @@ const DEFAULTS = {
   // Whether it reports to the app how long answers took to be shown, see `Measure`; `door` is where it is used.
   measure: false,
   door: "client",
+  // Text may be on the screen later than it is in the state: `painted(text)` is called when it is.
+  paced: false,
   // Keeps a question until the server has it, also while the page is loaded anew: {get, set} of a JSON value or null.
   unsent: { get: () => null, set() {} },
   // The times are milliseconds. The server sends the first frame at once: one that is not here by then is held back,
@@ -95,7 +97,9 @@ class ChatStream {
 
   constructor(options) {
     this.#options = options;
-    if (options.measure) globalThis.addEventListener?.("pagehide", () => this.#report({ closed: true }));
+    if (!options.measure) return;
+    heedActs();
+    globalThis.addEventListener?.("pagehide", () => this.#report({ closed: true }));
   }
 
   getState = () => this.#state;
@@ -114,7 +118,7 @@ class ChatStream {
     const again = this.#unanswered?.text === text && this.#unanswered.chatId === chatId;
     const turn = newTurn({ text, chatId, key: again ? this.#unanswered.key : newKey() });
     this.#options.unsent.set({ text, chatId, key: turn.key });
-    this.#measure(turn, new Measure(now()));
+    this.#measure(turn, new Measure(actedAt()));
     this.#begin({ messages: [...messages, asked(turn)], partial: "", parts: [] });
     return this.#settle(turn, messages);
   };
@@ -176,19 +180,19 @@ class ChatStream {
   };
 
   /** The state is on the screen by now. Without a call of this, listeners count as having shown it when they return. */
-  painted = () => {
+  painted = (text) => {
     this.#draws = true;
-    this.#look();
+    this.#look(text);
   };
 
   // How long it took
 
-  #look() {
+  #look(text) {
     if (!this.#measured) return;
-    const { partial, parts, messages } = this.#state;
-    const shown = partial || parts.length ? `${partial.length} ${parts.length} ${parts.at(-1)?.text?.length}` : "";
+    const { messages } = this.#state;
     const { measure, turn } = this.#measured;
     measure.shown();
+    const shown = this.#shown(text);
     const whole = turn.end && messages.at(-1)?.content ? "whole" : "";
     const seen = shown || (this.#seen ? "" : whole);
     if (seen && seen !== this.#seen) {
@@ -197,12 +201,19 @@ class ChatStream {
     }
   }
 
+  /** Another string for each other state of the answer; "" while there is nothing new of it. */
+  #shown(text) {
+    const { partial, parts } = this.#state;
+    if (text !== undefined) return `text ${parts.length} ${text.length}`;
+    if (this.#options.paced && parts.at(-1)?.type === "text") return this.#seen ?? "";
+    return partial || parts.length ? `${partial.length} ${parts.length} ${parts.at(-1)?.text?.length}` : "";
+  }
+
   #measure(turn, measure) {
     turn.measure = measure;
     this.#measured = this.#options.measure ? { measure, turn } : null;
     // What an answer goes on from is shown already.
-    const { partial, parts } = this.#state;
-    this.#seen = partial ? `${partial.length} ${parts.length} ${parts.at(-1)?.text?.length}` : null;
+    this.#seen = this.#state.partial ? this.#shown(this.#options.paced ? this.#state.partial : undefined) : null;
   }
 
   #report(values) {
@@ -549,6 +560,21 @@ class ChatStream {
   }
 }
 
+let acted = null;
+
+/** From now on `actedAt` knows of the person's keys and clicks. */
+export function heedActs() {
+  for (const name of ["keydown", "click"]) globalThis.document?.addEventListener(name, noteAct, { capture: true, passive: true });
+}
+
+function noteAct({ timeStamp }) {
+  acted = timeStamp;
+  setTimeout(() => (acted = null));
+}
+
+/** When the key was pressed that is being answered to, which a busy page hears of later; else now. */
+export const actedAt = () => acted ?? now();
+
 /** How an answer comes to who waits for it, in ms by the page's own clock; of the server's there is only for how long it
     had the first token. `asked` is when Enter was pressed, null where that is not known. */
 export class Measure {
@@ -750,7 +776,7 @@ function now() {
 
 /** A chat for a component, kept as long as it is on the page and `baseUrl` stays the same.
 
-    Gives `{ partial, messages, status, busy, mode, reason, error, chatId, turnId, send, goOn, stop, open }`, which
+    Gives `{ partial, messages, status, busy, mode, reason, error, chatId, turnId, send, goOn, stop, open, painted }`, which
     createStream() describes. Another `chatId` opens that chat; null begins a new one. */
 export function useStream({ chatId = null, baseUrl = "", ...options } = {}) {
   const client = useMemo(() => createStream({ baseUrl, ...options }), [baseUrl]);
@@ -761,6 +787,6 @@ export function useStream({ chatId = null, baseUrl = "", ...options } = {}) {
   useEffect(() => client.close, [client]);
   const state = useSyncExternalStore(client.subscribe, client.getState, client.getState);
   useLayoutEffect(client.painted, [state]);
-  const { send, goOn, stop, open } = client;
-  return { ...state, busy: BUSY.includes(state.status), send, goOn, stop, open };
+  const { send, goOn, stop, open, painted } = client;
+  return { ...state, busy: BUSY.includes(state.status), send, goOn, stop, open, painted };
 }

@@ -126,7 +126,7 @@ const UNSHOWN = "This answer could not be shown as usual. Here is its text.";
 
 export const Answer = memo(function Answer({ messageId, asked, stored, layout, streaming }) {
   const live = useLive(messageId);
-  useMeasure(messageId, asked, stored, live, streaming);
+  useMeasure(messageId, asked, stored, streaming);
   return (
     <Boundary sentence={UNSHOWN} text={asWritten(live, stored)} anew={[streaming]}>
       <Shown messageId={messageId} live={live} stored={stored} layout={layout} streaming={streaming} />
@@ -136,20 +136,30 @@ export const Answer = memo(function Answer({ messageId, asked, stored, layout, s
 
 const suggestion = (text) => <Suggestion key={text} text={text} className="suggestion" />;
 
-function useMeasure(messageId, asked, stored, live, streaming) {
+function useMeasure(messageId, asked, stored, streaming) {
   useLayoutEffect(() => {
     if (streaming) measures.begun(messageId, asked, stored);
     else measures.ended(messageId);
   }, [streaming]);
   useLayoutEffect(() => () => measures.left(messageId), []);
-  useLayoutEffect(() => {
-    if (live) measures.painted(messageId);
-  }, [live]);
 }
 
 function Shown({ messageId, live, stored, layout, streaming }) {
   const parts = useMemo(() => shownParts(live, stored, layout, streaming), [live, stored, layout, streaming]);
-  return <Reply parts={parts} growing={streaming} fetchThoughts={(nth) => fetchThoughts(messageId, nth)} suggestion={suggestion} />;
+  const painted = live && (() => measures.painted(messageId));
+  useLayoutEffect(() => {
+    // Text says itself when it is drawn.
+    if (parts.at(-1)?.type !== "text") painted?.();
+  }, [live]);
+  return (
+    <Reply
+      parts={parts}
+      growing={streaming}
+      fetchThoughts={(nth) => fetchThoughts(messageId, nth)}
+      suggestion={suggestion}
+      onDrawn={painted}
+    />
+  );
 }
 
 export function CopyText({ messageId, stored }) {

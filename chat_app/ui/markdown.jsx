@@ -1,5 +1,5 @@
 /* The text of an answer as markdown, the same on every page of ours; three dots until its first character is there. */
-import { createContext, memo, useContext, useEffect, useId, useMemo, useReducer, useRef } from "react";
+import { createContext, memo, useContext, useEffect, useId, useLayoutEffect, useMemo, useReducer, useRef } from "react";
 import { Fragment, jsx, jsxs } from "react/jsx-runtime";
 import { toJsxRuntime } from "hast-util-to-jsx-runtime";
 import { StreamdownContext, TableCopyDropdown, defaultComponents, detectTextDirection } from "streamdown";
@@ -140,12 +140,12 @@ function useSources(text, growing) {
 }
 
 // A long list or table is parsed anew as it grows, which takes the longer the longer it is. Half of the time is left to the
-// reader's typing and scrolling: the text waits as long as it took to show it last.
+// reader's typing and scrolling: the text waits as long as it took to show it last. Its beginning waits for nothing.
 function usePaced(text, growing) {
   const [, showAgain] = useReducer((n) => n + 1, 0);
   const shown = useRef({ text, next: 0 }).current;
   const began = performance.now();
-  const due = !growing || began >= shown.next;
+  const due = !growing || shown.text === "" || began >= shown.next;
   if (due) shown.text = text;
   useEffect(() => {
     const now = performance.now();
@@ -161,18 +161,22 @@ function usePaced(text, growing) {
 
 const UNSHOWN = "This answer could not be shown as usual. Here is its text.";
 
-export function Markdown({ text, growing }) {
+/** `onDrawn(text)` is called when so much of it is on the page: that may be later than it came. */
+export function Markdown({ text, growing, onDrawn }) {
   return (
     <Boundary sentence={UNSHOWN} text={text} anew={[growing]}>
-      <Formatted text={text} growing={growing} />
+      <Formatted text={text} growing={growing} onDrawn={onDrawn} />
     </Boundary>
   );
 }
 
 const LAYOUT = "space-y-4 whitespace-normal [&>*:first-child]:mt-0 [&>*:last-child]:mb-0";
 
-function Formatted({ text: whole, growing }) {
+function Formatted({ text: whole, growing, onDrawn }) {
   const text = usePaced(whole, growing);
+  useLayoutEffect(() => {
+    if (text !== "") onDrawn?.(text);
+  }, [text]);
   const parts = useSources(text, growing);
   const spent = useRef({ growing: 0, finished: 0 }).current;
   const prefix = `answer${useId()}-`;

@@ -2,7 +2,7 @@
 
 An answer is known by the key that it was asked with until its row is on the page, then by its id, and in the windows of the
 growing text by the end of that. */
-import { Measure, sendMeasure } from "$/public/use-stream.js";
+import { Measure, actedAt, heedActs, sendMeasure } from "$/public/use-stream.js";
 
 const SESSION = "session";
 
@@ -20,6 +20,7 @@ const short = (messageId) => messageId.slice(-8);
 function send(messageId, values = {}) {
   const measure = running.get(short(messageId));
   running.delete(short(messageId));
+  asked.delete(measure?.key);
   if (!measure || !on) return;
   const how = whole ? { whole, reason: "off" } : {};
   const session = localStorage.getItem(SESSION);
@@ -33,14 +34,14 @@ export const measures = {
     whole = comesWhole;
   },
 
-  /** Enter was pressed. */
+  /** Enter was pressed, or a button. */
   asked(key) {
-    asked.set(key, { measure: new Measure(now()), at: now() });
+    asked.set(key, { measure: new Measure(actedAt()), at: now() });
   },
 
   /** The message is on the page. */
   shown(key) {
-    asked.get(key)?.measure.shown();
+    asked.get(key)?.measure?.shown();
   },
 
   /** The server has it, and took `ms` for that. */
@@ -61,12 +62,14 @@ export const measures = {
     const id = short(messageId);
     const before = running.get(id);
     if (before) return clearTimeout(before.leaving);
-    const known = asked.get(key)?.measure;
-    asked.delete(key);
+    const question = asked.get(key);
+    const known = question?.measure;
+    // The server's answer to the question may come later; another version of the reply is another's.
+    if (question) question.measure = null;
     known?.shown();
     // Met in its middle: the page was loaded anew. One that goes on with an older text begins with that.
     const met = !known && stored !== "" && !key.startsWith("go on ");
-    running.set(id, Object.assign(known ?? new Measure(null, met ? 1 : 0), { id: messageId, begun: now() }));
+    running.set(id, Object.assign(known ?? new Measure(null, met ? 1 : 0), { id: messageId, key, begun: now() }));
   },
 
   /** Some more of it is on the page. */
@@ -102,5 +105,7 @@ export const measures = {
 const LATE_MS = 1_000;
 const DRAWN_MS = 100;
 
-if (typeof window !== "undefined")
+if (typeof window !== "undefined") {
+  heedActs();
   window.addEventListener("pagehide", () => [...running.values()].forEach(({ id }) => send(id, { closed: true })));
+}

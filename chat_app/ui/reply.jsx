@@ -4,9 +4,9 @@ import { blocksOf, runs } from "./reply_blocks.js";
 import { Sources, Steps, Suggested } from "./steps.jsx";
 import { Thoughts } from "./thoughts.jsx";
 
-/** `parts` as in reply_text.js; `fetchThoughts(n)` promises the text of its nth thoughts where a part has none, and
-    `suggestion(text)` makes a button that asks what the agent suggests. */
-export function Reply({ parts, growing, fetchThoughts, suggestion }) {
+/** `parts` as in reply_text.js; `fetchThoughts(n)` promises the text of its nth thoughts where a part has none,
+    `suggestion(text)` makes a button that asks what the agent suggests, and `onDrawn(text)` is Markdown's. */
+export function Reply({ parts, growing, fetchThoughts, suggestion, onDrawn }) {
   const { blocks, sources, suggestions } = blocksOf(parts);
   const last = blocks.at(-1);
   const waits = growing && (last === undefined || (last.type === "steps" && !last.steps.some(runs)));
@@ -22,7 +22,7 @@ export function Reply({ parts, growing, fetchThoughts, suggestion }) {
         if (block.type === "steps") return <Steps key={i} steps={block.steps} growing={growing} />;
         const grows = growing && i === shown.length - 1;
         if (block.text.trim() === "" && !grows) return null;
-        return <Markdown key={i} text={block.text} growing={grows} />;
+        return <Markdown key={i} text={block.text} growing={grows} onDrawn={onDrawn} />;
       })}
       {sources.length > 0 && <Sources sources={sources} />}
       {suggestion && !growing && suggestions.length > 0 && <Suggested texts={suggestions} button={suggestion} />}

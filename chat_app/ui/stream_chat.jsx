@@ -53,7 +53,7 @@ export function StreamChat({
   const unsent = useMemo(() => keptIn(storage, "embed:unsent"), [storage]);
   const draft = useMemo(() => keptIn(storage, "embed:draft"), [storage]);
   const include = "reasoning,recast,steps,sources,suggestions";
-  const chat = useStream({ baseUrl, chatId, headers, include, unsent, measure, door });
+  const chat = useStream({ baseUrl, chatId, headers, include, unsent, measure, door, paced: true });
   const { messages, partial, parts, turnId, busy, status } = chat;
   const empty = messages.length === 0 && !busy;
   const [error, dismiss] = useError(chat);
@@ -94,7 +94,7 @@ export function StreamChat({
           ))}
           {growing && (
             <Boundary key={growing.id} sentence={UNSHOWN} text={growing.content}>
-              <Message message={growing} growing />
+              <Message message={growing} growing onDrawn={chat.painted} />
             </Boundary>
           )}
         </Transcript>
@@ -201,7 +201,7 @@ function Transcript({ children }) {
   );
 }
 
-const Message = memo(function Message({ message, note, growing = false, onAgain, onContinue, onAsk }) {
+const Message = memo(function Message({ message, note, growing = false, onDrawn, onAgain, onContinue, onAsk }) {
   const { role, content, status, error } = message;
   if (role === "user") {
     return (
@@ -219,6 +219,7 @@ const Message = memo(function Message({ message, note, growing = false, onAgain,
       <Reply
         parts={message.parts ?? [{ type: "text", text: content }]}
         growing={growing}
+        onDrawn={onDrawn}
         suggestion={onAsk && ((text) => <Asked key={text} text={text} onAsk={onAsk} />)}
       />
       {problem && (
