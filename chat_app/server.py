@@ -5,10 +5,11 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from granian import loops
 from granian._granian import SocketHolder
+from granian._internal import load_target
 from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -16,7 +17,7 @@ from granian.server import MPServer
 
 from chat_app import logs
 from chat_app.connections import Capacity, listener
-from chat_app.errors import CannotStart
+from chat_app.errors import CannotStart, ChatError, SettingsError
 from chat_app.shutdown import LAST_RESORT_S, server_loop
 
 loops.register(Loops.uvloop.value)(server_loop)
@@ -50,9 +51,22 @@ async def or_a_sentence(opening: AbstractAsyncContextManager[T]) -> AsyncIterato
     try:
         async with opening as opened:
             yield opened
-    except CannotStart as error:
-        logs.say(str(error))
-        os._exit(SAID)
+    except (CannotStart, SettingsError) as error:
+        end_with(error)
+
+
+def load(target: str) -> Any:
+    """What the function `target` ("module:name") makes. What a setting names is imported with it, and only here: a
+    framework can take seconds."""
+    try:
+        return load_target(target, factory=True)
+    except SettingsError as error:
+        end_with(error)
+
+
+def end_with(error: ChatError) -> NoReturn:
+    logs.say(str(error))
+    os._exit(SAID)
 
 
 def serve(target: str, *, host: str, port: int, grace: float, capacity: Capacity) -> None:
@@ -90,4 +104,4 @@ def serve(target: str, *, host: str, port: int, grace: float, capacity: Capacity
         """Granian would start a second worker beside the first. As after `nohup`, it may also be ignored."""
         signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else server.signal_handler_interrupt)
 
-    server.serve()
+    server.serve(target_loader=load)

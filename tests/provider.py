@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from http import HTTPStatus
 from json.encoder import encode_basestring  # what json.dumps uses when ensure_ascii is off
 from typing import Any
@@ -89,6 +89,7 @@ class Script:
     reasoning: list[str] = field(default_factory=list)
     think_every: int = 0  # so many of the answer's tokens are text, as many reasoning, and so on by turns
     deltas: list[dict[str, Any]] = field(default_factory=list)  # exactly these, before the answer's tokens
+    call: dict[str, Any] | None = None  # a tool's `name` and `arguments`: asked for first; what it gave gets the answer
     interval_ms: float = 5.0  # token N is due N intervals after the first, so lateness does not add up; 0: flat out
     burst: int = 0  # so many tokens come with the first, the next one interval later
     first_ms: float = 0.0  # from the role chunk to the first token
@@ -112,6 +113,13 @@ class Script:
     raw_status: int = 200
     raw_headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "text/event-stream"})
     refusals: list[dict[str, Any]] = field(default_factory=list)  # see `Refusal`; the first that fits is sent
+
+    def after(self, messages: list[dict[str, Any]]) -> "Script":
+        """What to answer to these, as long as no tool was called."""
+        if self.call is None or messages[-1].get("role") == "tool":
+            return self
+        tool = {"index": 0, "id": "call_0", "type": "function", "function": self.call}
+        return replace(self, deltas=[{"tool_calls": [tool]}], text="", finish_reason="tool_calls")
 
     @property
     def failure(self) -> tuple[int, str] | None:
@@ -673,7 +681,8 @@ class Connection:
 
     async def _chat(self, exchange: Exchange) -> None:
         try:
-            script = parse_script(last_user_text(exchange.body["messages"]))
+            messages = exchange.body["messages"]
+            script = parse_script(last_user_text(messages)).after(messages)
         except (BadScript, KeyError, TypeError, AttributeError) as error:
             text = str(error) if isinstance(error, BadScript) else "The body is not JSON with a list of messages."
             self.wire.send(json_response(400, error_body(text, "invalid_request_error", "bad_script")))

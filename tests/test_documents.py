@@ -187,11 +187,13 @@ async def test_what_extends_it_works_as_shown(
     assert "complete" in shown
 
 
-def test_the_page_of_the_tutorial_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = [code for code in blocks("docs/extending.md", "python") if "PAGES=" in code]
-    (module, _, _, function) = MODULE.findall(code)[0]
-    (tmp_path / f"{module}.py").write_text(code)
+def test_the_pages_of_the_tutorial_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     with own_app() as app:
-        extend.page_adder(f"{module}:{function}")(app)
-    assert "hello" in app._unevaluated_pages
+        for code in [code for code in blocks("docs/extending.md", "python") if "PAGES=" in code]:
+            (module, _, _, function) = MODULE.findall(code)[0]
+            (tmp_path / f"{module}.py").write_text(code)
+            extend.page_adder(f"{module}:{function}")(app)
+        drawn = {route: str(page.component()) for route, page in app._unevaluated_pages.items()}
+    assert "Hello" in drawn["hello"]
+    assert "Conversation" in drawn["digest"]

@@ -22,8 +22,9 @@ from chat_app.turns.log import Delta, Ended
 from chat_app.turns.memory import MemoryBackplane
 from chat_app.turns.registry import Turns
 from chat_app.turns.turn import Turn
+from tests.app import App
 from tests.examples import rag, rules
-from tests.forked import Api
+from tests.forked import Api, ForkedApp
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming, text_of, value
 
@@ -215,6 +216,37 @@ def test_the_start_ends_with_the_sentence_before_anything_is_built() -> None:
     assert run.returncode == 1
     assert run.stderr.startswith("The setting REPLIES=no_such_module:reply cannot be used: ")
     assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_module_is_imported_once(page_built: None, tmp_path: Path) -> None:
+    """Three frameworks take seconds each time."""
+    imported = tmp_path / "imported"
+    (tmp_path / "counted.py").write_text(
+        f"""\
+with open({str(imported)!r}, "a") as file:
+    file.write("once\\n")
+def reply(messages): return "text"
+def setup(service): ...
+"""
+    )
+    settings = {"replies": "counted:reply", "hooks": "counted:setup", "pythonpath": str(tmp_path)}
+    with App(tmp_path, **settings) as app:
+        assert app.http.post("/messages/", json={"content": "Hi"}).json()["content"] == "text"
+    assert imported.read_text() == "once\n"
+
+
+@pytest.mark.parametrize("setting", ["replies", "hooks"])
+def test_a_start_without_a_build_says_what_is_wrong_in_a_sentence(
+    page_built: None, tmp_path: Path, setting: str
+) -> None:
+    app = ForkedApp(tmp_path, **{setting: "no_such:it"})
+    with pytest.raises(AssertionError, match="the app ended at start"), app:
+        pass
+    assert app.logged().splitlines()[2:] == [
+        f"The setting {setting.upper()}=no_such:it cannot be used: no_such cannot be imported (ModuleNotFoundError: "
+        "No module named 'no_such')."
+    ]
 
 
 # Hooks

@@ -18,6 +18,7 @@ from tests.notices import NOTICES, python_packages
 LOCKS = {
     "requirements.txt": "requirements.lock",
     "tests/requirements.txt": "tests/requirements.lock",
+    "tests/examples/requirements.txt": "tests/examples/requirements.lock",
     "weights.txt": "weights.lock",
 }
 

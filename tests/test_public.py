@@ -5,11 +5,15 @@ import sys
 
 import rill
 from chat_app.config import ROOT, VERSION
+from rill import pages
 
 NAMES = {
     *("ChatError", "Context", "Delta", "Ended", "Part", "Piece", "Question", "Reasoning", "Refused", "Service"),
     *("Settings", "Source", "Step", "Suggestions", "Turn", "Values", "__version__", "get_service", "serving"),
 }
+
+
+OF_PAGES = {"TOKENS", "Fonts", "Markdown", "Said", "StreamChat", "follow", "start", "token", "transcript"}
 
 
 def test_the_public_names_are_these() -> None:
@@ -18,6 +22,11 @@ def test_the_public_names_are_these() -> None:
     assert rill.__all__ == sorted(rill.__all__)
     assert rill.__version__ == VERSION
     assert (ROOT / "rill" / "py.typed").is_file()
+
+
+def test_the_public_names_for_pages_are_these() -> None:
+    assert set(pages.__all__) == OF_PAGES
+    assert all(hasattr(pages, name) for name in OF_PAGES)
 
 
 def test_it_loads_no_page() -> None:

@@ -122,6 +122,17 @@ class Answer(rx.Component):
     streaming: rx.Var[bool]
 
 
+class Markdown(rx.Component):
+    """Text of an answer as the chat shows it; `growing`: unfinished marks at its end are closed."""
+
+    library = rx.asset("markdown.jsx", shared=True).importable_path
+    tag = "Markdown"
+    lib_dependencies: list[str] = STREAMDOWN
+
+    text: rx.Var[str]
+    growing: rx.Var[bool]
+
+
 class CopyText(rx.Component):
     """The button that copies a message's text as it was written."""
 

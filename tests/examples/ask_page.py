@@ -5,7 +5,7 @@ PAGES=tests.examples.ask_page:add
 
 import reflex as rx
 
-from chat_app.ui.stream_chat import StreamChat
+from rill.pages import StreamChat
 
 
 class Asked(rx.State):
