@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -24,6 +25,7 @@ from chat_app.config import ROOT, Settings, load_settings
 from chat_app.connections import capacity
 from chat_app.errors import CannotStart, SettingsError
 from chat_app.extend import module_file
+from chat_app.lockfile import locked
 from chat_app.scaffold import new_agent
 from chat_app.store.backup import back_up, restore
 from chat_app.store.claim import claim
@@ -44,6 +46,8 @@ SOURCES = [
 ]
 # Made by Reflex while it builds, from what is in `chat_app/ui`.
 GENERATED = "assets/external"
+LOOK_S = 0.2
+"""Between two looks whether another build has ended."""
 NO_SPACE = 20_000_000
 """Bytes: with less on the disk, a failed build is taken for one that had no room."""
 CANNOT_LISTEN = {
@@ -166,10 +170,39 @@ def build_page(pages: str | None = None, brand: Path | None = None) -> None:
         CannotStart: it could not be built.
     """
     stamp = fingerprint(pages, brand)
-    if built.folder(stamp).is_dir():
-        logs.note("The page is built already.")
+    if is_built(stamp):
         return
     check_folders()
+    with one_build():
+        # By the one that was waited for.
+        if not is_built(stamp):
+            build(stamp, pages, brand)
+
+
+def is_built(stamp: str) -> bool:
+    if found := built.folder(stamp).is_dir():
+        logs.note("The page is built already.")
+    return found
+
+
+@contextmanager
+def one_build() -> Iterator[None]:
+    """All builds of a checkout use the same folders. Raises CannotStart."""
+    try:
+        built.WEB.mkdir(exist_ok=True)
+        lock = (built.WEB / "building.lock").open("a")
+    except OSError as problem:
+        raise CannotStart(unbuilt(problem)) from problem
+    with lock:
+        if not locked(lock):
+            logs.note("Another process builds the page of this checkout. Waiting for it …")
+            while not locked(lock):
+                time.sleep(LOOK_S)
+        yield
+
+
+def build(stamp: str, pages: str | None, brand: Path | None) -> None:
+    """Raises CannotStart."""
     if pages:
         # Before the half minute that a build takes.
         checked = subprocess.run(

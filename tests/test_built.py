@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,8 +13,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from chat_app import built
-from chat_app.__main__ import SOURCES
+from chat_app.__main__ import SOURCES, build_page, fingerprint
 from chat_app.config import ROOT
+from chat_app.lockfile import locked
 from tests.app import App
 
 NOBODY = 65534
@@ -41,7 +43,8 @@ def moved(page_built: None, folder: Path) -> Iterator[Path]:
         elif source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
-    shutil.copytree(built.PAGES, tree / ".web" / "pages")
+    page = built.folder(fingerprint())
+    shutil.copytree(page, tree / ".web" / "pages" / page.name)
     change_all(tree, 0o555, 0o444)
     yield tree
     change_all(tree, 0o755, 0o644)
@@ -104,7 +107,7 @@ def test_a_running_server_keeps_its_build_while_others_are_made(
 ) -> None:
     """Reflex empties its folder before it builds; nothing that is served is there."""
     web = tmp_path / ".web"
-    shutil.copytree(next(built.PAGES.iterdir()) / "build", web / "build")
+    shutil.copytree(built.folder(fingerprint()) / "build", web / "build")
     monkeypatch.setattr(built, "WEB", web)
     monkeypatch.setattr(built, "PAGES", web / "pages")
     built.keep("first" * 10)
@@ -122,3 +125,22 @@ def test_a_running_server_keeps_its_build_while_others_are_made(
         built.keep(name * 10)
     assert len(list((web / "pages").iterdir())) == built.KEPT
     assert not served.exists()
+
+
+def test_a_second_build_waits_for_the_first_and_takes_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They would write the same folders, and one of them keep half of the other's."""
+    monkeypatch.setattr(built, "WEB", tmp_path)
+    monkeypatch.setattr(built, "PAGES", tmp_path / "pages")
+    with (tmp_path / "building.lock").open("a") as first:
+        assert locked(first)
+        second = threading.Thread(target=build_page)
+        second.start()
+        said = ""
+        while "Waiting for it" not in said:
+            assert second.is_alive()
+            said += capsys.readouterr().out
+        built.folder(fingerprint()).mkdir(parents=True)
+    second.join()
+    assert capsys.readouterr().out == "The page is built already.\n"
