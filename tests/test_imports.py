@@ -13,7 +13,7 @@ from chat_app.store.library import Library
 from chat_app.store.store import Store
 
 LAYERS = [
-    ["address", "alarm", "backoff", "errors", "finish", "names", "origins", "usage", "watchdog", "client"],
+    ["address", "alarm", "lockfile", "backoff", "errors", "finish", "names", "origins", "usage", "watchdog", "client"],
     ["caller", "connections", "logs", "models", "proxy"],
     ["parts", "shutdown"],
     ["kinds"],
@@ -106,7 +106,7 @@ def test_no_module_imports_itself_through_others() -> None:
         ("errors", set()),
         ("models", {"names", "usage"}),
         ("config", {"address", "backoff", "errors", "names", "origins", "proxy"}),
-        ("store", {"config", "errors", "kinds", "logs", "models", "names", "parts"}),
+        ("store", {"config", "errors", "kinds", "lockfile", "logs", "models", "names", "parts"}),
     ],
 )
 def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> None:
