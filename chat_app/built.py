@@ -1,15 +1,19 @@
-"""Where the built page is: each build is in a folder of its own, in `.web/pages/`.
+"""Where the built page is: each build is in a folder of its own, in `.web/pages/`; a wheel brings one along.
 
 A running server keeps the build it began with, and a browser can load the rest of that page, while another is made.
+
+Only what Python brings is imported here: the wheel's own build asks before anything is installed.
 """
 
+import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from chat_app.config import ROOT
+from chat_app.folders import FILES, INSTALLED, PACKAGES, SHIPPED, WORKSHOP
 
-WEB = ROOT / ".web"
+WEB = WORKSHOP / ".web"
 PAGES = WEB / "pages"
 KEPT = 3
 """Builds: older ones go with the next."""
@@ -17,11 +21,35 @@ KEPT = 3
 NEEDED = ["build/client", "backend", "routes.json", "reflex.json", "env.json"]
 VARIABLE = "REFLEX_WEB_WORKDIR"
 """Names the folder to Reflex, and to us."""
+RESOURCES = ["rxconfig.py", "requirements.txt", "reflex.lock", "assets"]
+CODE = ["chat_app/chat_app.py", "chat_app/brand.py", "chat_app/ui"]
+# Made by Reflex while it builds, from what is in `chat_app/ui`.
+GENERATED = "external"
+
+
+def fingerprint(*more: bytes) -> str:
+    """A hash over all that the page is made from: the app's own files, and what is given."""
+    digest = hashlib.sha256()
+    for one in more:
+        digest.update(one + b"\0")
+    for folder, names in ((FILES, RESOURCES), (PACKAGES, CODE)):
+        for file in _files(folder, names):
+            digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _files(folder: Path, names: list[str]) -> Iterator[Path]:
+    generated = folder / "assets" / GENERATED
+    for path in (folder / name for name in names):
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts and generated not in file.parents:
+                yield file
 
 
 def folder(stamp: str) -> Path:
     """Of the build that was made from the sources with this fingerprint. If it is there, it is complete."""
-    return PAGES / stamp[:16]
+    shipped = SHIPPED / "pages" / stamp[:16]
+    return shipped if INSTALLED and shipped.is_dir() else PAGES / stamp[:16]
 
 
 def served() -> Path:

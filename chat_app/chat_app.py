@@ -16,6 +16,7 @@ from chat_app.own_pages import add_own_pages
 from chat_app.server import or_a_sentence
 from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
+from chat_app.ui import beside_rxconfig
 from chat_app.ui.connection import connection_watch
 from chat_app.ui.loading import place_script
 from chat_app.ui.pages import add_pages, has_page
@@ -47,13 +48,14 @@ async def lifespan() -> AsyncIterator[None]:
             yield
 
 
-app = rx.App(
-    api_transformer=[with_statuses, create_api(), guarded],
-    stylesheets=["/chat.css"],
-    backend_exception_handler=complaint,
-    head_components=[storage_script(), favicon(), place_script(), connection_watch(), *brand_head()],
-    toaster=rx.toast.provider(position="top-center", rich_colors=False, close_button=True),
-)
+with beside_rxconfig():
+    app = rx.App(
+        api_transformer=[with_statuses, create_api(), guarded],
+        stylesheets=["/chat.css"],
+        backend_exception_handler=complaint,
+        head_components=[storage_script(), favicon(), place_script(), connection_watch(), *brand_head()],
+        toaster=rx.toast.provider(position="top-center", rich_colors=False, close_button=True),
+    )
 # The page says itself, and more quietly, that the connection is lost.
 app.app_wraps.pop((5, "Overlay"), None)
 # The guard checks every origin, with the host that the request really names; this check knows a fixed list only.

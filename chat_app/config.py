@@ -15,11 +15,12 @@ from sqlalchemy.exc import ArgumentError
 
 from chat_app.address import OPENAI_URL, server_address
 from chat_app.errors import SettingsError
+from chat_app.folders import ROOT as FOLDER
 from chat_app.names import clean_name
 from chat_app.origins import is_address, origin, site
 from chat_app.proxy import BadProxy, proxy_for
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = FOLDER
 VERSION = "0.1.0"
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 

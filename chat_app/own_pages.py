@@ -16,6 +16,7 @@ from chat_app.api import create_api
 from chat_app.config import load_settings
 from chat_app.errors import SettingsError
 from chat_app.extend import page_adder
+from chat_app.ui import beside_rxconfig
 
 RESERVED = {"", "index", "c", "404", "assets", "_event", "_upload", "_health", "ping"}
 """First parts of addresses that are the page's own and Reflex's; those of the API are asked for."""
@@ -72,6 +73,8 @@ def _taken(setting: str, name: str, *, by_itself: bool) -> SettingsError:
 
 if __name__ == "__main__":
     try:
-        add_own_pages(rx.App(), load_settings().pages or "")
+        with beside_rxconfig():
+            app = rx.App()
+        add_own_pages(app, load_settings().pages or "")
     except SettingsError as problem:
         sys.exit(str(problem))

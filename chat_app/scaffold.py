@@ -1,10 +1,12 @@
-"""`python -m chat_app new NAME`: a folder with an agent, hooks, a page, a brand and a test, that works as it is."""
+"""`rill new NAME`: a folder with an agent, hooks, a page, a brand and a test, that works as it is."""
 
 from pathlib import Path
 
 from chat_app.errors import CannotStart
+from chat_app.folders import INSTALLED
 
 TEMPLATE = Path(__file__).with_name("template")
+START = "rill" if INSTALLED else "make run"
 
 
 def new_agent(name: str, within: Path) -> Path:
@@ -17,7 +19,8 @@ def new_agent(name: str, within: Path) -> Path:
     try:
         folder.mkdir()
         for file in TEMPLATE.glob("*.txt"):
-            (folder / file.stem).write_text(file.read_text("utf-8").replace("NAME", name), "utf-8")
+            text = file.read_text("utf-8").replace("NAME", name).replace("START", START)
+            (folder / file.stem).write_text(text, "utf-8")
     except OSError as problem:
         raise CannotStart(f"{folder} cannot be written: {problem.strerror}.") from problem
     return folder

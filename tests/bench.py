@@ -15,7 +15,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from chat_app.__main__ import build_page
+from chat_app.building import build_page
 from tests import chromium, process
 from tests.app import App
 from tests.provider import Script, answer_tokens

@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from chat_app.__main__ import build_page
+from chat_app.building import build_page
 from tests import process
 from tests.app import App, free_port
 from tests.bench import quantile

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chat_app.__main__ import build_page
+from chat_app.building import build_page
 from tests import process
 from tests.app import App
 from tests.bench import quantile

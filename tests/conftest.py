@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 from playwright.async_api import Browser, async_playwright
 
-from chat_app.__main__ import build_page
+from chat_app.building import build_page
 from chat_app.store.store import Store
 from tests import chromium
 from tests.app import App, read_certificates_once

@@ -1,9 +1,6 @@
 """Starts the provider double from a test, and asks it what it received. The double itself is `tests.provider`."""
 
 import asyncio
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,36 +9,19 @@ from typing import Any, Self
 
 import httpx
 
+from rill import testing
+from rill.testing import script
 from tests.app import CLIENT
 
 ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["ROOT", "Provider", "script"]
 
 
-def script(**keys: Any) -> str:
-    """The user's message that makes the double do `keys`: the fields of `tests.provider.Script`."""
-    return "SCRIPT " + json.dumps(keys)
-
-
-class Provider:
-    """A provider in its own process, for as long as the `with` block lasts.
-
-    `base_url` ends in `/v1`, as `OPENAI_BASE_URL` does. The double serves one model, "bench", and accepts any key.
-    """
-
-    base_url: str
-
-    def __init__(self, port: int = 0) -> None:
-        self._port = port
+class Provider(testing.Provider):
+    """A provider in its own process, for as long as the `with` block lasts, that says what it was asked."""
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "tests.provider", "--port", str(self._port)]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self._process.stdout
-        line = self._process.stdout.readline()
-        if not line:
-            self._end()
-            raise RuntimeError(f"The provider double did not start; its error is above. Try it: {' '.join(command)}")
-        self.base_url = json.loads(line)["base_url"]
+        super().__enter__()
         # No proxy from the environment: what is asked here is on this machine.
         self._http = httpx.Client(base_url=self.base_url.removesuffix("/v1"), **CLIENT)
         return self
@@ -50,11 +30,7 @@ class Provider:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._http.close()
-        self._end()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+        super().__exit__(kind, error, traceback)
 
     def requests(self) -> list[dict[str, Any]]:
         """All requests to /v1 since the last `clear`, oldest first.
@@ -97,15 +73,3 @@ class Provider:
 
     def _get(self, path: str) -> Any:
         return self._http.get(path).raise_for_status().json()
-
-    def _end(self) -> None:
-        """Closing its stdin ends it; the kill is for the case that it hangs."""
-        process = self._process
-        assert process.stdin and process.stdout
-        process.stdin.close()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, WebSocketRoute, async_playwright, expect
 
-from chat_app.__main__ import build_page
+from chat_app.building import build_page
 from chat_app.config import ROOT
 from chat_app.models import Chat, Message, Role, Status, now
 from chat_app.store.store import Store

@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from chat_app import built
-from chat_app.__main__ import SOURCES, build_page, fingerprint
+from chat_app.building import build_page, fingerprint
 from chat_app.config import ROOT
 from chat_app.lockfile import locked
 from tests.app import App
 
 NOBODY = 65534
-COPIED = [*SOURCES, "chat_app", "rill", "docs", "tests/__init__.py", "tests/examples"]
+COPIED = [*built.RESOURCES, "chat_app", "rill", "docs", "tests/__init__.py", "tests/examples"]
 
 
 @pytest.fixture(scope="module")

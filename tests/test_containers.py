@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chat_app.__main__ import SOURCES
+from chat_app import built
 from chat_app.config import ROOT, Settings
 from tests.forked import Api
 
@@ -33,7 +33,8 @@ def test_the_image_gets_all_that_the_page_is_built_from() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     allowed = [line[1:] for line in lines if line.startswith("!")]
     assert lines[0] == "*"
-    assert all(any(source == name or source.startswith(f"{name}/") for name in allowed) for source in SOURCES)
+    sources = [*built.RESOURCES, *built.CODE]
+    assert all(any(source == name or source.startswith(f"{name}/") for name in allowed) for source in sources)
     assert (ROOT / "docs" / "api.md").exists()
     assert {"chat_app", "rill", "docs", "requirements.txt"} <= set(allowed)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chat_app import extend
-from chat_app.__main__ import fingerprint
+from chat_app.building import fingerprint
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import InvalidRequest, SettingsError
 from chat_app.models import Message, Status

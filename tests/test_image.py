@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from chat_app import built
-from chat_app.__main__ import fingerprint
+from chat_app.building import fingerprint
 from chat_app.config import ROOT
 from tests.provider_client import Provider, script
 from tests.test_built import Unprivileged

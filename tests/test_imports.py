@@ -13,7 +13,7 @@ from chat_app.store.library import Library
 from chat_app.store.store import Store
 
 LAYERS = [
-    ["address", "alarm", "lockfile", "backoff", "errors", "finish", "names", "origins", "usage", "watchdog", "client"],
+    ["address", "alarm", "lockfile", "backoff", "errors", "finish", "folders", "names", "origins", "usage", "watchdog", "client"],
     ["caller", "connections", "logs", "models", "proxy"],
     ["parts", "shutdown"],
     ["kinds"],
@@ -23,11 +23,11 @@ LAYERS = [
     ["measures", "bills"],
     ["turns"],
     ["metrics", "traces"],
-    ["replies", "extend", "readiness", "built", "context", "hooks"],
+    ["replies", "extend", "readiness", "built", "weights", "context", "hooks"],
     ["answer", "titles"],
     ["service"],
     ["api", "ui"],
-    ["own_pages", "scaffold"],
+    ["own_pages", "scaffold", "building"],
     ["chat_app", "__main__"],
 ]
 """Each part imports only from the layers above it here, and from itself."""
@@ -105,8 +105,8 @@ def test_no_module_imports_itself_through_others() -> None:
     [
         ("errors", set()),
         ("models", {"names", "usage"}),
-        ("config", {"address", "backoff", "errors", "names", "origins", "proxy"}),
-        ("store", {"config", "errors", "kinds", "lockfile", "logs", "models", "names", "parts"}),
+        ("config", {"address", "backoff", "errors", "folders", "names", "origins", "proxy"}),
+        ("store", {"config", "errors", "folders", "kinds", "lockfile", "logs", "models", "names", "parts"}),
     ],
 )
 def test_the_leaves_import_next_to_nothing(name: str, expected: set[str]) -> None:

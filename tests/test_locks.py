@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from chat_app import __main__ as app
+from chat_app import building
 from chat_app.config import ROOT
 from tests.notices import NOTICES, python_packages
 
@@ -64,12 +64,12 @@ def test_what_is_installed_is_what_is_locked() -> None:
 
 def test_npm_asks_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("npm_config_registry", "https://packages.example.org/js/")
-    assert app.reflex_environment()["NPM_CONFIG_REGISTRY"] == "https://packages.example.org/js/"
+    assert building.reflex_environment()["NPM_CONFIG_REGISTRY"] == "https://packages.example.org/js/"
     monkeypatch.delenv("npm_config_registry")
     monkeypatch.delenv("NPM_CONFIG_REGISTRY", raising=False)
     (tmp_path / ".npmrc").write_text("registry=https://house.example.org/\n")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert app.reflex_environment()["NPM_CONFIG_REGISTRY"] == "https://house.example.org/"
+    assert building.reflex_environment()["NPM_CONFIG_REGISTRY"] == "https://house.example.org/"
 
 
 def test_the_notices_name_all_that_is_used() -> None:

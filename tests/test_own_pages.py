@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import reflex as rx
 
-from chat_app import __main__ as main
+from chat_app import building
 from chat_app.config import ROOT
 from chat_app.errors import SettingsError
 from chat_app.own_pages import add_own_pages
@@ -93,8 +93,8 @@ def test_what_a_page_installs_stays_out_of_the_lock(tmp_path: Path, monkeypatch:
     before = {lock: b'{"packages": {}}', tmp_path / "package.json": b"{}"}
     for file, content in before.items():
         file.write_bytes(content)
-    monkeypatch.setattr(main, "LOCK", lock)
-    with pytest.raises(KeyboardInterrupt), main.kept_lock():
+    monkeypatch.setattr(building, "LOCK", lock)
+    with pytest.raises(KeyboardInterrupt), building.kept_lock():
         for file in before:
             file.write_text('{"recharts": "1"}')
         raise KeyboardInterrupt

@@ -21,6 +21,7 @@ from chat_app.client.prompt import Questions
 from chat_app.client.screen import Cleaner, clean, dim, part_line
 
 FAILED, INTERRUPTED = 1, 130
+PROGRAM = f"python -m {__package__}"
 STOP_S = 5.0
 HELP = "An empty line or Ctrl+D ends the chat, Ctrl+C stops an answer."
 CONTINUE = "/continue"
@@ -217,8 +218,8 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
+    options = parser(program).parse_args(arguments)
     prepare()
     try:
         return run(options)
@@ -233,8 +234,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m chat_app.client", description="Chat with a Rill server.")
+def parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description="Chat with a Rill server.")
     parser.add_argument("question", nargs="?", help="without one, stdin is it; on a terminal, a chat begins")
     parser.add_argument("--url", default=URL, help="the server's address (default: %(default)s)")
     parser.add_argument("--chat", metavar="ID", help="go on in this chat")

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from chat_app.config import ROOT
 from chat_app.errors import ModelMissing
+from chat_app.folders import INSTALLED
 from chat_app.names import clean_name
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ START_SECONDS = 60.0
 LOAD_SECONDS = 600.0
 """A child that is not ready by then is stuck, however large its model."""
 
+FETCH = "rill model" if INSTALLED else "make model"
 OTHERWISE = "or set OPENAI_API_KEY or OPENAI_BASE_URL to use another model"
 
 
@@ -96,7 +98,7 @@ class LocalModel:
         crashes = 0
         while True:
             weights = self._path or _bundled_weights()
-            found = weights is not None and weights.is_file()
+            found = _engine_is_here() and weights is not None and weights.is_file()
             served = await self._serve(weights) if weights and found else 0.0
             crashes = 1 if served > STEADY_SECONDS else crashes + 1
             if not found:
@@ -131,14 +133,21 @@ class LocalModel:
         )
 
     def _not_there(self) -> str:
+        if not _engine_is_here():
+            return f"The embedded model is not installed. Run `{FETCH}`, {OTHERWISE}."
         if self._path:
             return f"There is no model at LOCAL_MODEL_PATH={self._path}. Correct that setting, {OTHERWISE}."
-        return f"The embedded model's weights are not installed. Run `make model`, {OTHERWISE}."
+        return f"The embedded model's weights are not installed. Run `{FETCH}`, {OTHERWISE}."
 
     def _not_loading(self) -> str:
         if self._path:
             return f"The model at LOCAL_MODEL_PATH={self._path} does not load. Use another GGUF file, {OTHERWISE}."
-        return f"The embedded model does not start (the server's log says why). Run `make model`, {OTHERWISE}."
+        return f"The embedded model does not start (the server's log says why). Run `{FETCH}`, {OTHERWISE}."
+
+
+def _engine_is_here() -> bool:
+    """An installed Rill can do without."""
+    return importlib.util.find_spec("xllamacpp") is not None
 
 
 def _bundled_weights() -> Path | None:

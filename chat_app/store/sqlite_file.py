@@ -12,7 +12,9 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
-DATA = Path(__file__).resolve().parent.parent.parent / "data"
+from chat_app.folders import ROOT
+
+DATA = ROOT / "data"
 """The app's own folder."""
 CHECK_S = 2.0
 # Instructions of SQLite's machine between two looks at the clock.

@@ -34,7 +34,7 @@ def extended(page_built: None, provider: Provider, tmp_path_factory: pytest.Temp
             shutil.copy(source, tree / name)
     # With what npm installed, which takes longer than the build.
     shutil.copytree(ROOT / ".web", tree / ".web", symlinks=True, copy_function=copy_or_link)
-    build = f"from chat_app.__main__ import build_page; build_page({PAGES!r})"
+    build = f"from chat_app.building import build_page; build_page({PAGES!r})"
     subprocess.run([sys.executable, "-c", build], cwd=tree, check=True)
     app = App(tmp_path_factory.mktemp("extended"), openai_base_url=provider.base_url, openai_model="bench", pages=PAGES)
     app.root = tree

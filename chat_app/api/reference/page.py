@@ -12,8 +12,8 @@ from fastapi.responses import FileResponse, HTMLResponse
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from chat_app.config import ROOT
 from chat_app.errors import NotFound
+from chat_app.folders import FILES
 
 router = APIRouter(include_in_schema=False)
 EXAMPLE_URL = "http://127.0.0.1:3000"
@@ -53,7 +53,7 @@ def _template() -> str:
 def _prose() -> tuple[str, str]:
     """The table of contents, and the text, both as HTML."""
     markdown = MarkdownIt().enable("table")
-    tokens = markdown.parse((ROOT / "docs" / "api.md").read_text("utf-8"))
+    tokens = markdown.parse((FILES / "docs" / "api.md").read_text("utf-8"))
     links = []
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open" and opening.tag != "h1":
