@@ -108,7 +108,7 @@ def test_a_route_has_its_statuses_with_the_error_body(method: str, path: str) ->
         if int(status) < 400:
             continue
         content = response["content"]["application/json"]
-        assert content["schema"] == {"$ref": "#/components/schemas/Error"}
+        assert content["schema"] == {"$ref": "#/components/schemas/ErrorBody"}
         for code, example in content["examples"].items():
             error = example["value"]["error"]
             assert (error["code"], http_status(code)) == (code, int(status))

@@ -176,7 +176,7 @@ class HitOut(BaseModel):
     when: datetime
 
 
-class Hits(BaseModel):
+class HitList(BaseModel):
     hits: list[HitOut]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from chat_app.api.bodies import Hits, hit_out
+from chat_app.api.bodies import HitList, hit_out
 from chat_app.api.parameters import example
 from chat_app.api.reference.examples import HIT
 from chat_app.api.reference.responses import fails, gives
@@ -29,6 +29,6 @@ async def search(
         ),
     ],
     limit: Annotated[int, Query(ge=1, le=100)] = 30,
-) -> Hits:
+) -> HitList:
     """Chats by their title first, then messages, each the newest first."""
-    return Hits(hits=[hit_out(hit) for hit in await get_service().library.search(q, limit)])
+    return HitList(hits=[hit_out(hit) for hit in await get_service().library.search(q, limit)])

@@ -132,27 +132,22 @@ FIGURES: dict[str, Any] = figures_of(
 
 @dataclass(frozen=True)
 class Stream:
-    """The example of an event stream: its events in turn, by name, as objects that fit the schema of one event."""
+    """The example of an event stream: the schema of what its events hold, and its text."""
 
-    schema: str
-    events: dict[str, dict[str, str]]
+    frame: str
+    text: str
 
 
 END = Ended(6, Status.complete, "stop", USAGE)
 # Each with its number, the characters so far.
-EVENTS = {
-    "user": (0, sse.dumps(sse.user_object("Say hello"))),
-    "first": (3, sse.dumps(sse.event_object(Delta(3, "Hel")))),
-    "second": (5, sse.dumps(sse.event_object(Delta(5, "lo")))),
-    "last": (END.seq, sse.dumps(sse.event_object(END))),
-    "done": (END.seq, sse.DONE),
-}
-STREAM = Stream("StreamEvent", {name: {"data": data} for name, (_, data) in EVENTS.items()})
-RESUMED = Stream(
-    "StreamEvent", {name: {"id": f"{TURN_ID}:{number}", "data": data} for name, (number, data) in EVENTS.items()}
-)
-SELFTEST = Stream(
-    "SelftestEvent",
-    {f"frame {n}": {"data": sse.dumps({"frame": n, "sent_ms": 1769860800000 + 200 * n})} for n in range(5)}
-    | {"done": {"data": sse.DONE}},
-)
+EVENTS = [
+    (0, sse.dumps(sse.user_object("Say hello"))),
+    (3, sse.dumps(sse.event_object(Delta(3, "Hel")))),
+    (5, sse.dumps(sse.event_object(Delta(5, "lo")))),
+    (END.seq, sse.dumps(sse.event_object(END))),
+    (END.seq, sse.DONE),
+]
+STREAM = Stream("Frame", "".join(f"data:{data}\n\n" for _, data in EVENTS))
+RESUMED = Stream("Frame", "".join(f"id:{TURN_ID}:{number}\ndata:{data}\n\n" for number, data in EVENTS))
+_SELFTEST = [sse.dumps({"frame": n, "sent_ms": 1769860800000 + 200 * n}) for n in range(5)]
+SELFTEST = Stream("SelftestFrame", "".join(f"data:{data}\n\n" for data in [*_SELFTEST, sse.DONE]))

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from chat_app.api import sse
 from chat_app.api.reference.examples import CHAT_ID, EVENT_STREAM, JSON, TURN_ID, Stream
-from chat_app.api.reference.schemas import reference
+from chat_app.api.reference.schemas import event_stream, reference
 from chat_app.errors import (
     BodyTooLarge,
     ChatError,
@@ -117,9 +117,8 @@ def gives(
 
 
 def streams(stream: Stream, *, headers: Mapping[str, Any] | None = None, links: Iterable[Link] = ()) -> Responses:
-    """A success as an event stream. The schema is that of one event."""
-    events = {name: {"value": event} for name, event in stream.events.items()}
-    described = {"schema": reference(stream.schema), "examples": events}
+    """A success as an event stream."""
+    described = {"schema": event_stream(stream.frame), "example": stream.text}
     return {200: {"content": {EVENT_STREAM: described}} | _beside(headers, links)}
 
 
@@ -141,7 +140,8 @@ def _failure(status: int, errors: list[ChatError]) -> dict[str, Any]:
     reason = REASONS[status]
     if any(isinstance(error, StreamingOff) for error in errors):
         reason += ", or streaming is off for this session"
-    response = {"description": f"{reason}.", "content": {JSON: {"schema": reference("Error"), "examples": examples}}}
+    content = {JSON: {"schema": reference("ErrorBody"), "examples": examples}}
+    response = {"description": f"{reason}.", "content": content}
     return response | ({"headers": {"Retry-After": RETRY_AFTER}} if status in (429, 503) else {})
 
 
