@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from chat_app.client import ChatClient, ClientError, Finished, Started, SyncChatClient, Text
-from chat_app.config import ROOT
+from chat_app.config import ROOT, VERSION
 from tests.forked import Api
 
 pytestmark = pytest.mark.anyio
@@ -138,15 +139,55 @@ def test_a_bad_address_is_told_and_leaves_no_thread() -> None:
     assert (bad.value.code, threading.active_count()) == ("bad_address", before)
 
 
-def test_the_folder_works_without_the_app(api: Api, tmp_path: Path) -> None:
-    (tmp_path / "rill_client").mkdir()
-    for file in (ROOT / "chat_app" / "client").glob("*.py"):
-        text = file.read_text().replace("chat_app.client", "rill_client")
-        (tmp_path / "rill_client" / file.name).write_text(text)
-    code = (
-        "import sys; from rill_client import SyncChatClient\n"
-        f"with SyncChatClient({api.url!r}) as client: print(client.send('Hello').status)\n"
-        "assert not [name for name in sys.modules if name.startswith(('chat_app', 'reflex', 'sqlalchemy'))]"
-    )
-    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert (run.stdout, run.stderr) == ("complete\n", "")
+@pytest.mark.slow
+def test_it_is_a_package_of_its_own(api: Api, tmp_path: Path) -> None:
+    """Its wheel, where nothing is but what it declares to need, in strict code and in the terminal."""
+    make = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(make, cwd=ROOT / "chat_app" / "client", check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name == f"rill_client-{VERSION}-py3-none-any.whl"
+    uv, scripts = [sys.executable, "-m", "uv"], tmp_path / "venv" / "bin"
+    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv")], check=True)
+    target = ["--quiet", "--python", str(scripts / "python"), "--constraint", str(ROOT / "requirements.lock")]
+    subprocess.run([*uv, "pip", "install", *target, str(wheel)], check=True)
+    listed = subprocess.run([*uv, "pip", "freeze", "--python", str(scripts / "python")], capture_output=True, text=True)
+    names = {re.split("[ =]", line)[0] for line in listed.stdout.splitlines()}
+    names -= {"httpcore", "h11", "anyio", "certifi", "idna", "typing-extensions"}
+    assert names == {"rill-client", "httpx", "httpx-sse"}, "but for what httpx needs"
+    (tmp_path / "use.py").write_text(USE)
+    environment = {"PATH": str(scripts)}
+    for command in (["python", "use.py", api.url], ["rill-client", "--url", api.url, "Hello"]):
+        program = [str(scripts / command[0]), *command[1:]]
+        run = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+        assert (run.returncode, run.stderr) == (0, ""), run.stderr
+        assert run.stdout.endswith(f"{api_answer(api)}\n")
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(scripts / "python"), "use.py"]
+    checked = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+
+
+def api_answer(api: Api) -> str:
+    with SyncChatClient(api.url) as client:
+        return client.send("Hello").content
+
+
+USE = """
+import asyncio
+import sys
+
+from rill_client import ChatClient, Message, SyncChatClient, Text
+
+
+async def cell(url: str) -> str:
+    # A notebook's cells run in a loop, and may have both.
+    async with ChatClient(url) as client:
+        streamed = "".join([event.text async for event in client.stream("Hello") if isinstance(event, Text)])
+    with SyncChatClient(url) as plain:
+        message: Message = plain.send("Hello")
+        assert "".join(event.text for event in plain.stream("Hello") if isinstance(event, Text)) == streamed
+    assert message.content == streamed
+    return streamed
+
+
+print(asyncio.run(cell(sys.argv[1])))
+"""

@@ -13,12 +13,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, NoReturn
 
-from chat_app.client import prompt
-from chat_app.client.address import URL
-from chat_app.client.chat_client import ChatClient
-from chat_app.client.events import ClientError, Event, Finished, Part, Reasoning, Started, Text
-from chat_app.client.prompt import Questions
-from chat_app.client.screen import Cleaner, clean, dim, part_line
+from . import prompt
+from .address import URL
+from .chat_client import ChatClient
+from .events import ClientError, Event, Finished, Part, Reasoning, Started, Text
+from .prompt import Questions
+from .screen import Cleaner, clean, dim, part_line
 
 FAILED, INTERRUPTED = 1, 130
 PROGRAM = f"python -m {__package__}"

@@ -9,7 +9,7 @@ from urllib.request import getproxies_environment
 
 import httpx
 
-from chat_app.client.events import ClientError
+from .events import ClientError
 
 URL = "http://127.0.0.1:3000"
 SCHEMES = ("http", "https", "socks5", "socks5h")

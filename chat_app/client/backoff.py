@@ -5,7 +5,7 @@ import logging
 import random
 import time
 
-from chat_app.client.events import ClientError
+from .events import ClientError
 
 logger = logging.getLogger(__name__)
 

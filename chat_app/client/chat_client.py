@@ -11,9 +11,9 @@ from urllib.parse import quote
 import httpx
 from httpx_sse import EventSource
 
-from chat_app.client.address import URL, parse_address, proxy_for, refuse_redirect, shown
-from chat_app.client.backoff import Backoff, TryAgain
-from chat_app.client.events import (
+from .address import URL, parse_address, proxy_for, refuse_redirect, shown
+from .backoff import Backoff, TryAgain
+from .events import (
     GATEWAY,
     ClientError,
     Event,
@@ -24,7 +24,7 @@ from chat_app.client.events import (
     not_ours,
     parse_error,
 )
-from chat_app.client.records import Chat, Hit, Imported, Message, imported, interrupted, parsed
+from .records import Chat, Hit, Imported, Message, imported, interrupted, parsed
 
 # The server sends a comment every 15 s of silence.
 SILENCE_S = 45.0

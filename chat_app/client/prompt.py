@@ -8,7 +8,7 @@ import os
 import sys
 from contextlib import suppress
 
-from chat_app.client.screen import clean
+from .screen import clean
 
 PROMPT = "> "
 # Between two pieces of a pasted block, which may come over a network.

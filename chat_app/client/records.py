@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
-from chat_app.client.events import ClientError, not_ours
+from .events import ClientError, not_ours
 
 T = TypeVar("T")
 

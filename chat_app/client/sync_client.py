@@ -11,7 +11,7 @@ from functools import partial, update_wrapper
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from chat_app.client.chat_client import ChatClient
+from .chat_client import ChatClient
 
 P = ParamSpec("P")
 T = TypeVar("T")
