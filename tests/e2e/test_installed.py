@@ -30,6 +30,7 @@ async def reply(messages):
 """
 UV = [sys.executable, "-m", "uv"]
 SYSTEM = "/usr/bin:/bin"
+FETCHING = ("UV_", "PIP_", "NPM_", "SSL_", "NODE_", "HTTP_", "HTTPS_", "NO_PROXY", "ALL_PROXY")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,8 @@ class Installed(App):
 
     def environment(self) -> dict[str, str]:
         return {
-            **{name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "NPM_", "npm_"))},
+            # How packages are fetched here, by pip, uv and npm.
+            **{name: value for name, value in os.environ.items() if name.upper().startswith(FETCHING)},
             "PATH": self.path,
             "HOME": os.environ["HOME"],
             "PORT": str(self.port),
