@@ -38,10 +38,11 @@ def build_page(pages: str | None = None, brand: Path | None = None) -> None:
     if is_built(stamp):
         return
     check_folders()
+    environment = reflex_environment()
     with one_build():
         # By the one that was waited for.
         if not is_built(stamp):
-            build(stamp, pages, brand)
+            build(stamp, pages, brand, environment)
 
 
 def is_built(stamp: str) -> bool:
@@ -66,9 +67,8 @@ def one_build() -> Iterator[None]:
         yield
 
 
-def build(stamp: str, pages: str | None, brand: Path | None) -> None:
+def build(stamp: str, pages: str | None, brand: Path | None, environment: dict[str, str]) -> None:
     """Raises CannotStart."""
-    environment = reflex_environment()
     if pages:
         # Before the half minute that a build takes.
         checked = subprocess.run(

@@ -13,7 +13,8 @@ from chat_app.store.library import Library
 from chat_app.store.store import Store
 
 LAYERS = [
-    ["address", "alarm", "lockfile", "backoff", "errors", "finish", "folders", "names", "origins", "usage", "watchdog", "client"],
+    ["folders", "lockfile"],
+    ["address", "alarm", "backoff", "errors", "finish", "names", "origins", "usage", "watchdog", "client"],
     ["caller", "connections", "logs", "models", "proxy"],
     ["parts", "shutdown"],
     ["kinds"],
