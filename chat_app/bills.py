@@ -29,19 +29,19 @@ class Bills:
         self._prices = prices
         self._context_tokens = context_tokens
 
-    async def of_answer(self, message_id: str) -> Bill | None:
+    async def of_answer(self, message_id: str, owner: str = "") -> Bill | None:
         """None: it is gone, or nothing is known of it."""
-        used = await self._database.read(lambda connection: measures.used_by(connection, message_id))
+        used = await self._database.read(lambda connection: measures.used_by(connection, message_id, owner))
         return await asyncio.to_thread(self._bill, [used]) if used else None
 
-    async def of_chat(self, chat_id: str) -> Bill | None:
+    async def of_chat(self, chat_id: str, owner: str = "") -> Bill | None:
         """All its answers, other versions too: they were paid for."""
-        used = await self._database.read_aside(lambda connection: measures.used_in(connection, chat_id))
+        used = await self._database.read_aside(lambda connection: measures.used_in(connection, chat_id, owner))
         return await asyncio.to_thread(self._bill, used) if used else None
 
-    async def filled(self, chat_id: str) -> float | None:
+    async def filled(self, chat_id: str, owner: str = "") -> float | None:
         """Which share of the model's context the chat filled with its last answer; None where that is not known."""
-        last = await self._database.read(lambda connection: measures.last_used(connection, chat_id))
+        last = await self._database.read(lambda connection: measures.last_used(connection, chat_id, owner))
         if last is None:
             return None
         model, usage = last

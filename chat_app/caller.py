@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from chat_app.errors import NotSignedIn
+from chat_app.errors import AdministratorsOnly, NotSignedIn, ReadOnly
 
 IN_SCOPE = "caller"
 """Where an ASGI scope has its caller."""
@@ -30,6 +30,14 @@ ALL_SCOPES = frozenset(Scope)
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """As agents and hooks are told of them: `id` stays the same where the name is changed."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """`owner` is what is stored with a chat: whoever has the same one sees it. It is "" for the `local` person, so that
     the chats of a server that never had accounts stay where they are.
@@ -44,6 +52,27 @@ class Caller:
     admin: bool = False
     scopes: frozenset[Scope] = ALL_SCOPES
     key_id: str = ""
+
+    @property
+    def person(self) -> Person | None:
+        """None on a server without accounts."""
+        return None if self.kind is Kind.local else Person(self.owner, self.name)
+
+    @property
+    def runs_the_server(self) -> bool:
+        """Whether what is about all people is shown: to an administrator, and to the one person of a server without
+        accounts."""
+        return self.admin or self.kind is Kind.local
+
+    def must_run_the_server(self) -> None:
+        """Raises AdministratorsOnly."""
+        if not self.runs_the_server:
+            raise AdministratorsOnly
+
+    def may_change(self) -> None:
+        """Raises ReadOnly."""
+        if Scope.chat not in self.scopes:
+            raise ReadOnly
 
 
 LOCAL = Caller()

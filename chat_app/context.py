@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from chat_app.caller import Person
 from chat_app.models import Message
 from chat_app.store.store import Store
 
@@ -101,15 +102,15 @@ class Context:
     """Of one turn. The ids are empty for a request to `/v1` that belongs to no chat; its `values` are kept nowhere.
 
     `turn_id` and `message_id` are the answer's, as in the API; `question_id` is the message that it answers. `person`
-    is None as long as there are no accounts. `metadata` is what the request brought, `settings` what is set for the
-    chat: `model`, `temperature`, `system_prompt`.
+    is who asks, None on a server without accounts. `metadata` is what the request brought, `settings` what is set for
+    the chat: `model`, `temperature`, `system_prompt`.
     """
 
     chat_id: str
     turn_id: str
     message_id: str
     question_id: str
-    person: None
+    person: Person | None
     metadata: Mapping[str, Any]
     settings: Mapping[str, Any]
     values: Values
@@ -122,7 +123,9 @@ class Contexts:
         self._store = store
 
     @asynccontextmanager
-    async def of_turn(self, user: Message, reply: Message, settings: Mapping[str, Any]) -> AsyncIterator[Context]:
+    async def of_turn(
+        self, user: Message, reply: Message, settings: Mapping[str, Any], person: Person | None = None
+    ) -> AsyncIterator[Context]:
         """Within the block the turn's answer is made; its values are saved at the end, however it ends."""
         chat_id = reply.chat_id
 
@@ -132,16 +135,16 @@ class Contexts:
         values = Values(await self._store.values(chat_id), save)
         metadata = (await self._store.request(user.id)).given or {}
         try:
-            yield Context(chat_id, reply.id, reply.id, user.id, None, _frozen(metadata), _frozen(settings), values)
+            yield Context(chat_id, reply.id, reply.id, user.id, person, _frozen(metadata), _frozen(settings), values)
         finally:
             await values.close()
 
 
-def of_no_chat(metadata: Mapping[str, Any], settings: Mapping[str, Any]) -> Context:
+def of_no_chat(metadata: Mapping[str, Any], settings: Mapping[str, Any], person: Person | None = None) -> Context:
     async def save(data: dict[str, Any]) -> None:
         """There is nothing that they belong to."""
 
-    return Context("", "", "", "", None, _frozen(metadata), _frozen(settings), Values({}, save))
+    return Context("", "", "", "", person, _frozen(metadata), _frozen(settings), Values({}, save))
 
 
 def _frozen(given: Mapping[str, Any]) -> Mapping[str, Any]:

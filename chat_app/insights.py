@@ -71,7 +71,7 @@ class ModelUse(BaseModel):
 
 
 class Slow(BaseModel):
-    """`chat_id` is null where the chat is gone."""
+    """`chat_id` is null where the chat is gone, or is somebody else's."""
 
     ms: int
     turn_id: str

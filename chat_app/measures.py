@@ -145,16 +145,16 @@ class Measures:
         arrived = self._arrived.get(turn_id) if self.on else None
         return None if arrived is None else round((time.monotonic() - arrived) * 1000, 1)
 
-    async def take(self, report: Measure, address: str) -> None:
+    async def take(self, report: Measure, address: str, owner: str = "") -> None:
         """Keep a report, the first of a person's about an answer.
 
         Raises:
             MeasuresOff: the setting says so.
             TooManyRequests: too many come from this address.
-            InvalidRequest: there is no such answer, or it cannot have been as the report says.
+            InvalidRequest: the owner has no such answer, or it cannot have been as the report says.
         """
         self._allow(address)
-        turn = await self._database.read(lambda connection: measures.turn(connection, report.turn_id))
+        turn = await self._database.read(lambda connection: measures.turn(connection, report.turn_id, owner))
         if turn is None:
             raise InvalidRequest("turn_id: There is no such answer.")
         _refuse_impossible(report, turn.created_at, turn.duration_ms)
@@ -200,8 +200,9 @@ class Measures:
         self._changed.add(start)
         return changed
 
-    async def figures(self, days: int) -> Figures:
-        """Those of today (UTC) and the days before it, `days` in all."""
+    async def figures(self, days: int, owner: str = "") -> Figures:
+        """Those of today (UTC) and the days before it, `days` in all. Remarks are those of this owner, and so are
+        the chats that are named."""
         until = now()
         since = until.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
         read = self._database.read_aside
@@ -212,8 +213,8 @@ class Measures:
         slow = [turn_id for _, turn_id in slowest(by_hour)]
         beside = await read(
             lambda connection: Beside(
-                turns=measures.of_turns(connection, slow),
-                remarks=measures.remarks(connection, since),
+                turns=measures.of_turns(connection, slow, owner),
+                remarks=measures.remarks(connection, since, owner),
                 felt=measures.surveyed(connection, since),
             )
         )

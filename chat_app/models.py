@@ -94,17 +94,32 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+OF_OWNER = "\x1f"
+"""Stands between an owner and an idempotency key of theirs, and is in neither."""
+
+
+def owned_key(owner: str, key: str) -> str:
+    """As it is stored: keys are a person's, and the column is unique."""
+    return f"{owner}{OF_OWNER}{key}" if owner else key
+
+
 class Chat(SQLModel, table=True):
     """One chat. `model`, `system_prompt` and `temperature` are this chat's own; None is the app's default.
+
+    `owner` is that of a `Caller`: nobody else sees the chat. It is "" on a server without accounts.
 
     `named` says that a person or the model gave the title, `leaf_id` is the message that the shown path ends with
     (None: the newest), `deleted_at` is set while the chat is in the trash.
     """
 
+    # As the list is sorted: it is read in this order, however many chats others have.
+    __table_args__ = (Index("chat_by_owner", "owner", "pinned", "updated_at", "id"),)
+
     id: str = Field(default_factory=new_id, primary_key=True)
+    owner: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
     title: str = Field(sa_type=OneLine)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     pinned: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     named: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     # No foreign key: with the message's own to its chat it would be a circle. A leaf that is gone means the newest.
@@ -154,6 +169,11 @@ class Message(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     rating: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     remark: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+
+    @property
+    def key(self) -> str:
+        """The idempotency key as its sender knows it, "" without one."""
+        return (self.idempotency_key or "").rpartition(OF_OWNER)[2]
 
 
 class JournalRow(SQLModel, table=True):

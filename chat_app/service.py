@@ -4,40 +4,37 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from chat_app import logs
 from chat_app.agent import contain_exits
 from chat_app.bills import Bills
+from chat_app.caller import Caller
 from chat_app.config import VERSION, Settings, load_settings
 from chat_app.context import Contexts
-from chat_app.errors import ChatError, DatabaseUnavailable, InvalidRequest, ProviderRefused, ShuttingDown, shown
+from chat_app.errors import ChatError, DatabaseUnavailable, ProviderRefused, ShuttingDown
 from chat_app.extend import Agent, reply_source, setup_of
 from chat_app.hooks import Told, call
 from chat_app.measures import Measures
 from chat_app.metrics import Metrics
-from chat_app.models import Chat, Message
+from chat_app.own_chats import OwnChats, Shared
 from chat_app.prices import Prices
 from chat_app.readiness import Model, problem_of
 from chat_app.replies.openai_service import OpenAIService
 from chat_app.reply import Reply
-from chat_app.store.chatfiles.process import read
-from chat_app.store.chatfiles.reading import Imported
 from chat_app.store.claim import claim
-from chat_app.store.library import Library
 from chat_app.store.search import Hit as Hit
 from chat_app.store.store import Store
 from chat_app.store.tree import PathItem as PathItem
 from chat_app.store.trouble import where
 from chat_app.titles import Titles
 from chat_app.traces import Traces, traces_of
+from chat_app.trash import Trash
 from chat_app.turns.hooks import Hooks
 from chat_app.turns.memory import MemoryBackplane
 from chat_app.turns.registry import Turns
@@ -48,16 +45,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TRASH_S = 300.0
-"""How long a deleted chat can be restored. The trash is emptied at every start too."""
 READERS_S = 0.7
 """How long a reader may take to take the end of its turn when the server ends."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """What the doors use. They read chats from `library`, and change them by what is here, which announces it: never by
-    the `store`, which is the service's own. `local_model` is None unless the embedded model serves.
+    """What the doors use. They reach chats and turns by `of`, for the one who asks: never by the `store` or by `turns`,
+    which know all. `local_model` is None unless the embedded model serves.
 
     `source_name` is what REPLIES' function is called, empty without one, and `source_models` what it lets people choose
     from; `openai` then waits for that function to use
@@ -66,7 +61,7 @@ class Service:
 
     settings: Settings
     store: Store
-    library: Library
+    shared: Shared
     reply: Reply
     openai: OpenAIService
     turns: Turns
@@ -74,7 +69,6 @@ class Service:
     titles: Titles | None
     prices: Prices
     measures: Measures
-    bills: Bills
     metrics: Metrics
     traces: Traces | None
     source_name: str = ""
@@ -83,9 +77,6 @@ class Service:
     _model_asked: Model = field(default_factory=lambda: Model(None))
     _told: Told = field(default_factory=Told)
     _held: ExitStack = field(default_factory=ExitStack)
-    _emptying: set[asyncio.Task[None]] = field(default_factory=set)
-    _forgetting: set[asyncio.Task[None]] = field(default_factory=set)
-    _deleted: asyncio.Event = field(default_factory=asyncio.Event)
     _readers: set[asyncio.Future[None]] = field(default_factory=set)
 
     async def model_name(self) -> str:
@@ -102,113 +93,9 @@ class Service:
         """What a person may choose from, for a chat. Raises ChatError: the provider cannot be asked."""
         return list(self.source_models) if self.source_name else await self.openai.models()
 
-    async def stop(self, turn: str) -> Message:
-        """End a turn, named by its id or by the idempotency key that began it; one that has ended stays as it is.
-
-        Returns:
-            The reply with its text so far.
-
-        Raises:
-            NotFound: there is no such turn.
-        """
-        known = await self.store.message_by_key(turn)
-        stopped = await self.turns.stop(known.id if known else turn)
-        return await self.store.message(stopped.id) or stopped.reply
-
-    async def create_chat(self, title: str | None = None) -> Chat:
-        """Without a title, the chat gets one from its first message."""
-        chat = await self.store.create_chat(title)
-        await self.turns.announce()
-        return chat
-
-    async def set_chat(self, chat_id: str, **values: Any) -> Chat:
-        """`store.set_chat`, announced. Raises NotFound; InvalidRequest: it has no such model."""
-        if self.source_models and values.get("model") and values["model"] not in self.source_models:
-            listed = ", ".join(self.source_models)
-            raise InvalidRequest(f"There is no model {shown(str(values['model']))!r} here. Choose one of: {listed}.")
-        chat = await self.store.set_chat(chat_id, **values)
-        await self.turns.announce()
-        return chat
-
-    async def rename_chat(self, chat_id: str, title: str) -> Chat:
-        """Raises NotFound."""
-        return await self.set_chat(chat_id, title=title)
-
-    async def choose(self, message_id: str) -> Chat:
-        """`store.choose`, announced. Raises NotFound."""
-        chat = await self.store.choose(message_id)
-        await self.turns.announce()
-        return chat
-
-    async def rate(self, message_id: str, rating: int, remark: str = "") -> Message:
-        """`store.rate`, announced. Raises InvalidRequest, NotFound."""
-        message = await self.store.rate(message_id, rating, remark)
-        await self.measures.rated(message_id)
-        await self.turns.announce()
-        return message
-
-    async def import_chat(self, data: str | bytes) -> Chat:
-        """`store.import_chat`, announced. Raises InvalidRequest."""
-        chat = await self.store.import_chat(data)
-        await self.turns.announce()
-        return chat
-
-    async def import_file(self, path: Path) -> AsyncGenerator[Imported, None]:
-        """Import all chats of a file, or none; says after each step how far it is, and at the end what has come.
-
-        Not read to the end, or closed, it imports nothing. Raises InvalidRequest, with a sentence.
-        """
-        imported = Imported()
-        async with self.store.archive.importing() as add, aclosing(read(path)) as batches:
-            async for batch in batches:
-                await add(batch.chats, batch.messages)
-                imported.add(batch)
-                yield imported
-        await self.turns.announce()
-
-    async def delete_chat(self, chat_id: str) -> None:
-        """Delete the chat for good and stop what runs in it. Raises NotFound."""
-        # First deleted, so that nothing begins in it any more.
-        await self.store.delete_chat(chat_id)
-        await self.turns.drop(chat_id)
-        self._deleted.set()
-
-    async def trash_chat(self, chat_id: str) -> None:
-        """Delete the chat, so that `restore_chat` can bring it back for `TRASH_S` seconds, and stop what runs in it.
-
-        Raises:
-            NotFound: there is no such chat.
-        """
-        await self.store.trash_chat(chat_id)
-        await self.turns.drop(chat_id)
-        task = asyncio.create_task(self._empty_trash_later(), name=f"trash {chat_id}")
-        self._emptying.add(task)
-        task.add_done_callback(self._emptying.discard)
-
-    async def restore_chat(self, chat_id: str) -> Chat:
-        """Raises NotFound: there is no such chat, also not in the trash."""
-        chat = await self.store.restore_chat(chat_id)
-        await self.turns.announce()
-        return chat
-
-    async def _empty_trash_later(self) -> None:
-        await asyncio.sleep(TRASH_S)
-        try:
-            await self.store.empty_trash(timedelta(seconds=TRASH_S))
-            self._deleted.set()
-        except Exception:
-            # Nothing is lost: the next start empties it.
-            logger.warning("the trash could not be emptied", exc_info=True)
-
-    async def _forget_what_is_deleted(self) -> None:
-        """Once for all that was deleted meanwhile."""
-        while await self._deleted.wait():
-            self._deleted.clear()
-            try:
-                await self.store.database.forget()
-            except Exception:
-                # It is done with the next chat that is deleted.
-                logger.warning("words of a deleted chat could not be taken out of the index", exc_info=True)
+    def of(self, caller: Caller) -> OwnChats:
+        """The chats of one caller, for the doors."""
+        return OwnChats(caller, self.shared)
 
     async def open(self) -> None:
         """Raises CannotStart: another server uses the database, or it cannot be brought up to date."""
@@ -217,9 +104,7 @@ class Service:
         with self.metrics.step("database"):
             await self.store.database.claim(end_this_server)
             await self.store.open()
-        self._forgetting.add(asyncio.create_task(self._forget_what_is_deleted(), name="forget what is deleted"))
-        if await self.store.empty_trash():
-            self._deleted.set()
+        await self.shared.trash.open()
         if orphans := await self.turns.recover():
             logs.event("answers were cut off when the server last ended; their text is kept", answers=orphans)
         # Or the first to ask would wait for it.
@@ -280,7 +165,7 @@ class Service:
             done.set_result(None)
 
     async def close(self) -> None:
-        await _cancel(self._emptying | self._forgetting)
+        await self.shared.trash.close()
         if self.titles:
             await self.titles.close()
         await self.turns.close()
@@ -299,13 +184,6 @@ class Service:
 def end_this_server() -> None:
     """In order, as an operator would: running answers are saved first."""
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
 
 
 def build(settings: Settings) -> Service:
@@ -367,11 +245,12 @@ def build(settings: Settings) -> Service:
     setup = setup_of(settings.hooks) if settings.hooks else None
     # A child's health costs nothing to ask; a function of the user's is not asked.
     look = local_model.base_url if local_model else None if settings.replies else openai.models
-    library = Library(store.database)
+    bills = Bills(store.database, prices, local_model.context_tokens if local_model else settings.context_tokens)
+    shared = Shared(store, turns, Trash(store), measures, bills, agent.models)
     return Service(
         settings,
         store,
-        library,
+        shared,
         agent.reply,
         openai,
         turns,
@@ -379,7 +258,6 @@ def build(settings: Settings) -> Service:
         titles,
         prices,
         measures,
-        Bills(store.database, prices, local_model.context_tokens if local_model else settings.context_tokens),
         metrics,
         traces,
         agent.name,

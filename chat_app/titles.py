@@ -55,34 +55,38 @@ class Titles:
         chat_id = turn.chat_id
         if self._closed or ended.status is not Status.complete or chat_id in self._tasks:
             return
-        task = self._tasks[chat_id] = asyncio.create_task(self._name(chat_id), name=f"title {chat_id}")
+        task = self._tasks[chat_id] = asyncio.create_task(
+            self._name(chat_id, turn.caller.owner), name=f"title {chat_id}"
+        )
         task.add_done_callback(lambda _: self._tasks.pop(chat_id))
 
-    async def _name(self, chat_id: str) -> None:
+    async def _name(self, chat_id: str, owner: str) -> None:
+        store = self._store.of(owner)
         try:
-            if (request := await self._request(chat_id)) and (title := await self._ask(*request)):
+            if (request := await _request(store, chat_id)) and (title := await self._ask(*request)):
                 # Shielded: a cancelled statement costs its connection.
-                named = await asyncio.shield(self._store.name_chat(chat_id, title))
+                named = await asyncio.shield(store.name_chat(chat_id, title))
                 if named:
-                    await self._turns.announce()
+                    await self._turns.announce(owner)
         except Exception as problem:
             logger.debug("chat %s gets no title of the model's: %s", chat_id, problem)
-
-    async def _request(self, chat_id: str) -> tuple[list[ChatMessage], str | None] | None:
-        """What to ask and which model, where a title is wanted: in the first exchange of a chat without a name."""
-        chat = await self._store.chat(chat_id)
-        if chat.named:
-            return None
-        match [item.message for item in (await self._store.path_page(chat_id, limit=3)).items]:
-            case [question, answer] if question.role == Role.user and answer.role == Role.assistant and answer.content:
-                return title_request(question.content, answer.content), chat.model
-        return None
 
     async def _ask(self, messages: Sequence[ChatMessage], model: str | None) -> str | None:
         options = {"model": model} if model else {}
         async with asyncio.timeout(TITLE_S):
             completion = await self._complete(messages, **options)
         return sane_title(completion_text(completion))
+
+
+async def _request(store: Store, chat_id: str) -> tuple[list[ChatMessage], str | None] | None:
+    """What to ask and which model, where a title is wanted: in the first exchange of a chat without a name."""
+    chat = await store.chat(chat_id)
+    if chat.named:
+        return None
+    match [item.message for item in (await store.path_page(chat_id, limit=3)).items]:
+        case [question, answer] if question.role == Role.user and answer.role == Role.assistant and answer.content:
+            return title_request(question.content, answer.content), chat.model
+    return None
 
 
 def title_request(question: str, answer: str) -> list[ChatMessage]:

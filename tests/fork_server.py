@@ -35,6 +35,7 @@ from chat_app.server import or_a_sentence
 from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
 from chat_app.turns import journal
+from tests import callers
 from tests.app import read_certificates_once
 
 CONSTANTS = [
@@ -78,6 +79,7 @@ def api() -> ASGIApp:
 
 def serve_api() -> None:
     settings = load_settings()
+    take_callers()
     set_constants()
     logs.install(settings.log_format, settings.secrets)
     server.serve(
@@ -89,7 +91,14 @@ def serve_api() -> None:
     )
 
 
+def take_callers() -> None:
+    """`CALLERS=1`: who asks is what the request says, see `tests.callers`."""
+    if os.environ.get("CALLERS"):
+        callers.install()
+
+
 def serve_app() -> None:
+    take_callers()
     sys.argv = ["chat_app", *json.loads(os.environ.get("ARGUMENTS", "[]"))]
     runpy.run_module("chat_app", run_name="__main__", alter_sys=True)
 

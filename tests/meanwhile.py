@@ -14,8 +14,11 @@ from typing import Any
 
 import httpx
 
+from chat_app.caller import LOCAL
 from chat_app.models import Message
 from chat_app.service import Service
+from chat_app.store.library import Library
+from chat_app.turns.own import OwnTurns
 from tests.app import CLIENT
 from tests.provider_client import script
 
@@ -64,13 +67,13 @@ async def choose_another(service: Service, chat_id: str) -> None:
     """What grew is not what is shown any more."""
     shown = await newest(service, chat_id)
     await regenerate_and_end(service, chat_id)
-    await service.choose(shown.id)
+    await service.of(LOCAL).choose(shown.id)
 
 
 async def choose_while_it_grows(service: Service, chat_id: str) -> None:
     shown = await newest(service, chat_id)
     await regenerate(service, chat_id)
-    await service.choose(shown.id)
+    await service.of(LOCAL).choose(shown.id)
 
 
 async def ask(service: Service, chat_id: str) -> None:
@@ -86,7 +89,7 @@ async def ask_and_end(service: Service, chat_id: str) -> None:
 async def edit(service: Service, chat_id: str) -> None:
     """Of the first question."""
     await stop(service, chat_id)
-    first = (await service.library.path(chat_id))[0].message
+    first = (await service.of(LOCAL).library.path(chat_id))[0].message
     await service.turns.start(f"{word(chat_id)}\n{script(pieces=['Anew'])}", chat_id, edit_of=first.id)
 
 
@@ -96,12 +99,12 @@ async def continue_(service: Service, chat_id: str) -> None:
 
 
 async def delete(service: Service, chat_id: str) -> None:
-    await service.trash_chat(chat_id)
+    await service.of(LOCAL).trash_chat(chat_id)
 
 
 async def delete_and_restore(service: Service, chat_id: str) -> None:
-    await service.trash_chat(chat_id)
-    await service.restore_chat(chat_id)
+    await service.of(LOCAL).trash_chat(chat_id)
+    await service.of(LOCAL).restore_chat(chat_id)
 
 
 ACTS: dict[str, Act] = {
@@ -125,7 +128,7 @@ ACTS: dict[str, Act] = {
 
 
 async def newest(service: Service, chat_id: str) -> Message:
-    return (await service.library.path(chat_id))[-1].message
+    return (await service.of(LOCAL).library.path(chat_id))[-1].message
 
 
 async def go(service: Service, chat_id: str) -> None:
@@ -142,18 +145,19 @@ def word(chat_id: str) -> str:
 def setup(service: Service) -> None:
     orders = Path(service.settings.database_url.removeprefix("sqlite:///")).with_name(ORDERS)
     orders.mkdir()
+    classes = {"turns": OwnTurns, "library": Library}
     for point, (where, name, after) in POINTS.items():
-        owner = getattr(service, where)
-        setattr(owner, name, watched(getattr(owner, name), service, orders, point, after))
+        kind = classes[where]
+        setattr(kind, name, watched(getattr(kind, name), service, orders, point, after))
 
 
 def watched(call: Callable[..., Awaitable[Any]], service: Service, orders: Path, point: str, after: bool) -> Any:
     calls: Counter[str] = Counter()
 
-    async def called(chat_id: str, *given: Any, **named: Any) -> Any:
+    async def called(own: object, chat_id: str, *given: Any, **named: Any) -> Any:
         if not after:
             await come(chat_id)
-        result = await call(chat_id, *given, **named)
+        result = await call(own, chat_id, *given, **named)
         if after:
             await come(chat_id)
         return result

@@ -23,11 +23,13 @@ OF_CHARS = 8
 
 
 class PageClient:
-    """`url` is the app's. A load of the page forgets all but its name, as a browser's tab does."""
+    """`url` is the app's. A load of the page forgets all but its `token`, as a browser's tab does. `headers` go along
+    with its socket."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, **headers: str) -> None:
         self._url = url
-        self._token = uuid.uuid4().hex
+        self._headers = headers
+        self.token = uuid.uuid4().hex
         self._socket: Socket | None = None
         self._reading: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
@@ -35,6 +37,7 @@ class PageClient:
         self.windows = 0
         self.frames: list[str] = []
         self.taken_back: list[str] = []
+        self.refused = False
         self._forget()
 
     def _forget(self) -> None:
@@ -50,8 +53,8 @@ class PageClient:
 
     async def connect(self) -> None:
         """Open a connection; what is on the page stays, as where a connection was lost."""
-        query = f"token={self._token}&EIO=4&transport=websocket"
-        self._socket = await Socket(f"{self._url}/_event/?{query}", Origin=self._url).__aenter__()
+        query = f"token={self.token}&EIO=4&transport=websocket"
+        self._socket = await Socket(f"{self._url}/_event/?{query}", Origin=self._url, **self._headers).__aenter__()
         hydrate = {"name": f"{ROOT}.hydrate_and_load", "payload": {"hashes": []}, "router_data": self._router_data()}
         await self._socket.send("40/_event," + json.dumps({"event": hydrate}))
         self._reading = asyncio.create_task(self._read(self._socket))
@@ -142,12 +145,14 @@ class PageClient:
         if frame == "2":
             assert self._socket
             await self._socket.send("3")
+        if frame.startswith("44/_event,"):
+            self.refused = True
         if not (event := re.fullmatch(r"42/_event,(.*)", frame, re.DOTALL)):
             return
         self.frames.append(frame)
         name, *values = json.loads(event[1])
         if name == "new_token":
-            self._token = values[0]
+            self.token = values[0]
         elif name == "event":
             await self._apply(values[0])
 

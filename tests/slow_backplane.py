@@ -120,10 +120,10 @@ class SlowBackplane(MemoryBackplane):
         async with self._scheduler.around():
             await super().stop(turn_id)
 
-    async def announce(self) -> None:
+    async def announce(self, owner: str = "") -> None:
         async with self._scheduler.around():
-            await super().announce()
+            await super().announce(owner)
 
-    async def changed(self, since: int) -> int:
+    async def changed(self, since: int, owner: str = "") -> int:
         async with self._scheduler.around():
-            return await super().changed(since)
+            return await super().changed(since, owner)

@@ -1,11 +1,69 @@
-"""How often open pages are told of changes."""
+"""How often open pages are told of changes, and whose."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chat_app.ui.changes import pause_s
+from chat_app.caller import Caller, Kind
+from chat_app.config import Settings
+from chat_app.service import Service, serving
+from chat_app.store.library import Library
+from chat_app.ui.changes import AllChanges, pause_s
+from chat_app.ui.chat_rows import Listing
+
+ANN, BEN = Caller("ann", "Ann", Kind.person), Caller("ben", "Ben", Kind.person)
 
 
 @pytest.mark.parametrize(("pages", "seconds"), [(0, 0.1), (1, 0.1), (20, 0.1), (40, 0.2), (100, 0.5), (300, 1.5)])
 def test_with_many_pages_the_list_comes_less_often(pages: int, seconds: float) -> None:
     """Its frames a second stay the same: what is left is for answers."""
     assert pause_s(pages) == pytest.approx(seconds)
+
+
+def answer(messages: list[dict[str, str]]) -> str:
+    return "Hi"
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    given = {"database_url": f"sqlite:///{tmp_path / 'chat.db'}", "replies": "tests.test_changes:answer"}
+    async with serving(Settings.model_validate(given)) as service:
+        yield service
+
+
+async def titles(listings: AsyncGenerator[Listing | None, None]) -> list[str]:
+    """Of the next list that a page gets."""
+    return [row["title"] for row in await anext(listings) or ()]
+
+
+@pytest.mark.anyio
+async def test_all_pages_of_an_owner_are_told_by_one_query_and_no_page_of_another(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: Counter[str] = Counter()
+    inner = Library.chats
+
+    async def chats(self: Library, *given: Any) -> Any:
+        read[self.owner] += 1
+        return await inner(self, *given)
+
+    monkeypatch.setattr(Library, "chats", chats)
+    everybody = AllChanges(service)
+    ann, ben = (everybody.of(service.of(caller)) for caller in (ANN, BEN))
+    async with aclosing(ann.chats(10)) as first, aclosing(ann.chats(10)) as second, aclosing(ben.chats(10)) as other:
+        for listings in (first, second, other):
+            assert await titles(listings) == []
+        before = read.copy()
+        await service.of(ANN).create_chat("Mine")
+        for listings in (first, second):
+            assert await titles(listings) == ["Mine"]
+        assert read - before == {"ann": 1}
+        # A page that comes later gets it, and the other owner's list is not the same.
+        async with aclosing(ann.chats(10)) as third:
+            assert await titles(third) == ["Mine"]
+        await service.of(BEN).create_chat("Other")
+        assert await titles(other) == ["Other"]

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from chat_app import extend
+from chat_app.caller import LOCAL
 from chat_app.config import Settings
 from chat_app.context import MAX_VALUES_CHARS, Values
 from chat_app.errors import InvalidRequest, SettingsError
@@ -113,8 +114,8 @@ async def ended(service: Service, content: str = "Hi", chat_id: str | None = Non
 
 async def test_an_agent_that_names_it_gets_what_there_is_to_know(tmp_path: Path) -> None:
     async with serving(settings(tmp_path, "knows")) as service:
-        chat = await service.create_chat()
-        await service.set_chat(chat.id, temperature=0.5, system_prompt="Be brief.")
+        chat = await service.of(LOCAL).create_chat()
+        await service.of(LOCAL).set_chat(chat.id, temperature=0.5, system_prompt="Be brief.")
         reply = await ended(service, chat_id=chat.id, metadata={"customer": {"id": 7}})
         again = await service.turns.regenerate(reply.id)
         await again.end()
@@ -205,7 +206,7 @@ async def test_values_are_a_chats_own_and_survive_a_restart(tmp_path: Path) -> N
         assert (await ended(service, "x")).content == "1 x"
     async with serving(settings(tmp_path, "counts")) as service:
         assert (await ended(service, "c", reply.chat_id)).content == "3 a b c"
-        await service.delete_chat(reply.chat_id)
+        await service.of(LOCAL).delete_chat(reply.chat_id)
         assert await service.store.values(reply.chat_id) == {}
 
 
@@ -262,13 +263,13 @@ async def test_values_behave_as_a_dict_that_is_closed_at_the_end() -> None:
 async def test_the_models_that_an_agent_lists_can_be_chosen_and_no_others(tmp_path: Path) -> None:
     async with serving(settings(tmp_path, "chooses")) as service:
         assert await service.models() == ["fast", "deep"]
-        chat = await service.create_chat()
+        chat = await service.of(LOCAL).create_chat()
         assert (await ended(service, chat_id=chat.id)).content == "none"
-        await service.set_chat(chat.id, model="deep")
+        await service.of(LOCAL).set_chat(chat.id, model="deep")
         assert (await ended(service, chat_id=chat.id)).content == "deep"
         with pytest.raises(InvalidRequest, match="no model 'gpt' here"):
-            await service.set_chat(chat.id, model="gpt")
-        await service.set_chat(chat.id, model=None)
+            await service.of(LOCAL).set_chat(chat.id, model="gpt")
+        await service.of(LOCAL).set_chat(chat.id, model=None)
         # From before the list was another one.
         await service.store.set_chat(chat.id, model="gone")
         assert (await ended(service, chat_id=chat.id)).content == "none"

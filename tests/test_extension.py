@@ -12,6 +12,7 @@ import pytest
 
 from chat_app import extend
 from chat_app.building import fingerprint
+from chat_app.caller import LOCAL
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import InvalidRequest, SettingsError
 from chat_app.models import Message, Status
@@ -118,8 +119,8 @@ async def ended(service: Service, content: str = "Hi", chat_id: str | None = Non
 async def test_a_source_gets_the_options_that_it_takes_and_no_others(tmp_path: Path) -> None:
     for name, expected in (("all_options", "{'model': 'm', 'temperature': 0.5}"), ("only_temperature", "0.5")):
         async with serving(settings(tmp_path, name)) as service:
-            chat = await service.create_chat()
-            await service.set_chat(chat.id, model="m", temperature=0.5)
+            chat = await service.of(LOCAL).create_chat()
+            await service.of(LOCAL).set_chat(chat.id, model="m", temperature=0.5)
             assert (await ended(service, chat_id=chat.id)).content == expected
 
 

@@ -13,7 +13,7 @@ NAMES = {
 }
 
 
-OF_PAGES = {"TOKENS", "Fonts", "Markdown", "Said", "StreamChat", "follow", "start", "token", "transcript"}
+OF_PAGES = {"TOKENS", "Fonts", "Markdown", "Said", "StreamChat", "follow", "own", "start", "token", "transcript"}
 
 
 def test_the_public_names_are_these() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from chat_app import service as service_module
+from chat_app import trash as trash_module
+from chat_app.caller import LOCAL
 from chat_app.config import Settings
 from chat_app.errors import NotFound
 from chat_app.models import Status
@@ -48,14 +49,15 @@ async def test_a_chat_whose_answer_grows_is_stopped_and_trashed_and_comes_back_w
     turn = await service.turns.start(script(tokens=-1, interval_ms=5))
     async with asyncio.timeout(10):
         await anext(turn.batches())
-    version = service.turns.version
-    await service.trash_chat(turn.chat_id)
+    version = service.turns.version()
+    await service.of(LOCAL).trash_chat(turn.chat_id)
     version = await announced(service, version)
     await provider.until(lambda seen: seen[0]["closed_by_client"])
-    for attempt in (service.turns.find(turn.id), service.trash_chat(turn.chat_id), service.delete_chat(turn.chat_id)):
+    own = service.of(LOCAL)
+    for attempt in (service.turns.find(turn.id), own.trash_chat(turn.chat_id), own.delete_chat(turn.chat_id)):
         with pytest.raises(NotFound):
             await attempt
-    chat = await service.restore_chat(turn.chat_id)
+    chat = await service.of(LOCAL).restore_chat(turn.chat_id)
     await announced(service, version)
     question, answer = await service.store.messages(chat.id)
     assert (answer.id, answer.status) == (turn.id, Status.stopped)
@@ -87,7 +89,8 @@ async def test_a_turn_that_begins_while_its_chat_is_deleted_does_not_run_on(
     start = service.turns.regenerate(first.id) if again else service.turns.start(endless, first.chat_id)
     starting = asyncio.ensure_future(start)
     await saved.wait()
-    deleting = asyncio.ensure_future((service.trash_chat if trash else service.delete_chat)(first.chat_id))
+    own = service.of(LOCAL)
+    deleting = asyncio.ensure_future((own.trash_chat if trash else own.delete_chat)(first.chat_id))
     await asyncio.wait({deleting}, timeout=0.1)
     go_on.set()
     await asyncio.wait({starting, deleting})
@@ -95,34 +98,34 @@ async def test_a_turn_that_begins_while_its_chat_is_deleted_does_not_run_on(
     assert await service.turns.running(first.chat_id) is None
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith(("turn", "generation"))]
     if trash:
-        await service.restore_chat(first.chat_id)
+        await service.of(LOCAL).restore_chat(first.chat_id)
         assert {one.status for one in await service.store.messages(first.chat_id)}.isdisjoint({Status.streaming})
 
 
 async def test_the_trash_is_emptied_after_a_while(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_module, "TRASH_S", 0.1)
-    chat = await service.create_chat()
-    await service.trash_chat(chat.id)
-    await service.restore_chat(chat.id)
-    await service.trash_chat(chat.id)
+    monkeypatch.setattr(trash_module, "TRASH_S", 0.1)
+    chat = await service.of(LOCAL).create_chat()
+    await service.of(LOCAL).trash_chat(chat.id)
+    await service.of(LOCAL).restore_chat(chat.id)
+    await service.of(LOCAL).trash_chat(chat.id)
     async with asyncio.timeout(5):
-        while service._emptying:
+        while service.shared.trash.emptying:
             await asyncio.sleep(0.01)
     with pytest.raises(NotFound):
-        await service.restore_chat(chat.id)
+        await service.of(LOCAL).restore_chat(chat.id)
 
 
 async def test_the_trash_is_emptied_at_the_start(settings: Settings) -> None:
     async with serving(settings) as service:
-        kept, gone = await service.create_chat(), await service.create_chat()
-        await service.trash_chat(gone.id)
+        kept, gone = await service.of(LOCAL).create_chat(), await service.of(LOCAL).create_chat()
+        await service.of(LOCAL).trash_chat(gone.id)
         began = asyncio.get_running_loop().time()
     # The one who would empty it later is not waited for.
     assert asyncio.get_running_loop().time() - began < 5
     async with serving(settings) as service:
         assert [chat.id for chat in await service.store.chats()] == [kept.id]
         with pytest.raises(NotFound):
-            await service.restore_chat(gone.id)
+            await service.of(LOCAL).restore_chat(gone.id)
 
 
 async def test_what_changes_is_announced(service: Service) -> None:
@@ -131,13 +134,13 @@ async def test_what_changes_is_announced(service: Service) -> None:
     await asyncio.sleep(0)
     data = json.dumps(await service.store.export_chat(turn.chat_id))
     for change in (
-        service.create_chat("x"),
-        service.set_chat(turn.chat_id, pinned=True),
-        service.rename_chat(turn.chat_id, "x"),
-        service.choose(turn.user.id),
-        service.rate(turn.id, 1),
-        service.import_chat(data),
+        service.of(LOCAL).create_chat("x"),
+        service.of(LOCAL).set_chat(turn.chat_id, pinned=True),
+        service.of(LOCAL).rename_chat(turn.chat_id, "x"),
+        service.of(LOCAL).choose(turn.user.id),
+        service.of(LOCAL).rate(turn.id, 1),
+        service.of(LOCAL).import_chat(data),
     ):
-        version = service.turns.version
+        version = service.turns.version()
         await change
         assert await announced(service, version) == version + 1

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chat_app import titles
+from chat_app.caller import LOCAL
 from chat_app.config import Settings
 from chat_app.errors import NotFound
 from chat_app.models import Chat
@@ -84,7 +85,7 @@ def title_requests(provider: Provider) -> list[dict[str, Any]]:
 async def test_a_chat_is_named_after_its_first_exchange(service: Service, provider: Provider) -> None:
     question = answered(text="Title: “Streaming explained.”")
     chat_id = await exchange(service, question)
-    version = service.turns.version
+    version = service.turns.version()
     assert (await named(service, chat_id)).title == "Streaming explained"
     async with asyncio.timeout(5):
         await service.turns.changed(version)
@@ -118,7 +119,7 @@ async def test_the_first_complete_answer_counts(service: Service, provider: Prov
 
 
 async def test_a_chat_that_a_person_named_is_left_alone(service: Service, provider: Provider) -> None:
-    chat = await service.create_chat("Mine")
+    chat = await service.of(LOCAL).create_chat("Mine")
     await exchange(service, answered(text="A fine title"), chat.id)
     await over(service)
     assert title_requests(provider) == []
@@ -128,7 +129,7 @@ async def test_a_chat_that_a_person_named_is_left_alone(service: Service, provid
 async def test_a_person_is_faster(service: Service, provider: Provider) -> None:
     chat_id = await exchange(service, answered(text="A fine title", hold=[0]))
     await provider.until(lambda seen: len(seen) == 2)
-    await service.rename_chat(chat_id, "Mine")
+    await service.of(LOCAL).rename_chat(chat_id, "Mine")
     provider.go()
     await over(service)
     assert (await service.store.chat(chat_id)).title == "Mine"
@@ -137,12 +138,12 @@ async def test_a_person_is_faster(service: Service, provider: Provider) -> None:
 async def test_a_chat_that_is_deleted_meanwhile(service: Service, provider: Provider) -> None:
     chat_id = await exchange(service, answered(text="A fine title", hold=[0]))
     await provider.until(lambda seen: len(seen) == 2)
-    await service.trash_chat(chat_id)
+    await service.of(LOCAL).trash_chat(chat_id)
     provider.go()
     await over(service)
     with pytest.raises(NotFound):
         await service.store.chat(chat_id)
-    assert (await service.restore_chat(chat_id)).named is False
+    assert (await service.of(LOCAL).restore_chat(chat_id)).named is False
 
 
 @pytest.mark.parametrize(
@@ -177,8 +178,8 @@ async def test_the_next_turn_does_not_wait_for_the_title(service: Service, provi
 
 
 async def test_the_chats_own_model_names_it(service: Service, provider: Provider) -> None:
-    chat = await service.create_chat()
-    await service.set_chat(chat.id, model="bench", system_prompt="Be brief.")
+    chat = await service.of(LOCAL).create_chat()
+    await service.of(LOCAL).set_chat(chat.id, model="bench", system_prompt="Be brief.")
     await exchange(service, answered(text="A fine title"), chat.id)
     await named(service, chat.id)
     [body] = title_requests(provider)

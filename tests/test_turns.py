@@ -1599,7 +1599,7 @@ async def test_on_end_is_called_once_all_is_saved_and_for_every_end(
 async def test_changed_wakes_at_the_start_and_at_the_end_of_a_turn(turns: Turns, reply: ScriptedReply) -> None:
     go_on = asyncio.Event()
     reply.enqueue(go_on)
-    waiting = asyncio.ensure_future(turns.changed(turns.version))
+    waiting = asyncio.ensure_future(turns.changed(turns.version()))
     turn = await turns.start("hello")
     async with asyncio.timeout(5):
         started = await waiting
@@ -1613,18 +1613,18 @@ async def test_changed_wakes_at_the_start_and_at_the_end_of_a_turn(turns: Turns,
 
 
 async def test_changed_returns_at_once_what_was_missed(turns: Turns) -> None:
-    before = turns.version
+    before = turns.version()
     await turns.announce()
     async with asyncio.timeout(5):
-        assert await turns.changed(before) == turns.version != before
+        assert await turns.changed(before) == turns.version() != before
 
 
 async def test_announce_wakes_everyone(turns: Turns) -> None:
-    waiting = [asyncio.ensure_future(turns.changed(turns.version)) for _ in range(3)]
+    waiting = [asyncio.ensure_future(turns.changed(turns.version())) for _ in range(3)]
     await asyncio.sleep(0)
     await turns.announce()
     async with asyncio.timeout(5):
-        assert await asyncio.gather(*waiting) == [turns.version] * 3
+        assert await asyncio.gather(*waiting) == [turns.version()] * 3
 
 
 async def test_running_is_the_turn_that_runs_in_that_chat(turns: Turns, reply: ScriptedReply) -> None:

@@ -12,12 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from chat_app.api.bodies import ChatChange, ChatList, ChatOut, NewChat, chat_out, json_body
+from chat_app.api.own import Own
 from chat_app.api.parameters import ChatId, Left
 from chat_app.api.reference import examples
 from chat_app.api.reference.responses import LARGE, NO_CHAT, OF_FILE, fails, gives, takes
 from chat_app.errors import InvalidRequest
 from chat_app.models import Chat
-from chat_app.service import get_service
 from chat_app.store.chatfile import Time
 
 router = APIRouter(prefix="/chats", tags=["chats"])
@@ -55,11 +55,12 @@ def _place(before: str) -> tuple[bool, datetime, str]:
     | fails(InvalidRequest("limit: Input should be less than or equal to 500.")),
 )
 async def list_chats(
+    own: Own,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     before: Annotated[str | Left, Query(description="The `next` of the page before, or a time.")] = None,
 ) -> ChatList:
     """The pinned first, then the most recently used."""
-    found = await get_service().library.chats(limit + 1, _place(before) if before is not None else None)
+    found = await own.library.chats(limit + 1, _place(before) if before is not None else None)
     page = found[:limit]
     return ChatList(chats=[chat_out(chat) for chat in page], next=_next(page[-1]) if len(found) > limit else None)
 
@@ -73,9 +74,9 @@ async def list_chats(
     responses=gives(examples.CHAT | {"title": "Plans", "named": True, "leaf_id": None}, status=201)
     | fails(InvalidRequest("title: Input should be a valid string."), LARGE),
 )
-async def create_chat(new: Annotated[NewChat, Depends(json_body(NewChat))]) -> ChatOut:
+async def create_chat(own: Own, new: Annotated[NewChat, Depends(json_body(NewChat))]) -> ChatOut:
     """Without a title, it gets one from its first message."""
-    return chat_out(await get_service().create_chat(new.title if new.model_fields_set else None))
+    return chat_out(await own.create_chat(new.title if new.model_fields_set else None))
 
 
 @router.get(
@@ -84,8 +85,8 @@ async def create_chat(new: Annotated[NewChat, Depends(json_body(NewChat))]) -> C
     response_description="The chat.",
     responses=gives(examples.CHAT) | fails(NO_CHAT),
 )
-async def read_chat(chat_id: ChatId) -> ChatOut:
-    return chat_out(await get_service().library.chat(chat_id))
+async def read_chat(own: Own, chat_id: ChatId) -> ChatOut:
+    return chat_out(await own.library.chat(chat_id))
 
 
 @router.patch(
@@ -96,9 +97,9 @@ async def read_chat(chat_id: ChatId) -> ChatOut:
     responses=gives(examples.CHAT | {"pinned": True, "temperature": 0.2})
     | fails(InvalidRequest("temperature: Input should be less than or equal to 2."), LARGE, NO_CHAT),
 )
-async def change_chat(chat_id: ChatId, new: Annotated[ChatChange, Depends(json_body(ChatChange))]) -> ChatOut:
+async def change_chat(own: Own, chat_id: ChatId, new: Annotated[ChatChange, Depends(json_body(ChatChange))]) -> ChatOut:
     """Rename it, pin it, set its own model, system prompt or temperature."""
-    return chat_out(await get_service().set_chat(chat_id, **new.model_dump(exclude_unset=True)))
+    return chat_out(await own.set_chat(chat_id, **new.model_dump(exclude_unset=True)))
 
 
 @router.delete(
@@ -109,9 +110,9 @@ async def change_chat(chat_id: ChatId, new: Annotated[ChatChange, Depends(json_b
     response_description="It is gone, with all its messages.",
     responses=fails(NO_CHAT),
 )
-async def delete_chat(chat_id: ChatId) -> None:
+async def delete_chat(own: Own, chat_id: ChatId) -> None:
     """The chat with all its messages; an answer that still grows is stopped."""
-    await get_service().delete_chat(chat_id)
+    await own.delete_chat(chat_id)
 
 
 @router.get(
@@ -128,16 +129,16 @@ async def delete_chat(chat_id: ChatId) -> None:
     | fails(InvalidRequest("format: Input should be 'json' or 'markdown'."), NO_CHAT),
 )
 async def export_chat(
+    own: Own,
     chat_id: ChatId,
     format: Literal["json", "markdown"] = "json",
     reasoning: Annotated[bool, Query(description="In Markdown too, what the models thought, as quotes.")] = False,
 ) -> Response:
     """The chat as a file: JSON has all versions of all messages and can be imported, Markdown the shown path."""
-    library = get_service().library
-    chat = await library.chat(chat_id)
+    chat = await own.library.chat(chat_id)
     if format == "markdown":
-        return _file(await library.chat_markdown(chat_id, reasoning), "text/markdown", f"{chat.title}.md")
-    data = await library.export_chat(chat_id)
+        return _file(await own.library.chat_markdown(chat_id, reasoning), "text/markdown", f"{chat.title}.md")
+    data = await own.library.export_chat(chat_id)
     text = await run_in_threadpool(json.dumps, data, ensure_ascii=False, indent=2)
     return _file(text + "\n", "application/json", f"{chat.title}.json")
 

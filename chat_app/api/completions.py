@@ -21,13 +21,16 @@ from chat_app.answer import pieces
 from chat_app.api import sse
 from chat_app.api.bodies import bounded, json_body
 from chat_app.api.completion_chunks import Head, Step, choice_step, completion, event_step, piece_steps
+from chat_app.api.own import own_chats
 from chat_app.api.parameters import IdempotencyKey
 from chat_app.api.problems import error_response, tell_refusal
-from chat_app.api.stream import PING_S, streaming_service, turn_headers
+from chat_app.api.stream import PING_S, streamed, turn_headers
+from chat_app.caller import Caller
 from chat_app.context import of_no_chat
 from chat_app.errors import ChatError, InternalError, InvalidRequest, NotFound, StreamingOff, shown, status_of
 from chat_app.extend import CONTEXT, option_names
 from chat_app.models import Role
+from chat_app.own_chats import OwnChats
 from chat_app.reply import ChatMessage
 from chat_app.service import Service, get_service
 from chat_app.store.chatfile import title_from
@@ -115,8 +118,11 @@ async def complete(request: Request, idempotency_key: IdempotencyKey = None) -> 
     """OpenAI's `chat/completions`, whole or as a stream."""
     try:
         asked = await json_body(Asked)(request)
-        service = await streaming_service(request) if asked.stream else get_service()
-        answer = await _answer(service, asked, idempotency_key)
+        own = await own_chats(request)
+        if asked.stream:
+            await streamed(own, request)
+        own.caller.may_change()
+        answer = await _answer(own, get_service(), asked, idempotency_key)
     except StreamingOff:
         raise
     except ChatError as error:
@@ -143,7 +149,7 @@ async def _models(service: Service) -> list[str]:
     return [own, *(name for name in names if name != own)]
 
 
-async def _answer(service: Service, asked: Asked, key: str | None) -> Answer:
+async def _answer(own: OwnChats, service: Service, asked: Asked, key: str | None) -> Answer:
     if service.source_name or service.local_model:
         known = await _models(service)
         if asked.model and asked.model not in known:
@@ -151,20 +157,20 @@ async def _answer(service: Service, asked: Asked, key: str | None) -> Answer:
             raise NotFound(f"There is no model {shown(asked.model)!r} here; this is {names}. See /v1/models.")
         asked.model = asked.model if asked.model in service.source_models else None
     if asked.chat_id is not None or asked.kept:
-        return await _turn(service, asked, key)
-    asked.messages = await _let_through(service.turns.hooks, asked)
+        return await _turn(own, service, asked, key)
+    asked.messages = await _let_through(service.turns.hooks, asked, own.caller)
     if service.source_name:
-        return _from_source(service, asked)
+        return _from_source(service, asked, own.caller)
     return _from_provider(service, asked)
 
 
-async def _let_through(hooks: Hooks, asked: Asked) -> list[dict[str, Any]]:
+async def _let_through(hooks: Hooks, asked: Asked, caller: Caller) -> list[dict[str, Any]]:
     """The messages as the hooks leave them, as in a turn. Raises ChatError: one refused them."""
     messages = list(asked.messages)
     question = next((i for i in range(len(messages) - 1, -1, -1) if messages[i].get("role") == Role.user), None)
     if hooks.asks and question is not None:
         text = _text(messages[question], others=True)
-        if (changed := await hooks.question(text, None, asked.own_metadata)) != text:
+        if (changed := await hooks.question(text, None, asked.own_metadata, caller.person)) != text:
             messages[question] = messages[question] | {"content": changed}
     return await hooks.prompt(messages)
 
@@ -193,7 +199,7 @@ async def _provided(chunks: AsyncGenerator[dict[str, Any], None]) -> AsyncGenera
                 yield Step(usage=usage, model=model)
 
 
-def _from_source(service: Service, asked: Asked) -> Answer:
+def _from_source(service: Service, asked: Asked, caller: Caller) -> Answer:
     """What REPLIES says to these messages, and no more: nothing is kept."""
     taken = option_names(service.reply)
     if taken is not None:
@@ -201,7 +207,8 @@ def _from_source(service: Service, asked: Asked) -> Answer:
     messages = [{"role": _role(message), "content": _text(message)} for message in asked.messages]
     options = asked.options | ({"model": asked.model} if asked.model else {})
     if taken is not None and CONTEXT in taken:
-        options[CONTEXT] = of_no_chat(asked.own_metadata, {"model": asked.model} if asked.model else {})
+        settings = {"model": asked.model} if asked.model else {}
+        options[CONTEXT] = of_no_chat(asked.own_metadata, settings, caller.person)
     return Answer(Head(asked.model or service.source_name), _told(service, messages, options))
 
 
@@ -216,34 +223,34 @@ async def _told(
                 yield step
 
 
-async def _turn(service: Service, asked: Asked, key: str | None) -> Answer:
+async def _turn(own: OwnChats, service: Service, asked: Asked, key: str | None) -> Answer:
     """A turn of a chat. One that is named has the messages before the last already; a new one gets them."""
     _refuse_others(asked, {"temperature"})
     *before, last = [{"role": _role(message), "content": _text(message)} for message in asked.messages]
     if last["role"] != Role.user:
         raise InvalidRequest("The last message of a turn is the user's. Send one whose role is user.")
     if asked.chat_id is None:
-        turn = await _first_turn(service, asked, before, last["content"], key)
+        turn = await _first_turn(own, asked, before, last["content"], key)
     else:
-        turn = await service.turns.start(last["content"], asked.chat_id, key, metadata=asked.own_metadata)
+        turn = await own.turns.start(last["content"], asked.chat_id, key, metadata=asked.own_metadata)
     return Answer(Head(asked.model or await service.model_name(), turn), _followed(turn), turn_headers(turn))
 
 
 async def _first_turn(
-    service: Service, asked: Asked, before: Sequence[ChatMessage], question: str, key: str | None
+    own: OwnChats, asked: Asked, before: Sequence[ChatMessage], question: str, key: str | None
 ) -> Turn:
     prompt = "\n\n".join(message["content"] for message in before if message["role"] == "system").strip()
     settings = {"model": asked.model, "temperature": asked.options.get("temperature"), "system_prompt": prompt or None}
     earlier = [message for message in before if message["role"] != "system"]
     if not earlier:
-        return await service.turns.start(question, None, key, settings=settings, metadata=asked.own_metadata)
-    if key is not None and (known := await service.library.message_by_key(key)):
-        return await service.turns.start(question, known.chat_id, key, metadata=asked.own_metadata)
-    chat = await service.import_chat(_chat_file(settings, earlier))
+        return await own.turns.start(question, None, key, settings=settings, metadata=asked.own_metadata)
+    if key is not None and (known := await own.library.message_by_key(key)):
+        return await own.turns.start(question, known.chat_id, key, metadata=asked.own_metadata)
+    chat = await own.import_chat(_chat_file(settings, earlier))
     try:
-        return await service.turns.start(question, chat.id, key, metadata=asked.own_metadata)
+        return await own.turns.start(question, chat.id, key, metadata=asked.own_metadata)
     except BaseException:
-        await service.delete_chat(chat.id)
+        await own.delete_chat(chat.id)
         raise
 
 

@@ -13,11 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from chat_app.api import sse
 from chat_app.api.bodies import ImportOut, import_out
 from chat_app.api.chats import attachment
+from chat_app.api.own import Own
 from chat_app.api.reference import examples
 from chat_app.api.reference.responses import LARGE, OF_FILE, fails, gives, takes
 from chat_app.errors import ChatError, InternalError, InvalidRequest
 from chat_app.models import now
-from chat_app.service import get_service
+from chat_app.own_chats import OwnChats
 from chat_app.store.chatfile import ChatFile
 from chat_app.store.chatfiles.reading import Imported
 
@@ -32,11 +33,11 @@ router = APIRouter(prefix="/chats", tags=["chats"])
     response_description="The file.",
     responses=gives({"version": 1, "chats": [examples.EXPORTED]}, schema="ChatsFile", headers=OF_FILE) | fails(),
 )
-async def export_chats() -> StreamingResponse:
+async def export_chats(own: Own) -> StreamingResponse:
     """All chats as one file of JSON, with all versions of all messages; it can be imported."""
     headers = {"Content-Disposition": attachment(f"Chats {now():%Y-%m-%d}.json")}
     # Half a surrogate pair, should a provider's usage hold one, as JSON's escape.
-    pieces = (piece.encode("utf-8", "backslashreplace") async for piece in get_service().library.exported())
+    pieces = (piece.encode("utf-8", "backslashreplace") async for piece in own.library.exported())
     return StreamingResponse(pieces, media_type="application/json", headers=headers)
 
 
@@ -55,6 +56,7 @@ async def export_chats() -> StreamingResponse:
     | fails(InvalidRequest("This is no exported chat. Choose the JSON file of an export."), LARGE),
 )
 async def import_chats(
+    own: Own,
     request: Request,
     progress: Annotated[
         bool, Query(description="Say in lines of JSON how far it is; the last has the result.")
@@ -65,41 +67,42 @@ async def import_chats(
     All of them come, or none. What cannot be kept, such as pictures, is counted.
     """
     folder = TemporaryDirectory(prefix="import-")
-    steps = _steps(request, folder)
+    own.caller.may_change()
+    steps = _steps(own, request, folder)
     try:
         # What is wrong with a file is mostly seen at once, and then is an answer of its own.
         imported = await anext(steps)
         if progress:
-            return StreamingResponse(_lines(imported, steps), 201, media_type=examples.LINES, headers=sse.HEADERS)
+            return StreamingResponse(_lines(own, imported, steps), 201, media_type=examples.LINES, headers=sse.HEADERS)
     except BaseException:
         await steps.aclose()
         raise
     async with aclosing(steps):
         async for step in steps:
             imported = step
-    return JSONResponse((await _result(imported)).model_dump(mode="json"), 201)
+    return JSONResponse((await _result(own, imported)).model_dump(mode="json"), 201)
 
 
-async def _steps(request: Request, folder: "TemporaryDirectory[str]") -> Steps:
+async def _steps(own: OwnChats, request: Request, folder: "TemporaryDirectory[str]") -> Steps:
     """Save the body, then import it."""
     with folder:
         file = Path(folder.name) / "body"
         with file.open("wb") as saved:
             async for chunk in request.stream():
                 await run_in_threadpool(saved.write, chunk)
-        async with aclosing(get_service().import_file(file)) as steps:
+        async with aclosing(own.import_file(file)) as steps:
             async for imported in steps:
                 yield imported
 
 
-async def _lines(first: Imported, steps: Steps) -> AsyncIterator[str]:
+async def _lines(own: OwnChats, first: Imported, steps: Steps) -> AsyncIterator[str]:
     imported = first
     async with aclosing(steps):
         try:
             yield _step(imported)
             async for imported in steps:
                 yield _step(imported)
-            yield sse.dumps((await _result(imported)).model_dump(mode="json")) + "\n"
+            yield sse.dumps((await _result(own, imported)).model_dump(mode="json")) + "\n"
         except ChatError as error:
             yield sse.dumps({"error": error.as_dict()}) + "\n"
         except Exception:
@@ -113,5 +116,5 @@ def _step(imported: Imported) -> str:
     return sse.dumps({"progress": read}) + "\n"
 
 
-async def _result(imported: Imported) -> ImportOut:
-    return import_out(await get_service().library.chat(imported.chat_ids[0]), imported)
+async def _result(own: OwnChats, imported: Imported) -> ImportOut:
+    return import_out(await own.library.chat(imported.chat_ids[0]), imported)

@@ -5,13 +5,13 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 
+from chat_app.api.own import Own
 from chat_app.api.problems import invalid
 from chat_app.api.reference import examples
 from chat_app.api.reference.responses import LARGE, fails, gives, takes
-from chat_app.errors import InvalidRequest, MeasuresOff, TooManyRequests
+from chat_app.errors import AdministratorsOnly, InvalidRequest, MeasuresOff, TooManyRequests
 from chat_app.insights import Figures
 from chat_app.measures import DAYS, Measure, Survey
-from chat_app.service import get_service
 
 router = APIRouter(prefix="/measures", tags=["measures"])
 MAX_BYTES = 16_384
@@ -52,9 +52,9 @@ def _address(request: Request) -> str:
     response_description="It is kept, unless there was one already.",
     responses=fails(InvalidRequest("turn_id: There is no such answer."), LARGE, MeasuresOff(), TOO_MANY),
 )
-async def report(request: Request, measure: Annotated[Measure, Depends(_measure)]) -> None:
+async def report(own: Own, request: Request, measure: Annotated[Measure, Depends(_measure)]) -> None:
     """What a browser measured of one answer, sent once when it ends. It has no text and nothing that names anyone."""
-    await get_service().measures.take(measure, _address(request))
+    await own.report(measure, _address(request))
 
 
 @router.post(
@@ -66,19 +66,21 @@ async def report(request: Request, measure: Annotated[Measure, Depends(_measure)
     response_description="It is kept, unless there was one already.",
     responses=fails(InvalidRequest("feel: Input should be less than or equal to 5."), LARGE, MeasuresOff(), TOO_MANY),
 )
-async def answer_survey(request: Request, survey: Annotated[Survey, Depends(_survey)]) -> None:
+async def answer_survey(own: Own, request: Request, survey: Annotated[Survey, Depends(_survey)]) -> None:
     """A person's answer to "How fast do answers feel?"."""
-    await get_service().measures.answer_survey(survey, _address(request))
+    await own.answer_survey(survey, _address(request))
 
 
 @router.get(
     "/",
     summary="Read the figures",
     response_description="The figures.",
-    responses=gives(examples.FIGURES) | fails(InvalidRequest("days: Input should be less than or equal to 31.")),
+    responses=gives(examples.FIGURES)
+    | fails(InvalidRequest("days: Input should be less than or equal to 31."), AdministratorsOnly()),
 )
 async def read_figures(
+    own: Own,
     days: Annotated[int, Query(ge=1, le=DAYS, description="So many days, today (UTC) included.")] = 7,
 ) -> Figures:
     """What `/insights` shows: the goals, how long people waited, how answers ended, what they cost."""
-    return await get_service().measures.figures(days)
+    return await own.figures(days)

@@ -17,6 +17,7 @@ from chat_app.api.bodies import (
     message_out,
     message_with_parts,
 )
+from chat_app.api.own import Own
 from chat_app.api.parameters import IdempotencyKey, Left, MessageId, example
 from chat_app.api.problems import error_response
 from chat_app.api.reference import examples
@@ -38,7 +39,8 @@ from chat_app.api.sse import included
 from chat_app.api.stream import turn_headers
 from chat_app.errors import Interrupted, InvalidRequest, KeyReused, NotFound, no_message
 from chat_app.models import Message, Status
-from chat_app.service import Service, get_service
+from chat_app.own_chats import OwnChats
+from chat_app.service import get_service
 from chat_app.turns.turn import Turn
 
 Parts = Annotated[
@@ -66,14 +68,14 @@ router = APIRouter(prefix="/messages", tags=["messages"])
     | fails(InvalidRequest("content: Field required."), LARGE, NO_CHAT, *CANNOT_START, *PROVIDER_FAILS),
 )
 async def send_message(
+    own: Own,
     ask: Annotated[Ask, Depends(json_body(Ask))],
     include: Parts = "",
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Send a message and wait for the whole reply. A failed one keeps its text, in `message` beside the error."""
-    service = get_service()
-    turn = await service.turns.start(ask.content, ask.chat_id, idempotency_key, metadata=ask.metadata)
-    return await _whole(service, turn, include)
+    turn = await own.turns.start(ask.content, ask.chat_id, idempotency_key, metadata=ask.metadata)
+    return await _whole(own, turn, include)
 
 
 @router.post(
@@ -84,17 +86,16 @@ async def send_message(
     responses=gives(examples.MESSAGE, headers=OF_TURN) | fails(KeyReused(), NO_ANSWER, *CANNOT_START, *PROVIDER_FAILS),
 )
 async def continue_message(
-    message_id: MessageId, include: Parts = "", idempotency_key: IdempotencyKey = None
+    own: Own, message_id: MessageId, include: Parts = "", idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Go on with an answer that was cut off or stopped: a new version of it, which begins with its text."""
-    service = get_service()
-    return await _whole(service, await service.turns.continue_reply(message_id, key=idempotency_key), include)
+    return await _whole(own, await own.turns.continue_reply(message_id, key=idempotency_key), include)
 
 
-async def _whole(service: Service, turn: Turn, include: str) -> Response:
-    with service.metrics.reader("messages"):
+async def _whole(own: OwnChats, turn: Turn, include: str) -> Response:
+    with get_service().metrics.reader("messages"):
         ended = await turn.end()
-    reply = await service.library.message(turn.id)
+    reply = await own.library.message(turn.id)
     if reply is None:
         raise NotFound("The chat was deleted while the reply was being written.")
     message = _out(include)(reply).model_dump(mode="json")
@@ -116,13 +117,14 @@ def _out(include: str) -> Callable[[Message], MessageOut]:
     | fails(InvalidRequest("chat_id: Field required."), NO_CHAT),
 )
 async def read_history(
+    own: Own,
     chat_id: Annotated[str, Query(openapi_examples=example(examples.CHAT_ID))],
     before: Annotated[str | Left, Query(description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     include: Parts = "",
 ) -> History:
     """The messages of a chat, the newest page first, oldest message first within it; with `include`, their parts."""
-    page = await get_service().library.path_page(chat_id, before, limit)
+    page = await own.library.path_page(chat_id, before, limit)
     messages = [item.message for item in page.items]
     out = _out(include)
     return History(
@@ -138,9 +140,9 @@ async def read_history(
     response_description="The message and its parts.",
     responses=gives(examples.THOUGHTFUL) | fails(NO_MESSAGE),
 )
-async def read_message(message_id: MessageId, include: Parts = "") -> MessageWithParts:
+async def read_message(own: Own, message_id: MessageId, include: Parts = "") -> MessageWithParts:
     """A message with its parts in their order: the text, and what `include` asks for."""
-    message = await get_service().library.message(message_id)
+    message = await own.library.message(message_id)
     if message is None:
         raise no_message()
     return message_with_parts(message, included(include))
@@ -154,6 +156,7 @@ async def read_message(message_id: MessageId, include: Parts = "") -> MessageWit
     responses=gives(examples.STOPPED) | fails(NO_TURN),
 )
 async def stop_message(
+    own: Own,
     message_id: Annotated[
         str,
         Path(
@@ -167,7 +170,7 @@ async def stop_message(
     Ending one that has ended changes nothing. Who waits for a whole reply knows its key, but not yet its id; that is in
     the history, with the status `streaming`.
     """
-    return message_out(await get_service().stop(message_id))
+    return message_out(await own.stop(message_id))
 
 
 @router.post(
@@ -179,7 +182,7 @@ async def stop_message(
     | fails(InvalidRequest("rating: Input should be -1, 0 or 1."), LARGE, NO_ANSWER),
 )
 async def rate_message(
-    message_id: MessageId, feedback: Annotated[Feedback, Depends(json_body(Feedback))]
+    own: Own, message_id: MessageId, feedback: Annotated[Feedback, Depends(json_body(Feedback))]
 ) -> MessageOut:
     """What a person thinks of an answer; the last word counts."""
-    return message_out(await get_service().rate(message_id, feedback.rating, feedback.remark))
+    return message_out(await own.rate(message_id, feedback.rating, feedback.remark))

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from chat_app.api.bodies import HitList, hit_out
+from chat_app.api.own import Own
 from chat_app.api.parameters import example
 from chat_app.api.reference.examples import HIT
 from chat_app.api.reference.responses import fails, gives
 from chat_app.errors import InvalidRequest
-from chat_app.service import get_service
 
 router = APIRouter(prefix="/search", tags=["search"])
 
@@ -21,6 +21,7 @@ router = APIRouter(prefix="/search", tags=["search"])
     responses=gives({"hits": [HIT]}) | fails(InvalidRequest("q: Field required.")),
 )
 async def search(
+    own: Own,
     q: Annotated[
         str,
         Query(
@@ -31,4 +32,4 @@ async def search(
     limit: Annotated[int, Query(ge=1, le=100)] = 30,
 ) -> HitList:
     """Chats by their title first, then messages, each the newest first."""
-    return HitList(hits=[hit_out(hit) for hit in await get_service().library.search(q, limit)])
+    return HitList(hits=[hit_out(hit) for hit in await own.library.search(q, limit)])

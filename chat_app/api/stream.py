@@ -11,6 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from chat_app.api import sse
 from chat_app.api.bodies import Ask, MessageOut, json_body, message_out
 from chat_app.api.guard import BEGAN
+from chat_app.api.own import Own
 from chat_app.api.parameters import IdempotencyKey, Include, Left, TurnId
 from chat_app.api.reference import examples
 from chat_app.api.reference.responses import (
@@ -29,7 +30,8 @@ from chat_app.api.reference.responses import (
     takes,
 )
 from chat_app.errors import InvalidRequest, KeyReused, StreamingOff, shown
-from chat_app.service import Service, get_service
+from chat_app.own_chats import OwnChats
+from chat_app.service import get_service
 from chat_app.turns.log import Event, Whole
 from chat_app.turns.turn import Turn
 
@@ -44,7 +46,8 @@ SELFTEST_PAUSE_S = 0.2
 EventStream = StreamingResponse
 
 
-async def streaming_service(
+async def streamed(
+    own: Own,
     request: Request,
     session_id: Annotated[
         str | Left,
@@ -53,16 +56,15 @@ async def streaming_service(
             description="Who asks, for a FEATURE_STREAMING of a share; without it, the client's address.",
         ),
     ] = None,
-) -> Service:
-    """The service, where streaming is on for this session: `X-Session-Id`, or the client's address."""
-    service = get_service()
+) -> OwnChats:
+    """The caller's chats, where streaming is on for this session: `X-Session-Id`, or the client's address."""
     session = session_id or (request.client.host if request.client else "")
-    if not service.settings.streams(session):
+    if not get_service().settings.streams(session):
         raise StreamingOff
-    return service
+    return own
 
 
-Streaming = Annotated[Service, Depends(streaming_service)]
+Streaming = Annotated[OwnChats, Depends(streamed)]
 router = APIRouter(prefix="/stream", tags=["stream"])
 RESUMABLE = link("resume_turn", turn_id="$response.header.X-Turn-Id")
 
@@ -86,7 +88,7 @@ RESUMABLE = link("resume_turn", turn_id="$response.header.X-Turn-Id")
     | fails(InvalidRequest("content: Field required."), LARGE, NO_CHAT, *CANNOT_START, STREAMING_OFF),
 )
 async def stream_reply(
-    service: Streaming,
+    own: Streaming,
     request: Request,
     ask: Annotated[Ask, Depends(json_body(Ask))],
     ids: bool = False,
@@ -94,7 +96,7 @@ async def stream_reply(
     idempotency_key: IdempotencyKey = None,
 ) -> EventStream:
     """Send a message; the reply comes as an event stream: the user's message first, `[DONE]` at the end."""
-    turn = await service.turns.start(ask.content, ask.chat_id, idempotency_key, metadata=ask.metadata)
+    turn = await own.turns.start(ask.content, ask.chat_id, idempotency_key, metadata=ask.metadata)
     return _event_stream(turn, after=-1, ids=ids, include=include, began=request.scope.get(BEGAN))
 
 
@@ -112,14 +114,14 @@ async def stream_reply(
     ),
 )
 async def stream_continuation(
-    service: Streaming,
+    own: Streaming,
     turn_id: TurnId,
     ids: bool = False,
     include: Include = "",
     idempotency_key: IdempotencyKey = None,
 ) -> EventStream:
     """Go on with an answer that was cut off or stopped: a new version of it, which begins with its text."""
-    turn = await service.turns.continue_reply(turn_id, key=idempotency_key)
+    turn = await own.turns.continue_reply(turn_id, key=idempotency_key)
     return _event_stream(turn, after=-1, ids=ids, include=include)
 
 
@@ -130,7 +132,7 @@ async def stream_continuation(
     response_description="Five frames, 200 ms apart.",
     responses=streams(examples.SELFTEST, headers=OF_STREAM) | fails(STREAMING_OFF),
 )
-async def run_selftest(service: Streaming) -> EventStream:
+async def run_selftest(own: Streaming) -> EventStream:
     """Five frames 200 ms apart, each with the server's clock: what comes in one lump was buffered on the way."""
     return StreamingResponse(_selftest(), media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
 
@@ -149,7 +151,7 @@ async def run_selftest(service: Streaming) -> EventStream:
     ),
 )
 async def resume_turn(
-    service: Streaming,
+    own: Streaming,
     turn_id: TurnId,
     after: Annotated[int | Left, Query(description="The number to go on after.")] = None,
     include: Include = "",
@@ -158,7 +160,7 @@ async def resume_turn(
     ] = None,
 ) -> Response:
     """Replay a turn after a number (`Last-Event-ID` or `?after=`), then follow it. Always with ids."""
-    turn = await service.turns.find(turn_id)
+    turn = await own.turns.find(turn_id)
     number = _number(turn, last_event_id) if after is None else after
     if number > 0:
         get_service().metrics.resumed("stream")
@@ -173,9 +175,9 @@ async def resume_turn(
     response_description="The reply with its text so far.",
     responses=gives(examples.STOPPED) | fails(NO_TURN, STREAMING_OFF),
 )
-async def stop_turn(service: Streaming, turn_id: TurnId) -> MessageOut:
+async def stop_turn(own: Streaming, turn_id: TurnId) -> MessageOut:
     """End a turn; its text so far is kept. Ending one that has ended changes nothing."""
-    return message_out(await service.stop(turn_id))
+    return message_out(await own.stop(turn_id))
 
 
 def turn_headers(turn: Turn) -> dict[str, str]:

@@ -16,8 +16,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from chat_app.api import sse
 from chat_app.api.bodies import Metadata
 from chat_app.api.deadline import Undelivered
+from chat_app.api.own import own_chats
 from chat_app.api.problems import invalid
 from chat_app.errors import ChatError, InternalError, InvalidRequest, StreamingOff
+from chat_app.own_chats import OwnChats
 from chat_app.parts import TEXT
 from chat_app.service import get_service
 from chat_app.turns.log import Delta, Event
@@ -56,9 +58,14 @@ async def websocket(socket: WebSocket) -> None:
         await socket.send_text(sse.dumps({"error": StreamingOff().as_dict()}))
         return await socket.close(1008)
     try:
+        own = await own_chats(socket)
+    except ChatError as error:
+        await socket.send_text(sse.dumps({"error": error.as_dict()}))
+        return await socket.close(1008)
+    try:
         # Who leaves, or does not read, ends the socket with all its followers; the turns go on.
         async with asyncio.TaskGroup() as followers:
-            await _serve(socket, followers, sse.included(socket.query_params.get("include", "")))
+            await _serve(socket, own, followers, sse.included(socket.query_params.get("include", "")))
     except* WebSocketDisconnect:
         pass
     except* Undelivered:
@@ -76,12 +83,12 @@ async def _hang_up(socket: WebSocket) -> None:
             await socket.close(1008)
 
 
-async def _serve(socket: WebSocket, followers: asyncio.TaskGroup, kinds: frozenset[str]) -> None:
+async def _serve(socket: WebSocket, own: OwnChats, followers: asyncio.TaskGroup, kinds: frozenset[str]) -> None:
     """Do what the client asks until it leaves. Raises WebSocketDisconnect."""
     while True:
         text = await _receive(socket)
         try:
-            turn, after = await _obey(text)
+            turn, after = await _obey(own, text)
         except ChatError as error:
             await socket.send_text(sse.dumps({"error": error.as_dict()}))
             continue
@@ -102,7 +109,7 @@ async def _receive(socket: WebSocket) -> str | bytes:
     return message.get("text") or message.get("bytes") or ""
 
 
-async def _obey(text: str | bytes) -> tuple[Turn | None, int]:
+async def _obey(own: OwnChats, text: str | bytes) -> tuple[Turn | None, int]:
     """Do what the client asks; returns the turn to follow and after which number."""
     try:
         command = Command.model_validate_json(text)
@@ -110,12 +117,11 @@ async def _obey(text: str | bytes) -> tuple[Turn | None, int]:
         raise invalid(error) from None
     if len(command.model_dump(include={"content", "resume", "stop"}, exclude_none=True)) != 1:
         raise InvalidRequest("Send one of content, resume and stop.")
-    turns = get_service().turns
     if command.content is not None:
-        return await turns.start(command.content, command.chat_id, metadata=command.metadata), -1
+        return await own.turns.start(command.content, command.chat_id, metadata=command.metadata), -1
     if command.resume:
-        return await turns.find(command.resume.turn_id), command.resume.after
-    await turns.stop(command.stop or "")
+        return await own.turns.find(command.resume.turn_id), command.resume.after
+    await own.turns.stop(command.stop or "")
     return None, 0
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Delete, delete, insert, update
+from sqlalchemy import ColumnElement, Delete, and_, delete, insert, update
 from sqlmodel import col, select
 
 from chat_app.errors import InvalidRequest
@@ -28,11 +28,13 @@ class Archive:
         self._session = database.reading
         self._writing = database.writing
 
-    async def exported(self) -> AsyncIterator[str]:
-        """The JSON of all chats, with all their versions, in pieces: no more than a page of messages is in memory."""
+    async def exported(self, owner: str = "") -> AsyncIterator[str]:
+        """The JSON of all chats of an owner, with all versions, in pieces: no more than a page of messages is in
+        memory."""
         yield chatfile.ALL_BEGIN
         between, last = "\n", ""
-        while chats := await self._page(Chat, col(Chat.deleted_at).is_(None), after=last):
+        here = and_(col(Chat.owner) == owner, col(Chat.deleted_at).is_(None))
+        while chats := await self._page(Chat, here, after=last):
             for chat in chats:
                 yield between + await asyncio.to_thread(chatfile.begin_of, chat)
                 async for piece in self._exported_messages(chat.id):
@@ -54,8 +56,9 @@ class Archive:
             return (await session.exec(query)).all()
 
     @asynccontextmanager
-    async def importing(self) -> AsyncIterator[Callable[[Rows, Rows], Awaitable[None]]]:
+    async def importing(self, owner: str = "") -> AsyncIterator[Callable[[Rows, Rows], Awaitable[None]]]:
         """Gives a function that adds chats and messages, as the columns of their rows, each message after its parent.
+        The chats become the `owner`'s.
 
         Nothing finds them before the block ends; if it ends with an error, or the server does, none is left. They wait
         in the trash, since one transaction for all would keep every answer from being saved meanwhile.
@@ -68,7 +71,9 @@ class Archive:
                 connection = await session.connection()
                 hidden = now()
                 if chats:
-                    await connection.execute(insert(Chat), [{**chat, "deleted_at": hidden} for chat in chats])
+                    await connection.execute(
+                        insert(Chat), [{**chat, "owner": owner, "deleted_at": hidden} for chat in chats]
+                    )
                 if messages:
                     await connection.execute(insert(Message), list(messages))
 

@@ -1,20 +1,22 @@
 """All chats and their messages, to be read: what the doors show of them. Nothing here writes, and nothing here knows of
 running turns but that the text of one is in the journal.
 
-One short async session per call; rows come out detached, never to be written through. A chat in the trash is not found.
+One short async session per call; rows come out detached, never to be written through. A chat in the trash is not found,
+nor is one of another owner: whose it is, is a part of each statement.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
+from copy import copy
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
-from sqlalchemy import tuple_
+from sqlalchemy import ColumnElement, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app.errors import NotFound, no_chat, no_message
-from chat_app.models import Chat, Message
+from chat_app.models import Chat, Message, owned_key
 from chat_app.store import chatfile, paging, search, tree
 from chat_app.store.archive import Archive
 from chat_app.store.database import Database
@@ -36,11 +38,19 @@ def place(chat: Chat) -> Place:
 
 
 class Library:
-    """What `database` holds."""
+    """What `database` holds of one `owner`: "" is the one of a server without accounts."""
+
+    owner = ""
 
     def __init__(self, database: Database) -> None:
         self._archive = Archive(database)
         self._session = database.reading
+
+    def of(self, owner: str) -> Self:
+        """What it holds of this owner."""
+        bound = copy(self)
+        bound.owner = owner
+        return bound
 
     # Chats
 
@@ -51,7 +61,7 @@ class Library:
         not pinned.
         """
         order = col(Chat.pinned), col(Chat.updated_at), col(Chat.id)
-        query = select(Chat).where(col(Chat.deleted_at).is_(None)).order_by(*(part.desc() for part in order))
+        query = select(Chat).where(*here(self.owner)).order_by(*(part.desc() for part in order))
         if before is not None:
             query = query.where(tuple_(*order) < (before if isinstance(before, tuple) else (False, before, "")))
         async with self._session() as session:
@@ -60,26 +70,27 @@ class Library:
     async def chat(self, chat_id: str) -> Chat:
         """Raises NotFound."""
         async with self._session() as session:
-            return await find_chat(session, chat_id)
+            return await find_chat(session, self.owner, chat_id)
 
     async def existing(self, chat_ids: Collection[str]) -> set[str]:
         """Those of the chats that are there."""
         query = select(Chat.id).where(col(Chat.id).in_([id for id in chat_ids if "\0" not in id]))
         async with self._session() as session:
-            return set((await session.exec(query.where(col(Chat.deleted_at).is_(None)))).all())
+            return set((await session.exec(query.where(*here(self.owner)))).all())
 
     # Messages
 
     async def message(self, message_id: str) -> Message | None:
         async with self._session() as session:
-            return await find_message(session, message_id)
+            return await find_message(session, self.owner, message_id)
 
     async def message_by_key(self, key: str) -> Message | None:
-        """The assistant's message that an idempotency key started, also in a chat in the trash."""
+        """The assistant's message that an idempotency key of the owner's started, also in a chat in the trash."""
         if "\0" in key:
             return None
         async with self._session() as session:
-            found = (await session.exec(select(Message).where(Message.idempotency_key == key))).all()
+            query = select(Message).where(Message.idempotency_key == owned_key(self.owner, key))
+            found = (await session.exec(query)).all()
             return next(iter(await joined(session, found)), None)
 
     async def path_page(self, chat_id: str, before: str | None = None, limit: int = 100) -> Page:
@@ -89,7 +100,7 @@ class Library:
             NotFound: there is no such chat, or `before` is no message of it.
         """
         async with self._session() as session:
-            chat = await find_chat(session, chat_id)
+            chat = await find_chat(session, self.owner, chat_id)
             if before is None:
                 return await paging.page(session, chat_id, await paging.leaf(session, chat), limit, later=False)
             if (parent := await paging.parent(session, chat_id, before)) is None:
@@ -103,9 +114,9 @@ class Library:
             NotFound: there is no such message, or the shown path does not go through it.
         """
         async with self._session() as session:
-            if (message := await find_message(session, message_id)) is None:
+            if (message := await find_message(session, self.owner, message_id)) is None:
                 raise no_message()
-            leaf = await paging.leaf(session, await find_chat(session, message.chat_id))
+            leaf = await paging.leaf(session, await find_chat(session, self.owner, message.chat_id))
             ids = await paging.following(session, leaf, message_id, newer)
             if not ids:
                 raise NotFound("Another version of this message is shown. Choose the one that you want to see.")
@@ -132,23 +143,28 @@ class Library:
             NotFound: there is no such chat.
         """
         items = (await self.path_page(chat_id, limit=count)).items
-        before = await self.position(items[0].message.id) if items else 0
+        before = await self._position(items[0].message.id) if items else 0
         if hidden is not None and hidden < before:
             items = [*await self.path_before(chat_id, items[0].message.id, before - hidden), *items]
             before = hidden
         return before, items
 
     async def position(self, message_id: str) -> int:
-        """How many messages come before this one, whichever version of them it follows."""
+        """How many messages come before this one, whichever version of them it follows. Raises NotFound."""
+        if await self.message(message_id) is None:
+            raise no_message()
+        return await self._position(message_id)
+
+    async def _position(self, message_id: str) -> int:
         async with self._session() as session:
             return await paging.count_upwards(session, message_id) - 1
 
     async def is_shown(self, message_id: str) -> bool:
         """Whether the shown path of its chat goes through a message."""
         async with self._session() as session:
-            if (message := await find_message(session, message_id)) is None:
+            if (message := await find_message(session, self.owner, message_id)) is None:
                 return False
-            leaf = await paging.leaf(session, await find_chat(session, message.chat_id))
+            leaf = await paging.leaf(session, await find_chat(session, self.owner, message.chat_id))
             return bool(await paging.following(session, leaf, message_id, 0))
 
     async def path(self, chat_id: str) -> list[PathItem]:
@@ -163,40 +179,46 @@ class Library:
     async def search(self, query: str, limit: int = 30) -> list[Hit]:
         """Chats and messages with all the words of `query`, see `search`; for any text at all, never an error."""
         async with self._session() as session:
-            return await search.search(session, search.parse(query), limit)
+            return await search.search(session, self.owner, search.parse(query), limit)
 
     # Files
 
     async def export_chat(self, chat_id: str) -> dict[str, Any]:
         """The chat with all its versions, as `import_chat` takes it: plain JSON values. Raises NotFound."""
         async with self._session() as session:
-            chat, messages = await find_chat(session, chat_id), await _messages(session, chat_id)
+            chat, messages = await find_chat(session, self.owner, chat_id), await _messages(session, chat_id)
         # Each message is looked at: whether it could be read again.
         return await asyncio.to_thread(chatfile.exported, chat, messages)
 
     async def chat_markdown(self, chat_id: str, reasoning: bool = False) -> str:
         """The title and the shown path. Raises NotFound."""
         async with self._session() as session:
-            chat = await find_chat(session, chat_id)
+            chat = await find_chat(session, self.owner, chat_id)
             return markdown(chat, tree.path(await _messages(session, chat_id), chat.leaf_id), reasoning)
 
     def exported(self) -> AsyncIterator[str]:
         """The JSON of all chats in pieces, see `Archive`."""
-        return self._archive.exported()
+        return self._archive.exported(self.owner)
 
 
-async def find_chat(session: AsyncSession, chat_id: str) -> Chat:
+def here(owner: str) -> tuple[ColumnElement[bool], ...]:
+    """A chat that the owner may find."""
+    return col(Chat.owner) == owner, col(Chat.deleted_at).is_(None)
+
+
+async def find_chat(session: AsyncSession, owner: str, chat_id: str) -> Chat:
     # PostgreSQL takes no NUL, not even in a question.
-    chat = None if "\0" in chat_id else await session.get(Chat, chat_id)
-    if chat is None or chat.deleted_at is not None:
+    query = select(Chat).where(col(Chat.id) == chat_id, *here(owner))
+    chat = None if "\0" in chat_id else (await session.exec(query)).first()
+    if chat is None:
         raise no_chat()
     return chat
 
 
-async def find_message(session: AsyncSession, message_id: str) -> Message | None:
+async def find_message(session: AsyncSession, owner: str, message_id: str) -> Message | None:
     if "\0" in message_id:
         return None
-    query = select(Message).join(Chat).where(col(Message.id) == message_id, col(Chat.deleted_at).is_(None))
+    query = select(Message).join(Chat).where(col(Message.id) == message_id, *here(owner))
     found = await joined(session, (await session.exec(query)).all())
     return found[0] if found else None
 

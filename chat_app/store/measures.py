@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, desc, select, text
+from sqlalchemy import ColumnElement, Connection, Select, case, desc, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
@@ -28,12 +28,12 @@ class Remark(NamedTuple):
     when: datetime
 
 
-def turn(connection: Connection, turn_id: str) -> Any:
-    """`created_at` and `duration_ms` of an answer, None where there is none."""
+def turn(connection: Connection, turn_id: str, owner: str) -> Any:
+    """`created_at` and `duration_ms` of an answer of this owner's, None where there is none."""
     if "\0" in turn_id:
         return None
     query = select(_message.c.created_at, _message.c.duration_ms).join(_chat)
-    is_it = _message.c.id == turn_id, _message.c.role == Role.assistant, _chat.c.deleted_at.is_(None)
+    is_it = _message.c.id == turn_id, _message.c.role == Role.assistant, *_here(owner)
     return connection.execute(query.where(*is_it)).first()
 
 
@@ -44,8 +44,8 @@ def add_once(connection: Connection, table: str, values: dict[str, Any]) -> bool
     return bool(connection.execute(query).rowcount)
 
 
-def remarks(connection: Connection, since: datetime) -> list[Remark]:
-    """The newest with a remark."""
+def remarks(connection: Connection, since: datetime, owner: str) -> list[Remark]:
+    """The owner's newest with a remark."""
     query = (
         select(
             _message.c.rating,
@@ -56,17 +56,18 @@ def remarks(connection: Connection, since: datetime) -> list[Remark]:
             _message.c.created_at,
         )
         .join(_chat)
-        .where(RATED, _message.c.remark != "", _message.c.id >= first_id(since), _chat.c.deleted_at.is_(None))
+        .where(RATED, _message.c.remark != "", _message.c.id >= first_id(since), *_here(owner))
         .order_by(desc(_message.c.id))
         .limit(REMARKS)
     )
     return [Remark(*row) for row in connection.execute(query)]
 
 
-def of_turns(connection: Connection, turn_ids: Sequence[str]) -> dict[str, Any]:
-    """Chat and model of those that are still there, by turn."""
+def of_turns(connection: Connection, turn_ids: Sequence[str], owner: str) -> dict[str, Any]:
+    """Chat and model of those that are still there, by turn; the chat only where it is the owner's."""
+    own_chat = case((_chat.c.owner == owner, _chat.c.id)).label("chat_id")
     query = (
-        select(_message.c.id, _message.c.chat_id, _message.c.model)
+        select(_message.c.id, own_chat, _message.c.model)
         .join(_chat)
         .where(_message.c.id.in_(turn_ids), _chat.c.deleted_at.is_(None))
     )
@@ -85,24 +86,30 @@ def _waits(person: str) -> Select[Any]:
     return select(_measure.c.first_ms).where(_measure.c.person == person, known)
 
 
-def used_by(connection: Connection, message_id: str) -> tuple[str | None, dict[str, Any]] | None:
-    """Model and usage of an answer, None where there is none."""
-    return next(iter(_used(connection, _message.c.id == message_id)), None)
+def used_by(connection: Connection, message_id: str, owner: str) -> tuple[str | None, dict[str, Any]] | None:
+    """Model and usage of an answer of this owner's, None where there is none."""
+    return next(iter(_used(connection, _message.c.id == message_id, owner)), None)
 
 
-def used_in(connection: Connection, chat_id: str) -> list[tuple[str | None, dict[str, Any]]]:
+def used_in(connection: Connection, chat_id: str, owner: str) -> list[tuple[str | None, dict[str, Any]]]:
     """The same of all answers of a chat."""
-    return _used(connection, _message.c.chat_id == chat_id)
+    return _used(connection, _message.c.chat_id == chat_id, owner)
 
 
-def last_used(connection: Connection, chat_id: str) -> tuple[str | None, dict[str, Any]] | None:
+def last_used(connection: Connection, chat_id: str, owner: str) -> tuple[str | None, dict[str, Any]] | None:
     """The same of the answer that the shown path ends with."""
     leaf = select(_chat.c.leaf_id).where(_chat.c.id == chat_id).scalar_subquery()
-    return next(iter(_used(connection, (_message.c.chat_id == chat_id) & (_message.c.id == leaf))), None)
+    return next(iter(_used(connection, (_message.c.chat_id == chat_id) & (_message.c.id == leaf), owner)), None)
 
 
-def _used(connection: Connection, where: Any) -> list[tuple[str | None, dict[str, Any]]]:
-    query = select(_message.c.model, _message.c.usage).where(where, _message.c.role == Role.assistant)
+def _here(owner: str) -> tuple[ColumnElement[bool], ...]:
+    """A chat that the owner may find."""
+    return _chat.c.owner == owner, _chat.c.deleted_at.is_(None)
+
+
+def _used(connection: Connection, where: Any, owner: str) -> list[tuple[str | None, dict[str, Any]]]:
+    query = select(_message.c.model, _message.c.usage).join(_chat)
+    query = query.where(where, _message.c.role == Role.assistant, *_here(owner))
     return [(row.model, row.usage) for row in connection.execute(query) if row.usage]
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, literal_column, text
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app.models import Chat, Message, Status
@@ -75,12 +75,14 @@ def parse(query: str) -> Query:
     )
 
 
-async def search(session: AsyncSession, query: Query, limit: int) -> list[Hit]:
-    """Chats by title first, then messages, each the newest first."""
+async def search(session: AsyncSession, owner: str, query: Query, limit: int) -> list[Hit]:
+    """Of one owner's: chats by title first, then messages, each the newest first."""
     if not query or limit < 1:
         return []
     sqlite = session.get_bind().dialect.name == "sqlite"
-    in_title = _conditions(query, "chat", "title", sqlite)
+    # Not by the index of owners: the words are rarer.
+    own = func.coalesce(col(Chat.owner), "") == owner
+    in_title = [own, *_conditions(query, "chat", "title", sqlite)]
     chats = await session.exec(
         select(Chat)
         .where(col(Chat.deleted_at).is_(None), *in_title)
@@ -89,7 +91,9 @@ async def search(session: AsyncSession, query: Query, limit: int) -> list[Hit]:
     )
     hits = [Hit(chat.id, chat.title, None, None, snippet(chat.title, query), chat.updated_at) for chat in chats]
     if len(hits) < limit:
-        hits += await _messages(session, _conditions(query, "message", "content", sqlite), query, limit - len(hits))
+        hits += await _messages(
+            session, [own, *_conditions(query, "message", "content", sqlite)], query, limit - len(hits)
+        )
     return hits
 
 

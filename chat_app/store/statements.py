@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app.errors import NotFound, TurnRunning, no_answer, no_chat
-from chat_app.models import Chat, JournalRow, Message, Role, Status, now
+from chat_app.models import Chat, JournalRow, Message, Role, Status, now, owned_key
 from chat_app.parts import TEXT, columns, folded, parts_of
 from chat_app.store import tree
 from chat_app.store.chatfile import title_from
@@ -26,7 +26,9 @@ _chat, _message, _journal = (SQLModel.metadata.tables[name] for name in ("chat",
 ADD_CHAT, ADD_MESSAGES, ADD_ROWS = insert(_chat), insert(_message), insert(_journal)
 ADD_REQUEST = insert(SQLModel.metadata.tables["request"])
 DROP_ROWS = delete(_journal).where(_journal.c.turn_id == bindparam("turn"))
-HAS_CHAT = (_chat.c.id == bindparam("chat"), _chat.c.deleted_at.is_(None))
+# Whoever is not its owner does not find it, by the same statement that finds no chat at all.
+HERE = (_chat.c.owner == bindparam("whose"), _chat.c.deleted_at.is_(None))
+HAS_CHAT = (_chat.c.id == bindparam("chat"), *HERE)
 OPTIONS = ("model", "temperature", "system_prompt")
 USE_CHAT = (
     update(_chat).where(*HAS_CHAT).values(updated_at=bindparam("time")).returning(*(_chat.c[name] for name in OPTIONS))
@@ -43,7 +45,7 @@ PARENTS = select(_message.c.id, _message.c.parent_id).where(_message.c.chat_id =
 RUNNING = select(_message.c.id).where(_message.c.chat_id == bindparam("chat"), _message.c.status == Status.streaming)
 IS_RUNNING = _message.c.status == Status.streaming
 BY_KEY = select(_message.c.id).where(_message.c.idempotency_key == bindparam("key"))
-ONE = select(_message).join(_chat).where(_message.c.id == bindparam("message"), _chat.c.deleted_at.is_(None))
+ONE = select(_message).join(_chat).where(_message.c.id == bindparam("message"), *HERE)
 UNLIMITED = 1_000_000_000
 
 
@@ -84,9 +86,11 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a turn begins with; without a `chat_id` in a new chat, with `settings` of its own. `metadata` came with it,
-    and `digest` is that of the text that was sent, where a hook has changed it."""
+    """What a turn begins with, in a chat of the `owner`'s; without a `chat_id` in a new one, with its own `settings`.
+    `key` is stored as it is. `metadata` came with it, and `digest` is that of the text that was sent, where a hook has
+    changed it."""
 
+    owner: str
     content: str
     chat_id: str | None
     key: str | None
@@ -120,20 +124,22 @@ def _begin(connection: Connection, question: Question) -> tuple[Message, Message
 
 def begin_reply(
     connection: Connection,
+    owner: str,
     reply_id: str,
     content: str | None,
     key: str | None = None,
     prompt: Prompt | None = None,
 ) -> tuple[Message, Message]:
-    """The user's message and another reply to it, which begins with `content`; None: with the text of the first.
+    """The user's message and another reply to it, which begins with `content`; None: with the text of the first. The
+    chat is the `owner`'s, and `key` is stored as it is.
 
     Raises NotFound, TurnRunning: also of a turn that the key began.
     """
-    old = _one(connection, reply_id)
-    user = _one(connection, old.parent_id) if old and old.parent_id else None
+    old = _one(connection, owner, reply_id)
+    user = _one(connection, owner, old.parent_id) if old and old.parent_id else None
     if old is None or user is None or old.role != Role.assistant:
         raise no_answer()
-    options = _use(connection, old.chat_id)
+    options = _use(connection, owner, old.chat_id)
     if key is not None and (known := connection.execute(BY_KEY, {"key": key}).scalar()):
         raise TurnRunning(known)
     reply = _reply(old.chat_id, user.id, content=old.content if content is None else content, idempotency_key=key)
@@ -160,6 +166,15 @@ def context(connection: Connection, turn_id: str, max_chars: int) -> list[Said]:
 def _fill(connection: Connection, prompt: Prompt, user: Message, options: dict[str, Any]) -> None:
     before = said(connection, user.parent_id, prompt.max_chars - len(user.content))
     prompt.options, prompt.said = options, [*before, Said(user.role, user.content)]
+
+
+def adopt(connection: Connection, owner: str) -> int:
+    """Give this owner the chats that have none; returns how many."""
+    ownerless = select(_chat.c.id).where(_chat.c.owner == "")
+    began = _message.c.idempotency_key.is_not(None) & _message.c.chat_id.in_(ownerless)
+    keys = update(_message).where(began)
+    connection.execute(keys.values(idempotency_key=literal(owned_key(owner, "")) + _message.c.idempotency_key))
+    return connection.execute(update(_chat).where(_chat.c.owner == "").values(owner=owner)).rowcount
 
 
 def add_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -228,7 +243,7 @@ ENDED = columns([]) | dict.fromkeys(
 def rehearse(connection: Connection) -> None:
     """All that a turn writes, taken back again."""
     with connection.begin_nested() as savepoint:
-        question = Question("rehearsal", None, None, None, {})
+        question = Question("", "rehearsal", None, None, None, {})
         for _ in range(2):
             user, reply = begin_turn(connection, question, Prompt())
             add_rows(connection, [{"turn_id": reply.id, "seq": 1, "part": 0, "kind": TEXT, "text": "x"}])
@@ -238,7 +253,7 @@ def rehearse(connection: Connection) -> None:
 
 
 def rehearse_reading(connection: Connection) -> None:
-    _one(connection, "")
+    _one(connection, "", "")
 
 
 def _end_anew(connection: Connection, turn_id: str, values: Mapping[str, Any]) -> None:
@@ -250,7 +265,7 @@ def _end_anew(connection: Connection, turn_id: str, values: Mapping[str, Any]) -
 
 
 def _begin_chat(connection: Connection, question: Question) -> tuple[Message, Message, dict[str, Any]]:
-    chat = Chat(**{"title": title_from(question.content)} | question.settings)
+    chat = Chat(owner=question.owner, **{"title": title_from(question.content)} | question.settings)
     user, reply = _exchange(question, chat.id, None)
     chat.leaf_id = reply.id
     connection.execute(ADD_CHAT, chat.model_dump())
@@ -262,24 +277,24 @@ def _place(connection: Connection, question: Question) -> tuple[str, str | None,
     """The chat of a new message of the user's, what it follows, and the chat's options."""
     if question.edit_of is None:
         chat_id = question.chat_id or ""
-        options = _use(connection, chat_id)
+        options = _use(connection, question.owner, chat_id)
         return chat_id, _leaf(connection, chat_id, question.content), options
-    edited = _one(connection, question.edit_of)
+    edited = _one(connection, question.owner, question.edit_of)
     if edited is None or edited.role != Role.user or question.chat_id not in (None, edited.chat_id):
         raise NotFound("There is no such question in this chat. It may have been deleted.")
-    return edited.chat_id, edited.parent_id, _use(connection, edited.chat_id)
+    return edited.chat_id, edited.parent_id, _use(connection, question.owner, edited.chat_id)
 
 
-def _use(connection: Connection, chat_id: str) -> dict[str, Any]:
+def _use(connection: Connection, owner: str, chat_id: str) -> dict[str, Any]:
     """The chat's options. Written before anything is read: that locks the chat, so that nobody deletes it or begins a
     turn in it meanwhile.
 
     Raises:
-        NotFound: there is no such chat.
+        NotFound: the owner has no such chat.
         TurnRunning: it has a running turn.
     """
     # PostgreSQL takes no NUL, not even in a question.
-    used = {"chat": chat_id, "time": now()}
+    used = {"chat": chat_id, "whose": owner, "time": now()}
     options = None if "\0" in chat_id else connection.execute(USE_CHAT, used).mappings().first()
     if options is None:
         raise no_chat()
@@ -299,10 +314,10 @@ def _leaf(connection: Connection, chat_id: str, content: str) -> str | None:
     return tree.newest_leaf(parents)
 
 
-def _one(connection: Connection, message_id: str) -> Message | None:
+def _one(connection: Connection, owner: str, message_id: str) -> Message | None:
     if "\0" in message_id:
         return None
-    row = connection.execute(ONE, {"message": message_id}).mappings().first()
+    row = connection.execute(ONE, {"message": message_id, "whose": owner}).mappings().first()
     return Message(**row) if row else None
 
 

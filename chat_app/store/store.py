@@ -2,8 +2,8 @@
 `library` reads. A chat in the trash is not found by anything but `restore_chat` and `empty_trash`."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -13,13 +13,14 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app.errors import DatabaseUnavailable, InvalidRequest, NotFound, TurnRunning, no_answer, no_chat, no_message
-from chat_app.models import MAX_REMARK_CHARS, Chat, ChatValues, Message, Request, Role, now
+from chat_app.models import MAX_REMARK_CHARS, OF_OWNER, Chat, ChatValues, Message, Request, Role, now, owned_key
 from chat_app.names import clean_name
 from chat_app.store import chatfile, paging, statements
+from chat_app.store.archive import Rows
 from chat_app.store.chatfile import NEW_CHAT
 from chat_app.store.chatfile import TITLE_CHARS as TITLE_CHARS
 from chat_app.store.database import Database
-from chat_app.store.library import Library, find_chat, find_message
+from chat_app.store.library import Library, find_chat, find_message, here
 from chat_app.store.library import place as place
 from chat_app.store.statements import UNLIMITED, Prompt, Question, Said
 
@@ -57,7 +58,7 @@ class Store(Library):
     async def create_chat(self, title: str | None = None) -> Chat:
         """Without a title, the chat gets one from its first message."""
         async with self._writing() as session:
-            chat = Chat(title=clean_name(title or "") or NEW_CHAT, named=title is not None)
+            chat = Chat(owner=self.owner, title=clean_name(title or "") or NEW_CHAT, named=title is not None)
             session.add(chat)
         return chat
 
@@ -72,27 +73,28 @@ class Store(Library):
         values = _settable(values)
         async with self._writing() as session:
             if values:
-                await _change_chat(session, chat_id, **values)
-            return await find_chat(session, chat_id)
+                await _change_chat(session, self.owner, chat_id, **values)
+            return await find_chat(session, self.owner, chat_id)
 
     async def name_chat(self, chat_id: str, title: str) -> bool:
         """Give a title unless the chat is named (or gone) by now; returns whether it was given."""
-        query = update(Chat).where(col(Chat.id) == chat_id, col(Chat.deleted_at).is_(None), col(Chat.named).is_(False))
+        query = update(Chat).where(col(Chat.id) == chat_id, *here(self.owner), col(Chat.named).is_(False))
         async with self._writing() as session:
             return bool((await session.exec(query.values(title=title, named=True))).rowcount)
 
     async def trash_chat(self, chat_id: str) -> None:
         """Nothing finds the chat from now on, until `restore_chat`. Raises NotFound."""
         async with self._writing() as session:
-            await _change_chat(session, chat_id, deleted_at=now())
+            await _change_chat(session, self.owner, chat_id, deleted_at=now())
 
     async def restore_chat(self, chat_id: str) -> Chat:
         """Take a chat back out of the trash; one that is not there stays as it is. Raises NotFound."""
         if "\0" in chat_id:
             raise no_chat()
         async with self._writing() as session:
-            await session.exec(update(Chat).where(col(Chat.id) == chat_id).values(deleted_at=None))
-            return await find_chat(session, chat_id)
+            whose = col(Chat.id) == chat_id, col(Chat.owner) == self.owner
+            await session.exec(update(Chat).where(*whose).values(deleted_at=None))
+            return await find_chat(session, self.owner, chat_id)
 
     async def empty_trash(self, older_than: timedelta = timedelta()) -> int:
         """Delete the chats that have been in the trash for so long; returns how many."""
@@ -106,7 +108,7 @@ class Store(Library):
     async def delete_chat(self, chat_id: str) -> None:
         """The chat and its messages, for good. Raises NotFound."""
         async with self._writing() as session:
-            await _change_chat(session, chat_id, deleted_at=now())
+            await _change_chat(session, self.owner, chat_id, deleted_at=now())
             await _delete(session, chat_id)
 
     # Messages
@@ -118,11 +120,11 @@ class Store(Library):
             NotFound: there is no such message.
         """
         async with self._writing() as session:
-            if (message := await find_message(session, message_id)) is None:
+            if (message := await find_message(session, self.owner, message_id)) is None:
                 raise no_message()
             leaf = await paging.leaf_below(session, message_id)
-            await _change_chat(session, message.chat_id, leaf_id=leaf)
-            return await find_chat(session, message.chat_id)
+            await _change_chat(session, self.owner, message.chat_id, leaf_id=leaf)
+            return await find_chat(session, self.owner, message.chat_id)
 
     async def rate(self, message_id: str, rating: int, remark: str = "") -> Message:
         """Thumbs up (1), down (-1) or neither (0) for an answer, with a remark.
@@ -136,7 +138,7 @@ class Store(Library):
         if len(remark) > MAX_REMARK_CHARS or "\0" in remark:
             raise InvalidRequest(f"A remark is text of at most {MAX_REMARK_CHARS:,} characters. Shorten it.")
         async with self._writing() as session:
-            message = await find_message(session, message_id)
+            message = await find_message(session, self.owner, message_id)
             if message is None or message.role != Role.assistant:
                 raise no_answer()
             # A statement, not a change of the object: the chat may be deleted meanwhile.
@@ -156,9 +158,20 @@ class Store(Library):
         """
         chat, messages = chatfile.imported(data)
         chat.updated_at = now()
-        async with self.archive.importing() as add:
+        async with self.importing() as add:
             await add([chat.model_dump()], messages)
         return chat
+
+    def importing(self) -> AbstractAsyncContextManager[Callable[[Rows, Rows], Awaitable[None]]]:
+        """See `Archive.importing`."""
+        return self.archive.importing(self.owner)
+
+    # Owners
+
+    async def adopt(self, owner: str) -> int:
+        """Give this owner all chats that have none, also those in the trash, with the idempotency keys that began
+        their turns; returns how many."""
+        return await self.database.write(lambda connection: statements.adopt(connection, owner))
 
     # Turns
 
@@ -189,7 +202,9 @@ class Store(Library):
             NotFound: there is no such chat, or no such message of the user's in it.
             TurnRunning: the chat has a running turn.
         """
-        question = Question(content, chat_id, key, edit_of, _settable(settings or {}), metadata, digest)
+        stored = self._stored_key(key)
+        values = _settable(settings or {})
+        question = Question(self.owner, content, chat_id, stored, edit_of, values, metadata, digest)
 
         def begin(connection: Connection) -> tuple[Message, Message]:
             allowed()
@@ -222,10 +237,11 @@ class Store(Library):
             NotFound: there is no such reply.
             TurnRunning: the chat has a running turn, or the key has begun one.
         """
+        stored = self._stored_key(key)
 
         def begin(connection: Connection) -> tuple[Message, Message]:
             allowed()
-            return statements.begin_reply(connection, reply_id, content, key, prompt)
+            return statements.begin_reply(connection, self.owner, reply_id, content, stored, prompt)
 
         return await self.database.write(begin)
 
@@ -287,6 +303,12 @@ class Store(Library):
             # The row itself may be what it refuses to change.
             await self.database.write(lambda connection: statements.interrupt(connection, turn_ids, error, anew=True))
 
+    def _stored_key(self, key: str | None) -> str | None:
+        """Raises InvalidRequest."""
+        if key is not None and OF_OWNER in key:
+            raise InvalidRequest("An idempotency key holds no control characters. Take a random one, such as a UUID.")
+        return None if key is None else owned_key(self.owner, key)
+
     async def _parent(self, message: Message) -> Message:
         parent = await self.message(message.parent_id or "")
         if parent is None:
@@ -310,11 +332,11 @@ def _settable(values: Mapping[str, Any]) -> dict[str, Any]:
     return columns
 
 
-async def _change_chat(session: AsyncSession, chat_id: str, **values: Any) -> None:
+async def _change_chat(session: AsyncSession, owner: str, chat_id: str, **values: Any) -> None:
     """A statement, not a change of an object: of a chat that is deleted meanwhile that would be a foreign error."""
     if "\0" in chat_id:
         raise no_chat()
-    query = update(Chat).where(col(Chat.id) == chat_id, col(Chat.deleted_at).is_(None))
+    query = update(Chat).where(col(Chat.id) == chat_id, *here(owner))
     result = await session.exec(query.values(**values))
     if not result.rowcount:
         raise no_chat()

@@ -9,19 +9,21 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from chat_app.caller import LOCAL, Caller
 from chat_app.models import Message
 from chat_app.turns.log import Event, Log
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A turn that runs, or that has just ended: its messages as they were at its start, and who runs it."""
+    """A turn that runs, or that has just ended: its messages as they were at its start, who runs it, and who asked."""
 
     user: Message
     reply: Message
     owner: str
     ended_at: int | None = None
     """The number of its end, once it has ended."""
+    caller: Caller = LOCAL
 
     @property
     def turn_id(self) -> str:
@@ -40,9 +42,8 @@ class Backplane(Protocol):
         """The events of the turns."""
         ...
 
-    @property
-    def version(self) -> int:
-        """Another one after each change."""
+    def version(self, owner: str = "") -> int:
+        """Another one after each change of this owner's chats."""
         ...
 
     def beginning(self) -> AbstractAsyncContextManager[None]:
@@ -87,10 +88,10 @@ class Backplane(Protocol):
         """Ask the owner to stop the turn, if it runs; the log tells when it has."""
         ...
 
-    async def announce(self) -> None:
-        """Something has changed that lists or chats show: wake those who wait in `changed`."""
+    async def announce(self, owner: str = "") -> None:
+        """Something has changed that the owner's list or chats show: wake those who wait in `changed`."""
         ...
 
-    async def changed(self, since: int) -> int:
+    async def changed(self, since: int, owner: str = "") -> int:
         """Wait until `version` is another than `since`, and return it."""
         ...

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chat_app.caller import LOCAL, Caller
 from chat_app.errors import ChatError
 from chat_app.models import Message, Status
 from chat_app.parts import REASONING, RECAST, TEXT, Part, recast
@@ -46,6 +47,7 @@ class Generation:
     reply: Message
     page: Page
     limit: int
+    caller: Caller = LOCAL
     began: float = field(default_factory=time.monotonic)
     deltas: int = 0
     first_token_ms: int | None = None

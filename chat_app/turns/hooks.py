@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from chat_app.caller import Person
 from chat_app.errors import ChatError, InternalError
 from chat_app.reply import ChatMessage, storable
 from chat_app.turns.log import Delta, Ended
@@ -22,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What somebody asks, before it is saved. `chat_id` is None in a new chat; `person` as long as there are no
-    accounts."""
+    """What somebody asks, before it is saved. `chat_id` is None in a new chat; `person` on a
+    server without accounts."""
 
     content: str
     chat_id: str | None = None
-    person: None = None
+    person: Person | None = None
     metadata: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -77,11 +78,17 @@ class Hooks:
         """Whether a question may be changed."""
         return bool(self._questions)
 
-    async def question(self, content: str, chat_id: str | None, metadata: Mapping[str, Any] | None) -> str:
+    async def question(
+        self,
+        content: str,
+        chat_id: str | None,
+        metadata: Mapping[str, Any] | None,
+        person: Person | None = None,
+    ) -> str:
         """The question as the hooks leave it, one after the other. Raises ChatError: one refused it, or failed."""
         for hook in self._questions:
             given = MappingProxyType(copy.deepcopy(dict(metadata or {})))
-            changed = await self._called(hook, Question(content, chat_id, metadata=given))
+            changed = await self._called(hook, Question(content, chat_id, person, given))
             if changed is not None:
                 content = _text(hook, changed)
         return content

@@ -1,6 +1,7 @@
 """The backplane of one process: nothing to install, and gone with the process. The database has the text."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,8 +18,9 @@ class MemoryBackplane:
 
     def __init__(self) -> None:
         self.log = MemoryLog()
-        self.version = 0
-        self._bell = asyncio.Event()
+        # By owner. A bell is there while somebody waits for it.
+        self._versions: Counter[str] = Counter()
+        self._bells: dict[str, asyncio.Event] = {}
         self._entries: dict[str, Entry] = {}
         self._stops: dict[str, Callable[[], None]] = {}
         self._beginning: set[asyncio.Future[None]] = set()
@@ -72,15 +74,18 @@ class MemoryBackplane:
         if stop := self._stops.get(turn_id):
             stop()
 
-    async def announce(self) -> None:
-        self.version += 1
-        self._bell.set()
-        self._bell = asyncio.Event()
+    def version(self, owner: str = "") -> int:
+        return self._versions[owner]
 
-    async def changed(self, since: int) -> int:
-        while self.version == since:
-            await self._bell.wait()
-        return self.version
+    async def announce(self, owner: str = "") -> None:
+        self._versions[owner] += 1
+        if bell := self._bells.pop(owner, None):
+            bell.set()
+
+    async def changed(self, since: int, owner: str = "") -> int:
+        while self._versions[owner] == since:
+            await self._bells.setdefault(owner, asyncio.Event()).wait()
+        return self._versions[owner]
 
     def _drop(self, turn_id: str) -> None:
         self._entries.pop(turn_id, None)

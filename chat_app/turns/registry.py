@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from functools import partial
 from typing import Any
 
+from chat_app.caller import LOCAL, Caller, Person
 from chat_app.errors import (
     BadReply,
     ChatError,
@@ -48,14 +49,17 @@ PIECES_A_STEP = 16
 STOP_S = 5.0
 CONTINUE = "Go on exactly where your answer stopped. Repeat nothing of it and add no introduction."
 
-ContextOf = Callable[[Message, Message, Mapping[str, Any]], AbstractAsyncContextManager[Any]]
-"""What a reply source gets as `context`, where it asks for one: of the question, the reply, and the chat's settings."""
+ContextOf = Callable[[Message, Message, Mapping[str, Any], Person | None], AbstractAsyncContextManager[Any]]
+"""What a reply source gets as `context`, where it asks for one: of the question, the reply, the
+chat's settings, and who asks."""
 Begin = Callable[[Prompt], Awaitable[tuple[Message, Message, bool]]]
 """Saves the messages of a turn and fills in its prompt, see `Store.begin_turn`."""
 
 
 class Turns:
     """All turns. Those that are started here run in this process. Times are in seconds.
+
+    A `caller` finds the turns of their own chats and no others; `OwnTurns` is what the doors have of all this.
 
     `context_chars` is how much of a chat the reply source is given, from its newest message on.
     """
@@ -99,6 +103,7 @@ class Turns:
         edit_of: str | None = None,
         settings: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        caller: Caller = LOCAL,
     ) -> Turn:
         """Save the user's message and begin the reply; no chat id makes a new chat, a known key gives its turn again.
 
@@ -114,20 +119,20 @@ class Turns:
         """
         self._refuse_if_closing()
         self._check(content)
-        turn, new = await self._let_through(key), False
+        turn, new = await self._let_through(key, caller), False
         if turn is None:
             asked, sent = content, None
-            if self.hooks.asks and (asked := await self.hooks.question(content, chat_id, metadata)) != content:
-                sent = digest(content)
-            begin = partial(
-                self._store.begin_turn, asked, chat_id, key, edit_of, settings, self._refuse_if_closing, metadata, sent
-            )
-            turn, new = await self._shielded(lambda prompt: begin(prompt=prompt))
+            if self.hooks.asks:
+                asked = await self.hooks.question(content, chat_id, metadata, caller.person)
+                sent = digest(content) if asked != content else None
+            store, allowed = self._store.of(caller.owner), self._refuse_if_closing
+            begin = partial(store.begin_turn, asked, chat_id, key, edit_of, settings, allowed, metadata, sent)
+            turn, new = await self._shielded(lambda prompt: begin(prompt=prompt), caller)
         if not new and not await self._asks_for(turn, content, chat_id, edit_of, metadata):
             raise KeyReused
         return turn
 
-    async def regenerate(self, reply_id: str, *, key: str | None = None) -> Turn:
+    async def regenerate(self, reply_id: str, *, key: str | None = None, caller: Caller = LOCAL) -> Turn:
         """Answer a question once more: a new version of the reply, from the start.
 
         Raises:
@@ -136,74 +141,89 @@ class Turns:
             NotFound: there is no such reply.
             TurnRunning: the chat has a running turn.
         """
-        return await self._another_version(reply_id, key, keep_text=False)
+        return await self._another_version(reply_id, key, caller, keep_text=False)
 
-    async def continue_reply(self, reply_id: str, *, key: str | None = None) -> Turn:
+    async def continue_reply(self, reply_id: str, *, key: str | None = None, caller: Caller = LOCAL) -> Turn:
         """Go on with a reply where it ended: a new version that begins with its text. Raises as `regenerate` does."""
-        return await self._another_version(reply_id, key, keep_text=True)
+        return await self._another_version(reply_id, key, caller, keep_text=True)
 
-    async def _another_version(self, reply_id: str, key: str | None, *, keep_text: bool) -> Turn:
+    async def _another_version(self, reply_id: str, key: str | None, caller: Caller, *, keep_text: bool) -> Turn:
         self._refuse_if_closing()
-        content = None if keep_text else ""
+        content, store = None if keep_text else "", self._store.of(caller.owner)
+
+        async def begin(prompt: Prompt) -> tuple[Message, Message, bool]:
+            return *await store.begin_reply(reply_id, content, key, self._refuse_if_closing, prompt=prompt), True
+
         try:
-            turn, _ = await self._shielded(lambda prompt: self._begin_reply(reply_id, content, key, prompt))
+            turn, _ = await self._shielded(begin, caller)
             return turn
         except (NotFound, TurnRunning):
             # Asked only now: nearly every key is new.
-            if known := await self._known(key, reply_id):
+            if known := await self._known(key, reply_id, caller):
                 return known
             raise
 
-    async def _known(self, key: str | None, reply_id: str) -> Turn | None:
+    async def _known(self, key: str | None, reply_id: str, caller: Caller) -> Turn | None:
         """The turn that the key has begun, another version of the reply. Raises KeyReused."""
-        known = await self._store.message_by_key(key) if key is not None else None
+        store = self._store.of(caller.owner)
+        known = await store.message_by_key(key) if key is not None else None
         if known is None:
             return None
-        old = await self._store.message(reply_id)
+        old = await store.message(reply_id)
         if old is None or known.parent_id != old.parent_id or known.id == old.id:
             raise KeyReused
-        return await self.find(known.id)
+        return await self.find(known.id, caller)
 
-    async def find(self, turn_id: str) -> Turn:
+    async def find(self, turn_id: str, caller: Caller = LOCAL) -> Turn:
         """A running turn, or an ended one from its stored message. Raises NotFound."""
-        if entry := await self._backplane.turn(turn_id):
+        store = self._store.of(caller.owner)
+        if entry := await self._entry(turn_id, caller):
             return self._turn(entry)
-        reply = await self._store.message(turn_id)
+        # Of somebody else's turn that runs, the database says the same as of none.
+        reply = await store.message(turn_id)
         if reply is None or reply.role != Role.assistant or reply.parent_id is None:
             raise no_turn()
         if reply.status == Status.streaming:
             # Saved a moment ago by a start that has not come to run it; it may even have ended by now.
             await self._backplane.begun()
-            if entry := await self._backplane.turn(turn_id):
+            if entry := await self._entry(turn_id, caller):
                 return self._turn(entry)
-            reply = await self._store.message(turn_id) or reply
-        user = await self._store.message(reply.parent_id or "")
+            reply = await store.message(turn_id) or reply
+        user = await store.message(reply.parent_id or "")
         if user is None:
             raise NotFound("The message that this turn answers was deleted.")
-        return stored_turn(user, reply)
+        return stored_turn(user, reply, caller)
 
-    async def running(self, chat_id: str) -> Turn | None:
-        """The turn that runs in the chat, if one does."""
+    async def _entry(self, turn_id: str, caller: Caller) -> Entry | None:
+        entry = await self._backplane.turn(turn_id)
+        return entry if entry and entry.caller.owner == caller.owner else None
+
+    async def _of_chat(self, chat_id: str, caller: Caller) -> list[Entry]:
         entries = await self._backplane.of_chat(chat_id)
+        return [entry for entry in entries if entry.caller.owner == caller.owner]
+
+    async def running(self, chat_id: str, caller: Caller = LOCAL) -> Turn | None:
+        """The turn that runs in the chat, if one does."""
+        entries = await self._of_chat(chat_id, caller)
         return next((self._turn(entry) for entry in entries if entry.ended_at is None), None)
 
     async def answering(self) -> set[str]:
         """The ids of the chats in which a turn runs."""
         return await self._backplane.answering()
 
-    async def next(self, chat_id: str, after: str) -> Turn | None:
+    async def next(self, chat_id: str, after: str, caller: Caller = LOCAL) -> Turn | None:
         """The first turn of the chat that is newer than the message `after`, and runs or has just ended."""
-        entries = await self._backplane.of_chat(chat_id)
+        entries = await self._of_chat(chat_id, caller)
         return next((self._turn(entry) for entry in entries if entry.turn_id > after), None)
 
-    async def stop(self, turn_id: str) -> Turn:
+    async def stop(self, turn_id: str, caller: Caller = LOCAL) -> Turn:
         """End a turn and wait until its text is saved; one that has ended stays as it is. Raises NotFound."""
         # Waits for one that is saved already and about to run.
-        turn = await self.find(turn_id)
+        turn = await self.find(turn_id, caller)
         if turn.ended_at is not None:
             return turn
         await self._stop(turn)
-        return await self.find(turn_id)
+        return await self.find(turn_id, caller)
 
     async def recover(self) -> int:
         """Mark what a dead server left running as interrupted; returns how many turns.
@@ -212,18 +232,17 @@ class Turns:
         """
         return await self._store.interrupt_orphans()
 
-    @property
-    def version(self) -> int:
-        """Another one after each change."""
-        return self._backplane.version
+    def version(self, owner: str = "") -> int:
+        """Another one after each change of this owner's chats."""
+        return self._backplane.version(owner)
 
-    async def changed(self, since: int) -> int:
+    async def changed(self, since: int, owner: str = "") -> int:
         """Wait until `version` is another than `since`: a turn started or ended, or a chat changed. Returns it."""
-        return await self._backplane.changed(since)
+        return await self._backplane.changed(since, owner)
 
-    async def announce(self) -> None:
+    async def announce(self, owner: str = "") -> None:
         """Wake those who wait in `changed`."""
-        await self._backplane.announce()
+        await self._backplane.announce(owner)
 
     def on_question(self, callback: QuestionHook) -> None:
         """Call this before a question is saved. What it returns, unless that is None, is asked in its place; a
@@ -252,13 +271,13 @@ class Turns:
         """Call this whenever a turn has ended and is saved. It must not wait: the page does, for what comes after."""
         self.hooks.on_end(callback)
 
-    async def drop(self, chat_id: str) -> None:
+    async def drop(self, chat_id: str, owner: str = "") -> None:
         """Stop the turns of a chat that has just been deleted, also one that is about to run, and forget them."""
         await self._backplane.begun()
         entries = await self._backplane.of_chat(chat_id)
         await asyncio.gather(*(self._stop(self._turn(entry)) for entry in entries if entry.ended_at is None))
         await self._backplane.forget(chat_id)
-        await self.announce()
+        await self.announce(owner)
 
     @property
     def unsaved_s(self) -> float:
@@ -298,10 +317,12 @@ class Turns:
         if "\0" in content or any("\ud800" <= char <= "\udfff" for char in content):
             raise InvalidRequest("The message holds characters that are no text (NUL or half a surrogate pair).")
 
-    async def _let_through(self, key: str | None) -> Turn | None:
+    async def _let_through(self, key: str | None, caller: Caller) -> Turn | None:
         """What the key has begun: the hooks let it through then, and may say something else by now."""
-        known = await self._store.message_by_key(key) if self.hooks.asks and key is not None else None
-        return await self.find(known.id) if known else None
+        if not self.hooks.asks or key is None:
+            return None
+        known = await self._store.of(caller.owner).message_by_key(key)
+        return await self.find(known.id, caller) if known else None
 
     async def _asks_for(
         self,
@@ -322,24 +343,24 @@ class Turns:
             if content != turn.user.content and request.digest != digest(content):
                 return False
         if edit_of is not None:
-            edited = await self._store.message(edit_of)
+            edited = await self._store.of(turn.caller.owner).message(edit_of)
             return edited is not None and (edited.chat_id, edited.parent_id) == (turn.chat_id, turn.user.parent_id)
         return chat_id is not None or turn.user.parent_id is None
 
-    async def _shielded(self, begin: Begin) -> tuple[Turn, bool]:
+    async def _shielded(self, begin: Begin, caller: Caller) -> tuple[Turn, bool]:
         """The turn, and whether it is new."""
         # Looked at once more: the server may have begun to close while the request was waiting.
         self._refuse_if_closing()
         # A task of its own: a caller that is cancelled meanwhile must not leave saved messages that nobody answers.
-        beginning = asyncio.create_task(self._begin(begin))
+        beginning = asyncio.create_task(self._begin(begin, caller))
         self._beginning.add(beginning)
         beginning.add_done_callback(self._beginning.discard)
         turn_id, new = await asyncio.shield(beginning)
-        return await self.find(turn_id), new
+        return await self.find(turn_id, caller), new
 
-    async def _begin(self, begin: Begin) -> tuple[str, bool]:
+    async def _begin(self, begin: Begin, caller: Caller) -> tuple[str, bool]:
         try:
-            return await self._save_and_run(begin)
+            return await self._save_and_run(begin, caller)
         except TurnRunning as busy:
             # It may have been saved a moment ago by a start that has not come to run it.
             await self._backplane.begun()
@@ -347,26 +368,20 @@ class Turns:
                 raise
             # Its end could never be saved, and nobody runs it any more: it must not block its chat for ever.
             await self._store.interrupt(busy.turn_id)
-            return await self._save_and_run(begin)
+            return await self._save_and_run(begin, caller)
 
-    async def _save_and_run(self, begin: Begin) -> tuple[str, bool]:
+    async def _save_and_run(self, begin: Begin, caller: Caller) -> tuple[str, bool]:
         prompt = Prompt(self._context_chars)
         async with self._backplane.beginning():
             user, reply, new = await begin(prompt)
             if new:
-                await self._run(user, reply, prompt)
+                await self._run(user, reply, prompt, caller)
         return reply.id, new
 
-    async def _begin_reply(
-        self, reply_id: str, content: str | None, key: str | None, prompt: Prompt
-    ) -> tuple[Message, Message, bool]:
-        user, reply = await self._store.begin_reply(reply_id, content, key, self._refuse_if_closing, prompt=prompt)
-        return user, reply, True
-
-    async def _run(self, user: Message, reply: Message, prompt: Prompt) -> None:
+    async def _run(self, user: Message, reply: Message, prompt: Prompt, caller: Caller) -> None:
         page = self._journal.page(reply.id, len(reply.content))
-        generation = Generation(user, reply, page, len(reply.content) + self._max_answer_chars)
-        entry = Entry(user, reply, self._name)
+        generation = Generation(user, reply, page, len(reply.content) + self._max_answer_chars, caller)
+        entry = self._entry_of(generation)
         generation.on_first = partial(self._tell, entry, self.hooks.first)
         await self._backplane.add(entry, generation.stop)
         if reply.content:
@@ -375,11 +390,15 @@ class Turns:
         generation.task = asyncio.create_task(self._live(generation, prompt), name=f"turn {reply.id}")
         self._running.add(generation)
         generation.task.add_done_callback(lambda _: self._running.discard(generation))
-        await self.announce()
+        await self.announce(caller.owner)
         self._tell(entry, self.hooks.start)
 
     def _turn(self, entry: Entry) -> Turn:
-        return Turn(entry.user, entry.reply, entry.ended_at, lambda after, idle: self._follow(entry, after, idle))
+        follow = partial(self._follow, entry)
+        return Turn(entry.user, entry.reply, entry.ended_at, follow, entry.caller)
+
+    def _entry_of(self, generation: Generation, ended_at: int | None = None) -> Entry:
+        return Entry(generation.user, generation.reply, self._name, ended_at, generation.caller)
 
     def _follow(self, entry: Entry, after: int, idle: float | None) -> AsyncIterator[list[Event]]:
         try:
@@ -389,7 +408,7 @@ class Turns:
             return self._read_stored(entry, after)
 
     async def _read_stored(self, entry: Entry, after: int) -> AsyncIterator[list[Event]]:
-        reply = await self._store.message(entry.turn_id) or entry.reply
+        reply = await self._store.of(entry.caller.owner).message(entry.turn_id) or entry.reply
         async for batch in stored_turn(entry.user, reply).batches(after):
             yield batch
 
@@ -451,7 +470,8 @@ class Turns:
         if self._context is None:
             yield {}
             return
-        async with self._context(generation.user, generation.reply, known) as context:
+        person = generation.caller.person
+        async with self._context(generation.user, generation.reply, known, person) as context:
             yield {"context": context}
 
     async def _read(self, generation: Generation, source: AsyncGenerator[Any, None]) -> None:
@@ -495,7 +515,7 @@ class Turns:
                 return
             await self._backplane.log.append(generation.reply.id, *events)
         if self.hooks.delta:
-            entry = Entry(generation.user, generation.reply, self._name)
+            entry = self._entry_of(generation)
             for event in events:
                 if isinstance(event, Delta):
                     self._tell(entry, self.hooks.delta, event)
@@ -521,8 +541,8 @@ class Turns:
             await self._show(generation, math.inf)
             tell_end(generation, ended, error)
             await self._backplane.end(generation.reply.id, generation.events(ended))
-            await self.announce()
-            self._tell(Entry(generation.user, generation.reply, self._name, ended.seq), self.hooks.end, ended)
+            await self.announce(generation.caller.owner)
+            self._tell(self._entry_of(generation, ended.seq), self.hooks.end, ended)
 
     async def _stop(self, turn: Turn) -> None:
         await self._backplane.stop(turn.id)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
+from chat_app.caller import LOCAL, Caller
 from chat_app.models import Message, Status
 from chat_app.parts import Part, parts_of
 from chat_app.turns.log import Delta, Ended, Event, Whole, newer
@@ -19,6 +20,8 @@ class Turn:
     ended_at: int | None
     """The number of the end, where the turn had ended when it was looked up."""
     _follow: Callable[[int, float | None], AsyncIterator[list[Event]]]
+    caller: Caller = LOCAL
+    """Who asked; where the turn is read from the database, who reads it: both have the same owner."""
 
     @property
     def id(self) -> str:
@@ -54,10 +57,10 @@ async def _one_by_one(batches: AsyncIterator[list[Event]]) -> AsyncIterator[Even
             yield event
 
 
-def stored_turn(user: Message, reply: Message) -> Turn:
+def stored_turn(user: Message, reply: Message, caller: Caller = LOCAL) -> Turn:
     """A turn that nobody runs any more, from its messages."""
     events = _stored_events(reply)
-    return Turn(user, reply, events[-1].seq, lambda after, _: replay(events, after))
+    return Turn(user, reply, events[-1].seq, lambda after, _: replay(events, after), caller)
 
 
 async def replay(events: Sequence[Event], after: int) -> AsyncIterator[list[Event]]:

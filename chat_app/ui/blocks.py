@@ -9,10 +9,10 @@ from typing import Any, Literal, TypedDict
 
 import reflex as rx
 
-from chat_app.service import get_service
 from chat_app.turns.log import Delta, Ended
 from chat_app.turns.turn import Turn
 from chat_app.ui.elements import Markdown
+from chat_app.ui.own import own_here
 
 PAUSE_S = 0.1
 """Between two pieces of an answer: a state sends a var whole each time."""
@@ -45,12 +45,13 @@ class Said(TypedDict):
 
 
 async def start(content: str, chat_id: str | None = None, metadata: dict[str, Any] | None = None) -> Turn:
-    """Ask, in a new chat or in that one. The answer is made and kept whether anybody follows it or not.
+    """Ask, in a new chat or in that one, for the one whose page it is. The answer is made and kept whether anybody
+    follows it or not.
 
     Raises:
         ChatError: it was refused; the error is a sentence for the person. `TurnRunning`: the chat has a running turn.
     """
-    return await get_service().turns.start(content, chat_id, metadata=metadata)
+    return await own_here().turns.start(content, chat_id, metadata=metadata)
 
 
 async def follow(turn: Turn) -> AsyncIterator[str]:

@@ -1,17 +1,21 @@
-"""What the tabs of this process are told of changes: read once for all of them, at most every `PAUSE_S`.
+"""What the tabs of this process are told of changes: read once for all of an owner's, at most every `PAUSE_S`.
 
 A tab hears of its chat by the bell of its `Tab`, and of the side bar's list from `Changes.chats`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import reflex as rx
+
 from chat_app.backoff import Backoff
+from chat_app.own_chats import OwnChats
 from chat_app.service import Service, get_service
 from chat_app.turns.turn import Turn
 from chat_app.ui.chat_rows import Listing, chat_rows
+from chat_app.ui.own import own
 
 # Changes of the same tenth of a second go together; the first after a silence goes at once.
 PAUSE_S = 0.1
@@ -29,10 +33,12 @@ class Tab:
 
 
 class Changes:
-    """Of one service; they are read while somebody reads the list."""
+    """Of one owner's chats; they are read while somebody reads the list. `pages` is how many all owners have open."""
 
-    def __init__(self, service: Service) -> None:
-        self.service = service
+    def __init__(self, own: OwnChats, service: Service, pages: Callable[[], int]) -> None:
+        self._own = own
+        self._service = service
+        self._pages = pages
         self._tabs: dict[str, Tab] = {}
         # How many chats each reader of the list wants.
         self._wanted: dict[object, int] = {}
@@ -41,7 +47,15 @@ class Changes:
         self._news = asyncio.Event()
         self._asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        service.turns.on_start(self._started)
+
+    @property
+    def readers(self) -> int:
+        """How many read the list."""
+        return len(self._wanted)
+
+    @property
+    def in_use(self) -> bool:
+        return bool(self._tabs or self._wanted)
 
     @contextmanager
     def tab(self, token: str) -> Iterator[Tab]:
@@ -88,7 +102,7 @@ class Changes:
             self._task.cancel()
             self._task, self._read_to = None, 0
 
-    def _started(self, turn: Turn) -> None:
+    def started(self, turn: Turn) -> None:
         for tab in self._tabs.values():
             if tab.chat_id == turn.chat_id:
                 tab.bell.set()
@@ -96,7 +110,7 @@ class Changes:
     async def _read_on(self) -> None:
         backoff = Backoff("the list of chats could not be read")
         while True:
-            version = self.service.turns.version
+            version = self._own.turns.version()
             self._asked.clear()
             try:
                 await self._read()
@@ -105,11 +119,11 @@ class Changes:
                 await backoff.failed()
                 continue
             backoff.over()
-            await asyncio.sleep(pause_s(len(self._wanted)))
+            await asyncio.sleep(pause_s(self._pages()))
             await self._changed(version)
 
     async def _changed(self, version: int) -> None:
-        waits = [asyncio.ensure_future(self.service.turns.changed(version)), asyncio.ensure_future(self._asked.wait())]
+        waits = [asyncio.ensure_future(self._own.turns.changed(version)), asyncio.ensure_future(self._asked.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -119,13 +133,13 @@ class Changes:
     async def _read(self) -> None:
         shown = {tab: tab.chat_id for tab in self._tabs.values() if tab.chat_id}
         count = max(self._wanted.values())
-        answering = await self.service.turns.answering()
-        rows = chat_rows(await self.service.library.chats(count), answering)
+        answering = await self._service.turns.answering()
+        rows = chat_rows(await self._own.library.chats(count), answering)
         if rows != self._listing or count > self._read_to:
             self._tell(rows, count)
         there = {row["id"] for row in rows}
         if unlisted := set(shown.values()) - there:
-            there |= await self.service.library.existing(unlisted)
+            there |= await self._own.library.existing(unlisted)
         for tab, chat_id in shown.items():
             if tab.chat_id == chat_id and (tab.gone == (chat_id in there) or chat_id in answering):
                 tab.gone = chat_id not in there
@@ -142,12 +156,37 @@ def pause_s(pages: int) -> float:
     return PAUSE_S * max(1.0, pages / PAGES_A_PAUSE)
 
 
-_changes: Changes | None = None
+class AllChanges:
+    """Of one service: those of each owner who has a page open."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._by_owner: dict[str, Changes] = {}
+        service.turns.on_start(self._started)
+
+    def of(self, own: OwnChats) -> Changes:
+        owner = own.caller.owner
+        if owner not in self._by_owner:
+            # Only then: those whose pages are all closed leave here.
+            self._by_owner = {name: changes for name, changes in self._by_owner.items() if changes.in_use}
+            self._by_owner[owner] = Changes(own, self.service, self._pages)
+        return self._by_owner[owner]
+
+    def _pages(self) -> int:
+        return sum(changes.readers for changes in self._by_owner.values())
+
+    def _started(self, turn: Turn) -> None:
+        if changes := self._by_owner.get(turn.caller.owner):
+            changes.started(turn)
 
 
-def get_changes() -> Changes:
+_changes: AllChanges | None = None
+
+
+def get_changes(state: rx.State) -> Changes:
+    """Those of the one whose tab it is. Raises NotSignedIn."""
     global _changes
     service = get_service()
     if _changes is None or _changes.service is not service:
-        _changes = Changes(service)
-    return _changes
+        _changes = AllChanges(service)
+    return _changes.of(own(state))

@@ -7,13 +7,13 @@ import reflex as rx
 from reflex.event import EventSpec
 
 from chat_app.errors import NotFound
-from chat_app.service import get_service
 from chat_app.ui.changes import get_changes
 from chat_app.ui.chat_rows import Change, ChatRow, Listing, changes
 from chat_app.ui.dialogs import open_dialog, saved
 from chat_app.ui.elements import CHAT_LIST, Day, Disclosed, ImportChats, Link, TabTitle, TitleField, function
 from chat_app.ui.icons import icon
 from chat_app.ui.menu import menu, menu_item
+from chat_app.ui.own import own
 from chat_app.ui.problems import complaint
 from chat_app.ui.theme import NAME, named, theme_menu
 from chat_app.ui.transcript import Transcript
@@ -46,7 +46,7 @@ class Chats(rx.State):
         """Keep the list as it is in the database, for as long as the tab is there."""
         async with self:
             listed, shown = self._listed, self._shown
-        async with aclosing(get_changes().chats(listed + 1)) as listings:
+        async with aclosing(get_changes(self).chats(listed + 1)) as listings:
             async for listing in listings:
                 if listing is None or listing != shown:
                     async with self:
@@ -78,7 +78,7 @@ class Chats(rx.State):
         """Into the trash; the toast takes it out again."""
         transcript = await self.get_state(Transcript)
         try:
-            await get_service().trash_chat(chat_id)
+            await own(self).trash_chat(chat_id)
         except NotFound as error:
             return complaint(error)
         undo = {"label": "Undo", "on_click": Chats.restore(chat_id)}
@@ -93,7 +93,7 @@ class Chats(rx.State):
     @rx.event
     async def restore(self, chat_id: str) -> Any:
         try:
-            await get_service().restore_chat(chat_id)
+            await own(self).restore_chat(chat_id)
         except NotFound as error:
             return complaint(error)
         # Back to it, but not out of another one.
@@ -112,7 +112,7 @@ class Chats(rx.State):
     async def rename(self, chat_id: str, form: dict[str, Any]) -> Any:
         if title := str(form.get("title", "")).strip()[:200]:
             try:
-                await get_service().rename_chat(chat_id, title)
+                await own(self).rename_chat(chat_id, title)
             except Exception as error:
                 return complaint(error)
         self.renaming = ""
@@ -121,7 +121,7 @@ class Chats(rx.State):
     @rx.event
     async def pin(self, chat_id: str, pinned: bool) -> Any:
         try:
-            await get_service().set_chat(chat_id, pinned=pinned)
+            await own(self).set_chat(chat_id, pinned=pinned)
         except NotFound as error:
             return complaint(error)
         return None

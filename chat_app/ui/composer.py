@@ -18,6 +18,7 @@ from chat_app.ui.costs import gauge
 from chat_app.ui.elements import MessageBox, Outbox
 from chat_app.ui.icons import icon
 from chat_app.ui.live import Live
+from chat_app.ui.own import own
 from chat_app.ui.problems import complaint, known
 from chat_app.ui.settings import ChatSettings
 from chat_app.ui.transcript import Transcript, shown_chat
@@ -75,11 +76,11 @@ class Composer(rx.State):
     async def stop(self) -> None:
         transcript = await self.get_state(Transcript)
         if transcript.running:
-            await get_service().turns.stop(transcript.running)
+            await own(self).turns.stop(transcript.running)
 
     async def _start(self, content: str, chat_id: str | None, key: str | None, edit_of: str | None) -> Turn:
         settings = (await self.get_state(ChatSettings)).of_new_chat()
-        return await get_service().turns.start(content, chat_id, key=key, edit_of=edit_of, settings=settings)
+        return await own(self).turns.start(content, chat_id, key=key, edit_of=edit_of, settings=settings)
 
     async def _open(self, turn: Turn) -> None:
         """The new chat takes the place of the empty page, and its first message that of the one in the outbox."""

@@ -16,6 +16,7 @@ from chat_app.turns.turn import Turn
 from chat_app.ui.changes import Tab, get_changes
 from chat_app.ui.costs import Costs
 from chat_app.ui.elements import LiveWindow
+from chat_app.ui.own import own
 from chat_app.ui.reply_text import ReplyText, utf16_length
 from chat_app.ui.session import Session
 from chat_app.ui.survey import Survey
@@ -54,7 +55,7 @@ class Live(rx.State):
         """Show a chat, as it is stored; `watch` follows it."""
         if chat_id != self._chat:
             # Before the chat is read: what ends from now on is followed.
-            self.follow_from(chat_id, await _last_ended(chat_id))
+            self.follow_from(chat_id, await self._last_ended(chat_id))
         transcript = await self.get_state(Transcript)
         try:
             await transcript.load(chat_id)
@@ -69,7 +70,7 @@ class Live(rx.State):
         Reflex ends this handler with the tab's connection, and a new one starts with the next load.
         """
         backoff = Backoff("the chat of a page could not be followed")
-        with get_changes().tab(self.router.session.client_token) as tab:
+        with get_changes(self).tab(self.router.session.client_token) as tab:
             while True:
                 try:
                     async for event in self._watch(tab, backoff):
@@ -103,16 +104,16 @@ class Live(rx.State):
 
     async def _next(self, tab: Tab) -> Turn | None:
         """The turn that is followed next; it is on the page by then, below what is stored."""
-        transcript, turns = await self.get_state(Transcript), get_service().turns
+        transcript, turns = await self.get_state(Transcript), own(self).turns
         if transcript.open_chat != self._chat:
-            self.follow_from(transcript.open_chat, await _last_ended(transcript.open_chat))
+            self.follow_from(transcript.open_chat, await self._last_ended(transcript.open_chat))
         if self._stale:
             await transcript.reload()
             self._stale = False
         if tab.chat_id == self._chat and tab.gone != transcript.missing:
             # Another tab deleted it, or took it out of the trash again.
             await transcript.load(self._chat)
-        get_changes().show(tab, self._chat, transcript.missing)
+        get_changes(self).show(tab, self._chat, transcript.missing)
         while turn := await turns.next(self._chat, self._followed) if self._chat else None:
             if await transcript.begin(turn):
                 if self._thinking != turn.id:
@@ -136,14 +137,14 @@ class Live(rx.State):
     def follow_from(self, chat_id: str, turn_id: str = "") -> None:
         """Follow the turns of a chat that are newer than this one."""
         self._chat, self._followed, self._end = chat_id, turn_id, None
-        get_changes().ring(self.router.session.client_token)
+        get_changes(self).ring(self.router.session.client_token)
 
     @rx.event
     async def resend(self, window_id: str) -> None:
         """The page saw a gap: give it the whole text so far."""
         transcript, window = await self.get_state(Transcript), await self.get_state(Window)
         if transcript.running and _short(transcript.running) == window_id:
-            turn = await get_service().turns.find(transcript.running)
+            turn = await own(self).turns.find(transcript.running)
             async for batch in turn.batches():
                 window.of, window.w = window_id, (0, ReplyText(turn.reply.content).added(batch))
                 return
@@ -192,6 +193,13 @@ class Live(rx.State):
             if not ended:
                 await asyncio.sleep(FLUSH_S)
 
+    async def _last_ended(self, chat_id: str) -> str:
+        """The newest turn of the chat that has ended: it is in the database, what is shown may be an older version."""
+        turns, last = own(self).turns, ""
+        while (turn := await turns.next(chat_id, last)) and turn.ended_at is not None:
+            last = turn.id
+        return last
+
     def _announce(self, turn: Turn, newest: Event) -> None:
         """Say what the assistant does, for those who do not see it."""
         if not isinstance(newest, Delta):
@@ -202,14 +210,6 @@ class Live(rx.State):
                 self.announcement = TYPING
         elif self._thinking != turn.id:
             self._thinking, self.announcement = turn.id, THINKING
-
-
-async def _last_ended(chat_id: str) -> str:
-    """The newest turn of the chat that has ended: it is in the database, and what is shown may be an older version."""
-    turns, last = get_service().turns, ""
-    while (turn := await turns.next(chat_id, last)) and turn.ended_at is not None:
-        last = turn.id
-    return last
 
 
 def _said_of(ended: Ended) -> str:

@@ -73,7 +73,7 @@ def message_row(message: Message) -> Row:
         version="",
         previous="",
         next="",
-        key=message.idempotency_key or "",
+        key=message.key,
     )
 
 

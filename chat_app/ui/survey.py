@@ -6,9 +6,9 @@ import reflex as rx
 
 from chat_app.measures import Survey as Answer
 from chat_app.models import MAX_REMARK_CHARS
-from chat_app.service import get_service
 from chat_app.ui.icons import icon
 from chat_app.ui.insight_tables import FEELS
+from chat_app.ui.own import own
 from chat_app.ui.problems import complaint
 from chat_app.ui.session import Session
 
@@ -50,7 +50,7 @@ class Survey(rx.State):
         remark = str(form.get("remark", ""))[:MAX_REMARK_CHARS]
         try:
             answer = Answer(session=session, feel=self.feel, remark=remark)
-            await get_service().measures.answer_survey(answer, f"page {session}")
+            await own(self).answer_survey(answer, f"page {session}")
         except Exception as error:
             return complaint(error)
         self.close()

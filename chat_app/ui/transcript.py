@@ -12,9 +12,9 @@ import reflex as rx
 
 from chat_app.errors import NotFound
 from chat_app.models import Status
-from chat_app.service import get_service
 from chat_app.turns.turn import Turn
 from chat_app.ui.dialogs import saved
+from chat_app.ui.own import own
 from chat_app.ui.problems import complaint
 from chat_app.ui.rows import Feedback, Row, followed_row, message_row, path_feedback, path_rows
 from chat_app.ui.session import Session
@@ -55,17 +55,17 @@ class Transcript(rx.State):
     async def regenerate(self, reply_id: str, version: str = "") -> Any:
         """`version` is the one that the page shows, as in its row: pressed twice there, a button asks once."""
         key = f"again {reply_id} {version}"
-        return await self._begun(get_service().turns.regenerate(reply_id, key=key))
+        return await self._begun(own(self).turns.regenerate(reply_id, key=key))
 
     @rx.event
     async def continue_reply(self, reply_id: str, version: str = "") -> Any:
         key = f"go on {reply_id} {version}"
-        return await self._begun(get_service().turns.continue_reply(reply_id, key=key))
+        return await self._begun(own(self).turns.continue_reply(reply_id, key=key))
 
     @rx.event
     async def show(self, message_id: str) -> None:
         """Another version, with what follows from it."""
-        await get_service().choose(message_id)
+        await own(self).choose(message_id)
         self.remarking = ""
         await self.reload()
         await self._show_around(message_id)
@@ -94,7 +94,7 @@ class Transcript(rx.State):
     @rx.event
     async def show_named(self, message_id: str) -> None:
         """What the address names, which is not on the page: an older message, or another version."""
-        library = get_service().library
+        library = own(self).library
         message = await library.message(message_id)
         if message is None or message.chat_id != self.open_chat:
             return
@@ -130,7 +130,7 @@ class Transcript(rx.State):
 
     async def _rate(self, message_id: str, rating: int, remark: str) -> Any:
         try:
-            await get_service().rate(message_id, rating, remark)
+            await own(self).rate(message_id, rating, remark)
         except Exception as error:
             return complaint(error)
         self.feedback.pop(message_id, None)
@@ -170,16 +170,16 @@ class Transcript(rx.State):
         self.open_chat, self.title, self.feedback = chat_id, "", {}
         self._show_nothing()
         self.missing = self.loading = self.unread = False
-        running = await get_service().turns.running(chat_id)
+        running = await own(self).turns.running(chat_id)
         self.running = running.id if running else ""
         if not chat_id:
             return
         try:
-            self.hidden, path = await get_service().library.path_end(chat_id, FIRST)
+            self.hidden, path = await own(self).library.path_end(chat_id, FIRST)
         except NotFound:
             self.missing = True
             return
-        self.title = (await get_service().library.chat(chat_id)).title
+        self.title = (await own(self).library.chat(chat_id)).title
         self.feedback = path_feedback(path)
         rows = path_rows(path)
         ended = next((i for i, row in enumerate(rows) if row["status"] == Status.streaming), len(rows))
@@ -197,7 +197,7 @@ class Transcript(rx.State):
         if (status := self._status(turn.id)) not in (None, Status.streaming):
             self.running = ""
             return False
-        if status is None and turn.ended_at is not None and not await get_service().library.is_shown(turn.id):
+        if status is None and turn.ended_at is not None and not await own(self).library.is_shown(turn.id):
             await self.reload()
             return False
         self.running = turn.id
@@ -224,7 +224,7 @@ class Transcript(rx.State):
         """Show how a followed turn ended; its text is on the page already."""
         self.running = ""
         try:
-            path = (await get_service().library.path_page(self.open_chat, limit=max(len(self.recent), 1))).items
+            path = (await own(self).library.path_page(self.open_chat, limit=max(len(self.recent), 1))).items
         except NotFound:
             path = []
         new = {row["id"]: row for row in path_rows(path)}
@@ -244,7 +244,7 @@ class Transcript(rx.State):
 
     async def _show_around(self, message_id: str) -> None:
         """Show a message that is on the path; far from the others it comes with its neighbours only."""
-        library = get_service().library
+        library = own(self).library
         if not await library.is_shown(message_id):
             return
         position, shown_to = await library.position(message_id), self.hidden + self.earlier_to - self.earlier_from
@@ -275,7 +275,7 @@ class Transcript(rx.State):
 
     async def _fetch_earlier(self, start: int) -> bool:
         """Have the path from `start` on in `earlier`; False where what is on the page is not on it any more."""
-        library, after = get_service().library, [*self.earlier, *self.loaded, *self.recent][0]["id"]
+        library, after = own(self).library, [*self.earlier, *self.loaded, *self.recent][0]["id"]
         if not await library.is_shown(after):
             return False
         # The list is sent whole: were it a few rows longer each time, what is sent would grow with the square.
@@ -290,7 +290,7 @@ class Transcript(rx.State):
 
     async def _fetch_later(self) -> bool:
         """The same of what comes after `earlier`, for at most the gap."""
-        library, before = get_service().library, self.earlier[-1]["id"]
+        library, before = own(self).library, self.earlier[-1]["id"]
         if not await library.is_shown(before):
             return False
         count = min(self.gap - len(self.earlier) + self.earlier_to, max(len(self.earlier), MORE))

@@ -7,8 +7,7 @@ from typing import Any
 
 import reflex as rx
 
-from rill import get_service
-from rill.pages import Fonts, token
+from rill.pages import Fonts, own, token
 
 
 class Chart(rx.State):
@@ -16,7 +15,7 @@ class Chart(rx.State):
 
     @rx.event
     async def load(self) -> None:
-        library = get_service().library
+        library = own(self).library
         chats = await library.chats(10)
         self.bars = [{"chat": chat.title, "answers": len(await library.messages(chat.id)) // 2} for chat in chats]
 

@@ -9,7 +9,7 @@ from statistics import median
 import reflex as rx
 
 from chat_app.models import Message, Role
-from rill import get_service
+from rill.pages import own
 
 COLUMNS = ["Day", "Model", "Turns", "Failed", "Tokens in", "Tokens out", "First token"]
 
@@ -36,7 +36,7 @@ class Usage(rx.State):
 
     @rx.event
     async def load(self) -> None:
-        library = get_service().library
+        library = own(self).library
         messages = [message for chat in await library.chats(1_000) for message in await library.messages(chat.id)]
         self.rows = usage_rows([message for message in messages if message.role == Role.assistant])
 

@@ -20,10 +20,12 @@ from chat_app.errors import (
     InternalError,
     Interrupted,
     ModelMissing,
+    NotSignedIn,
     ProviderBusy,
     ProviderError,
     ProviderRefused,
     ProviderSilent,
+    ReadOnly,
     ShuttingDown,
     StreamingOff,
     TurnRunning,
@@ -56,7 +58,8 @@ PROVIDER_FAILS = (
 )
 
 REASONS = {
-    403: "A page of another origin, or a host that is not ours",
+    401: "Nobody is signed in, on a server with accounts",
+    403: "A page of another origin, a host that is not ours, or a caller who may not",
     404: "It is not there",
     409: "The chat's answer is still being written",
     413: "The body is too large",
@@ -130,7 +133,7 @@ def link(operation: str, **parameters: str) -> Link:
 def fails(*errors: ChatError) -> Responses:
     """The errors of a route by status, with those that every route has."""
     by_status: dict[int, list[ChatError]] = defaultdict(list)
-    for error in (*errors, FOREIGN, InternalError()):
+    for error in (*errors, NotSignedIn(), FOREIGN, ReadOnly(), InternalError()):
         by_status[error.status].append(error)
     return {status: _failure(status, by_status[status]) for status in sorted(by_status)}
 

@@ -1,0 +1,292 @@
+"""Who may do what: every route of the API, for everybody who may come. A route that is not in the table fails it."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from starlette.routing import WebSocketRoute
+
+from chat_app import built
+from chat_app.api import create_api
+from chat_app.models import new_id
+from tests.app import App
+from tests.callers import CALLERS, HEADER, KNOWN, OWNER, STRANGERS
+from tests.forked import Api
+from tests.provider_client import Provider, script
+from tests.sse_client import streaming
+from tests.ws_client import Closed, Socket
+
+pytestmark = pytest.mark.anyio
+
+Request = dict[str, Any]
+"""What `httpx` takes: `url`, and perhaps `json`, `params`, `content`, `headers`."""
+
+
+@dataclass(frozen=True)
+class Things:
+    """A chat of the owner's, with one answer, and the key that began it."""
+
+    chat_id: str
+    question_id: str
+    turn_id: str
+    key: str
+
+
+SECRET = "pomegranate"
+"""In the owner's chat: nobody else ever gets it."""
+
+
+def nothing() -> Things:
+    """What nobody has."""
+    return Things(new_id(), new_id(), new_id(), "no such key")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`ask` makes the request about something of the owner's. `status`: what those who may get.
+
+    `anybody`: without being known; `about_it`: it is about one thing, so that others get what they get of no thing.
+    `changes`: not for a key that may only read; `operator`: for those who run the server.
+    """
+
+    ask: Callable[[Things], Request]
+    status: int = 200
+    anybody: bool = False
+    about_it: bool = True
+    changes: bool = False
+    operator: bool = False
+
+
+def at(url: str, **more: Any) -> Callable[[Things], Request]:
+    """`url` with the names of `Things` in braces."""
+    return lambda things: {"url": url.format(**vars(things)), **more}
+
+
+def public(url: str, status: int = 200) -> Rule:
+    return Rule(at(url), status, anybody=True, about_it=False)
+
+
+def asks(url: str) -> Rule:
+    """A question, in the chat."""
+    return Rule(lambda things: {"url": url, "json": {"content": "Go on", "chat_id": things.chat_id}}, changes=True)
+
+
+def completion(things: Things) -> Request:
+    body = {"messages": [{"role": "user", "content": "Go on"}], "metadata": {"chat_id": things.chat_id}}
+    return {"url": "/v1/chat/completions", "json": body}
+
+
+def measure(things: Things) -> Request:
+    return {"url": "/measures/", "json": {"turn_id": things.turn_id, "session": new_id()}}
+
+
+PAGE = 200 if (built.served() / "embed.html").is_file() else 404
+"""The API alone serves the page where it is built."""
+FILE = {"version": 1, "chat": {"title": "Mine"}, "messages": [{"id": "1", "role": "user", "content": "Hello"}]}
+SURVEY = {"session": "3f2a", "feel": 5}
+RULES: dict[tuple[str, str], Rule] = {
+    ("GET", "/openapi.json"): public("/openapi.json"),
+    ("GET", "/embed"): public("/embed", PAGE),
+    ("GET", "/embed/"): public("/embed/", PAGE),
+    ("GET", "/brand/colours.css"): public("/brand/colours.css"),
+    ("GET", "/brand/logo"): public("/brand/logo", 404),
+    ("GET", "/brand/icon"): public("/brand/icon", 404),
+    ("GET", "/brand/assets/{path:path}"): public("/brand/assets/x.svg", 404),
+    ("GET", "/healthz"): public("/healthz"),
+    ("GET", "/readyz"): public("/readyz"),
+    # The operator's: whoever reaches it sees totals, and a proxy keeps it in the house.
+    ("GET", "/metrics"): public("/metrics"),
+    ("GET", "/docs"): public("/docs"),
+    ("GET", "/docs/"): public("/docs/"),
+    ("GET", "/docs/{name}"): public("/docs/nothing.js", 404),
+    ("POST", "/stream/"): asks("/stream/"),
+    ("POST", "/stream/{turn_id}/continue"): Rule(at("/stream/{turn_id}/continue"), changes=True),
+    ("GET", "/stream/selftest"): Rule(at("/stream/selftest"), about_it=False),
+    ("GET", "/stream/{turn_id}"): Rule(at("/stream/{turn_id}")),
+    ("POST", "/stream/{turn_id}/stop"): Rule(at("/stream/{turn_id}/stop"), changes=True),
+    ("POST", "/messages/"): asks("/messages/"),
+    ("POST", "/messages/{message_id}/continue"): Rule(at("/messages/{turn_id}/continue"), changes=True),
+    ("GET", "/messages/"): Rule(at("/messages/?chat_id={chat_id}")),
+    ("GET", "/messages/{message_id}"): Rule(at("/messages/{turn_id}")),
+    ("POST", "/messages/{message_id:path}/stop"): Rule(at("/messages/{key}/stop"), changes=True),
+    ("POST", "/messages/{message_id}/rating"): Rule(at("/messages/{turn_id}/rating", json={"rating": 1}), changes=True),
+    ("GET", "/chats/export"): Rule(at("/chats/export"), about_it=False),
+    ("POST", "/chats/import"): Rule(at("/chats/import", json=FILE), 201, about_it=False, changes=True),
+    ("GET", "/chats/"): Rule(at("/chats/"), about_it=False),
+    ("POST", "/chats/"): Rule(at("/chats/", json={"title": "New"}), 201, about_it=False, changes=True),
+    ("GET", "/chats/{chat_id}"): Rule(at("/chats/{chat_id}")),
+    ("PATCH", "/chats/{chat_id}"): Rule(at("/chats/{chat_id}", json={"pinned": True}), changes=True),
+    ("DELETE", "/chats/{chat_id}"): Rule(at("/chats/{chat_id}"), 204, changes=True),
+    ("GET", "/chats/{chat_id}/export"): Rule(at("/chats/{chat_id}/export")),
+    ("GET", "/search/"): Rule(at(f"/search/?q={SECRET}"), about_it=False),
+    ("POST", "/measures/"): Rule(measure, 204, changes=True),
+    ("POST", "/measures/survey"): Rule(at("/measures/survey", json=SURVEY), 204, about_it=False, changes=True),
+    ("GET", "/measures/"): Rule(at("/measures/"), about_it=False, operator=True),
+    ("GET", "/v1/models"): public("/v1/models"),
+    ("GET", "/v1/models/{name:path}"): public("/v1/models/bench"),
+    ("POST", "/v1/chat/completions"): Rule(completion, changes=True),
+}
+IN_THE_WAY = "/{path:path}"
+"""What takes all that is not there, below each prefix."""
+
+
+def routes(found: Sequence[Any] | None = None) -> Iterator[Any]:
+    """All of the API's."""
+    some: Sequence[Any] = create_api().routes if found is None else found
+    for route in some:
+        if hasattr(route, "path"):
+            yield route
+        else:
+            yield from routes(route.original_router.routes)
+
+
+def test_every_route_has_a_rule() -> None:
+    there = {(method, route.path) for route in routes() for method in getattr(route, "methods", None) or ()}
+    assert {pair for pair in there if pair[0] != "HEAD"} == RULES.keys()
+    sockets = {route.path for route in routes() if isinstance(route, WebSocketRoute)}
+    assert sockets == {"/stream/ws"}
+    rest = {route.path for route in routes() if not getattr(route, "methods", None)} - sockets
+    assert all(path.endswith(IN_THE_WAY) for path in rest)
+
+
+@pytest.fixture(scope="module")
+def api(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    folder = tmp_path_factory.mktemp("access")
+    settings = {"callers": "1", "selftest_pause_s": "0.001"}
+    with Api(folder, openai_base_url=provider.base_url, openai_model="bench", **settings) as api:
+        yield api
+
+
+@pytest.fixture
+async def client(api: App) -> AsyncIterator[httpx.AsyncClient]:
+    async with api.client() as client:
+        yield client
+
+
+async def made(client: httpx.AsyncClient) -> Things:
+    """By the owner."""
+    key = f"key {new_id()}"
+    headers = {HEADER: OWNER, "Idempotency-Key": key}
+    reply = (await client.post("/messages/", json={"content": SECRET}, headers=headers)).raise_for_status().json()
+    history = await client.get(f"/messages/?chat_id={reply['chat_id']}", headers={HEADER: OWNER})
+    return Things(reply["chat_id"], history.json()["messages"][0]["id"], reply["id"], key)
+
+
+async def asked(client: httpx.AsyncClient, method: str, request: Request, name: str) -> tuple[int, str]:
+    """Status and body, as that caller."""
+    response = await client.request(method, **request, headers={HEADER: name})
+    return response.status_code, response.text
+
+
+def code(answer: tuple[int, str]) -> tuple[int, str]:
+    """Status and the error's code."""
+    return answer[0], json.loads(answer[1])["error"]["code"]
+
+
+@pytest.mark.parametrize(("method", "path"), RULES)
+async def test_a_route(client: httpx.AsyncClient, method: str, path: str) -> None:
+    rule, things = RULES[method, path], await made(client)
+    # The owner last, who may change it.
+    for name, caller in sorted(CALLERS.items(), key=lambda one: one[0] == OWNER):
+        answer = await asked(client, method, rule.ask(things), name)
+        told = f"{name}: {answer}"
+        if rule.anybody:
+            assert answer[0] == rule.status, told
+        elif caller is None:
+            assert code(answer) == (401, "not_signed_in"), told
+        elif rule.changes and name == "read key":
+            assert code(answer) == (403, "read_only"), told
+        elif rule.operator and not caller.admin:
+            assert code(answer) == (403, "administrators_only"), told
+        elif rule.about_it and name in STRANGERS:
+            # To the last letter what it says of a thing that never was.
+            never = await asked(client, method, rule.ask(nothing()), name)
+            assert answer == never, told
+            assert answer[0] in (404, 422), told
+        else:
+            assert answer[0] == rule.status, told
+        if name in STRANGERS or caller is None:
+            assert SECRET not in answer[1], told
+        if rule.changes and name != OWNER:
+            await is_as_it_was(client, things)
+
+
+async def is_as_it_was(client: httpx.AsyncClient, things: Things) -> None:
+    chat = await client.get(f"/chats/{things.chat_id}", headers={HEADER: OWNER})
+    history = await client.get(f"/messages/?chat_id={things.chat_id}", headers={HEADER: OWNER})
+    assert chat.status_code == 200 and not chat.json()["pinned"]
+    assert [message["rating"] for message in history.json()["messages"]] == [0, 0]
+
+
+async def talk(socket: Socket, command: Request) -> Request:
+    await socket.send(command)
+    return await socket.receive()
+
+
+@pytest.mark.parametrize("name", CALLERS)
+async def test_the_websocket(api: App, client: httpx.AsyncClient, name: str) -> None:
+    things, never = await made(client), nothing()
+    commands: list[Callable[[Things], Request]] = [
+        lambda of: {"content": "Go on", "chat_id": of.chat_id},
+        lambda of: {"resume": {"turn_id": of.turn_id}},
+        lambda of: {"stop": of.turn_id},
+    ]
+    url = f"{api.url}/stream/ws"
+    async with Socket(url, X_Caller=name) as socket:
+        if CALLERS[name] is None:
+            assert (await socket.receive())["error"]["code"] == "not_signed_in"
+            with pytest.raises(Closed):
+                await socket.receive()
+            return
+        for command in commands:
+            if name in STRANGERS:
+                answer = await talk(socket, command(things))
+                assert answer == await talk(socket, command(never))
+                assert answer["error"]["code"] == "not_found"
+        if name == "read key":
+            assert (await talk(socket, commands[0](things)))["error"]["code"] == "read_only"
+            assert (await talk(socket, commands[2](things)))["error"]["code"] == "read_only"
+        if name in (OWNER, "read key"):
+            await socket.send(commands[1](things))
+            assert (await socket.until("finish_reason"))[0]["delta"] == SECRET
+
+
+async def test_a_turn_that_runs_is_nobody_elses_either(client: httpx.AsyncClient) -> None:
+    """It is found in memory, not in the database."""
+    body = {"content": script(tokens=2, hold=[1])}
+    async with streaming(client, "POST", "/stream/", json=body, headers={HEADER: OWNER}) as stream:
+        turn_id = stream.turn_id
+        for name in STRANGERS:
+            for method, url in (("GET", "/stream/{}"), ("POST", "/stream/{}/stop"), ("POST", "/messages/{}/stop")):
+                answer = await asked(client, method, {"url": url.format(turn_id)}, name)
+                assert answer == await asked(client, method, {"url": url.format(new_id())}, name)
+                assert answer[0] == 404
+        chat = await client.get(f"/messages/?chat_id={stream.chat_id}", headers={HEADER: OWNER})
+        assert chat.json()["messages"][-1]["status"] == "streaming"
+        stopped = await asked(client, "POST", {"url": f"/stream/{turn_id}/stop"}, OWNER)
+        assert stopped[0] == 200
+
+
+async def test_an_idempotency_key_is_a_persons(client: httpx.AsyncClient) -> None:
+    chats: dict[str, set[str]] = {}
+    for name in (OWNER, "other person", "visitor"):
+        for _ in range(2):
+            headers = {HEADER: name, "Idempotency-Key": "the same"}
+            reply = await client.post("/messages/", json={"content": "Hello"}, headers=headers)
+            chats.setdefault(name, set()).add(reply.raise_for_status().json()["chat_id"])
+    assert all(len(ids) == 1 for ids in chats.values())
+    assert len(set.union(*chats.values())) == len(chats)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+async def test_lists_exports_and_the_search_have_the_own_chats_only(client: httpx.AsyncClient, name: str) -> None:
+    things = await made(client)
+    headers = {HEADER: name}
+    listed = [chat["id"] for chat in (await client.get("/chats/?limit=500", headers=headers)).json()["chats"]]
+    exported = (await client.get("/chats/export", headers=headers)).text
+    hits = [hit["chat_id"] for hit in (await client.get(f"/search/?q={SECRET}", headers=headers)).json()["hits"]]
+    own = CALLERS[name] is not None and name not in STRANGERS
+    assert (things.chat_id in listed, SECRET in exported, things.chat_id in hits) == (own, own, own)
