@@ -12,7 +12,7 @@ INSTALL = $(PY) -m uv pip install --quiet --no-deps --require-hashes --python $(
 PLACE   = import sysconfig; print(sysconfig.get_path("purelib"))
 LOCK    = $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: run build dev model test test-all chromium lint lock notices wheel npm-package bench soak screenshots clean
+.PHONY: run build dev model test test-all chromium lint lock notices wheel npm-package bench figures soak screenshots clean
 
 run: $(VENV)/app $(VENV)/weights
 	@$(PY) -m chat_app
@@ -64,12 +64,14 @@ screenshots: $(VENV)/tests
 soak: $(VENV)/tests
 	@$(PY) -m tests.soak
 
+# QUICK=1 takes a minute and says little; PEERS=chainlit measures that one in the same run; ONLY=page,doors some parts.
 bench: $(VENV)/tests
 	@$(PY) -m tests.chromium
-	@$(PY) -m tests.bench
-	@$(PY) -m tests.bench_doors
-	@$(PY) -m tests.smoothness
-	@$(PY) -m tests.bench_pages
+	@$(PY) -m tests.bench $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) $(if $(ONLY),--only $(ONLY))
+
+# The last run's tables and plots into the documents.
+figures: $(VENV)/tests
+	@$(PY) -m tests.bench.figures
 
 model:
 	@rm -f $(VENV)/weights

@@ -1,6 +1,6 @@
 """More pages than a core serves at full speed: all are slower, none is cut off, a stop works, memory stays bounded.
 
-`python -m tests.bench_pages --pages 300` measures it; here are fewer, so that it takes seconds.
+`python -m tests.bench --only pages --pages 300` measures it; here are fewer, so that it takes seconds.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import pytest
 
 from tests import process
 from tests.app import App
-from tests.bench_pages import measure
+from tests.bench.pages import measure, run
 from tests.forked import ForkedApp
 from tests.page_client import TRANSCRIPT, PageClient
 from tests.provider_client import Provider, script
@@ -40,7 +40,7 @@ async def test_a_crowd_is_served(app: App, provider: Provider, figure: Callable[
     while not crowd.done():
         stops.append(await seconds_to_stop(app))
     many = await crowd
-    figure(f"{PAGES} pages and one that stops: {many.row()} stopped after {max(stops):.2f} s at most")
+    figure(f"{PAGES} pages and one that stops: {many.values()} stopped after {max(stops):.2f} s at most")
     # Each page had every token, or `measure` had raised.
     assert len(many.lags) == PAGES * TOKENS_A_PAGE
     assert max(stops) < STOP_S
@@ -64,6 +64,6 @@ async def seconds_to_stop(app: App) -> float:
 
 
 async def test_the_bench_of_many_pages_measures(app: App, provider: Provider) -> None:
-    result = await measure(app, provider, 3, tokens=10)
-    assert (len(result.firsts), len(result.lags)) == (3, 30)
-    assert result.row().startswith("| 3 |")
+    table = await run(app, provider, [1, 3], tokens=10)
+    assert [row.case for row in table.rows] == ["1 pages", "3 pages"]
+    assert all((row.values["lag_p99"] or 0) > 0 for row in table.rows)

@@ -1,21 +1,18 @@
-"""`make bench`, last part: many open pages in one process, each with an answer of 20 tokens a second in a new chat.
+"""Many open pages in one process, each with an answer of 20 tokens a second in a new chat.
 
 The pages are `tests.page_client`, in this process; the provider and the app are alone in theirs. Lag: from the
-provider's write of a token to the arrival of its window. Prints a Markdown table. `--pages 1,10,50` measures others.
+provider's write of a token to the arrival of its window.
 """
 
-import argparse
 import asyncio
 import re
-import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from chat_app.building import build_page
 from tests import process
 from tests.app import App
-from tests.bench import quantile
+from tests.bench.records import Column, Plot, Table, quantiles
 from tests.page_client import PageClient
 from tests.provider_client import Provider, script
 
@@ -26,13 +23,17 @@ INTERVAL_MS = 50
 SPREAD_S = 0.02
 WORD = re.compile(r"tok(\d+) ")
 COLUMNS = [
-    "pages",
-    "lag p50 / p99, ms",
-    "Enter to first token p50 / p99, ms",
-    "server CPU a token, µs",
-    "server memory, MB",
+    Column("lag_p50", "lag p50, ms"),
+    Column("lag_p99", "p99"),
+    Column("first_p50", "Enter to first token p50, ms"),
+    Column("first_p99", "p99"),
+    Column("cpu", "server CPU a token, µs", 0),
+    Column("memory", "server memory, MB", 0),
 ]
-HEADER = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}"
+NOTE = (
+    "Websocket clients that speak the page's protocol, each with an answer of 20 tokens a second in a new chat, all on "
+    "the machine of the server."
+)
 
 
 class TimedPage(PageClient):
@@ -63,11 +64,13 @@ class Result:
     cpu_s: float = 0.0
     memory_mb: float = 0.0
 
-    def row(self) -> str:
-        lag = f"{quantile(self.lags, 0.5):.1f} / {quantile(self.lags, 0.99):.1f}"
-        first = f"{quantile(self.firsts, 0.5):.1f} / {quantile(self.firsts, 0.99):.1f}"
-        cpu = f"{self.cpu_s * 1e6 / len(self.lags):.0f}"
-        return f"| {self.pages} | {lag} | {first} | {cpu} | {self.memory_mb:.0f} |"
+    def values(self) -> dict[str, float | None]:
+        return {
+            **quantiles("lag", self.lags, 50, 99),
+            **quantiles("first", self.firsts, 50, 99),
+            "cpu": self.cpu_s * 1e6 / len(self.lags) if process.AVAILABLE else None,
+            "memory": self.memory_mb if process.AVAILABLE else None,
+        }
 
 
 async def measure(app: App, provider: Provider, pages: int, tokens: int = TOKENS) -> Result:
@@ -105,24 +108,9 @@ def cpu_s(app: App) -> float:
     return process.cpu_s(app.pid) if process.AVAILABLE else 0.0
 
 
-async def table(app: App, provider: Provider, counts: list[int]) -> None:
-    print(HEADER)
+async def run(app: App, provider: Provider, counts: Sequence[int], tokens: int = TOKENS) -> Table:
+    plot = Plot(["lag_p50", "lag_p99", "first_p50"], "milliseconds", "lines", log=True)
+    found = Table("pages", "Many open pages", COLUMNS, NOTE, plot)
     for pages in counts:
-        print((await measure(app, provider, pages)).row(), flush=True)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pages", default=",".join(map(str, PAGES)), help="how many, each after the other")
-    counts = [int(count) for count in parser.parse_args().pages.split(",")]
-    build_page()
-    with (
-        Provider() as provider,
-        tempfile.TemporaryDirectory() as folder,
-        App(Path(folder), openai_base_url=provider.base_url, openai_model="bench") as app,
-    ):
-        asyncio.run(table(app, provider, counts))
-
-
-if __name__ == "__main__":
-    main()
+        found.add(f"{pages} pages", **(await measure(app, provider, pages, tokens)).values())
+    return found

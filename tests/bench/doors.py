@@ -1,7 +1,7 @@
-"""`make bench`, second part: `POST /stream/` beside a bare pass-through of the provider's bytes, in one run.
+"""`POST /stream/` beside a bare pass-through of the provider's bytes.
 
 The provider and the readers are in this process, each server is alone in its own. A token carries the time at which it
-was written. Prints a Markdown table; what the app costs shows beside the pass-through only, machines differ.
+was written.
 """
 
 import asyncio
@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 from starlette.applications import Starlette
@@ -25,10 +24,9 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from chat_app.building import build_page
 from tests import process
 from tests.app import App, free_port
-from tests.bench import quantile
+from tests.bench.records import OURS, Column, Plot, Table, quantiles
 
 STAMP = re.compile(rb"<(\d{15,})>")
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
@@ -44,7 +42,18 @@ READ_BYTES = 262_144
 FIRST_WORD = 10_000
 PROVIDER = "BENCH_PROVIDER"
 START_S = 60.0
-COLUMNS = ["`POST /stream/`", "", "tokens/s", "CPU a token, µs", "lag p50 / p99, ms"]
+COLUMNS = [
+    Column("rate", "tokens/s", 0),
+    Column("cpu", "CPU a token, µs", 0),
+    Column("lag_p50", "lag p50, ms"),
+    Column("lag_p99", "p99"),
+]
+NOTE = (
+    "`POST /stream/` beside a bare pass-through (Starlette and httpx on Granian), which stores nothing. Lag is from "
+    "the provider's write to the reader. Provider and readers share the machine with the server, so compare the two "
+    "rows of a case."
+)
+PASS_THROUGH = "pass-through"
 
 
 @dataclass(frozen=True)
@@ -63,9 +72,10 @@ class Case:
 CASES = [
     Case("1 stream flat out", 1, 40_000),
     Case("8 streams flat out", 8, 5_000),
-    Case("100 streams × 20 tokens/s", 100, 100, 0.05),
-    Case("200 streams × 20 tokens/s", 200, 100, 0.05),
+    *(Case(f"{count} streams × 20 tokens/s", count, 100, 0.05) for count in (1, 10, 100, 500)),
 ]
+QUICK = [Case("1 stream flat out", 1, 2_000), Case("4 streams × 20 tokens/s", 4, 20, 0.05)]
+LONG_TEXT = Case("10 MB answer", 1, LONG_CHARS // len(f"<{FIRST_WORD}> "), words=True)
 
 
 async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -127,22 +137,21 @@ async def _asked(port: int, case: Case) -> AsyncIterator[asyncio.StreamReader]:
         writer.close()
 
 
-async def measure(port: int, pid: int, case: Case) -> list[str]:
-    """The cells of a row."""
+async def measure(port: int, pid: int, case: Case) -> dict[str, float | None]:
+    """The values of a row."""
     cpu, began = process.cpu_s(pid), time.monotonic()
     streams = await asyncio.gather(*(read(port, case) for _ in range(case.streams)))
     lags = [lag for stream in streams for lag in stream]
     took, used = time.monotonic() - began, process.cpu_s(pid) - cpu
-    lag = f"{quantile(lags, 0.5):.1f} / {quantile(lags, 0.99):.1f}" if case.interval_s else "–"
-    return [f"{len(lags) / took:,.0f}", f"{used / len(lags) * 1e6:.0f}", lag]
+    lag = quantiles("lag", lags, 50, 99) if case.interval_s else {}
+    return {"rate": len(lags) / took, "cpu": used / len(lags) * 1e6, **lag}
 
 
 async def bytes_written(app: App) -> float:
     """What a long answer costs the database's files, as a multiple of its text."""
-    case = Case("10 MB answer", 1, LONG_CHARS // len(f"<{FIRST_WORD}> "), words=True)
     before = _written(app.pid)
     # Nobody reads it, nor asks for it: what goes to a socket may count too.
-    async with _asked(app.port, case) as reader:
+    async with _asked(app.port, LONG_TEXT) as reader:
         await reader.readuntil(b"\r\n\r\n")
     database = sqlite3.connect(f"file:{app.folder / 'chat.db'}?mode=ro", uri=True)
     with closing(database):
@@ -182,7 +191,7 @@ def passing_through(provider_url: str) -> Iterator[tuple[int, int]]:
     """The port and the process of the pass-through."""
     port = free_port()
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--no-log", "--port", str(port)]
-    server = subprocess.Popen([*command, "tests.bench_doors:pass_through"], env=os.environ | {PROVIDER: provider_url})
+    server = subprocess.Popen([*command, "tests.bench.doors:pass_through"], env=os.environ | {PROVIDER: provider_url})
     try:
         yield port, server.pid
     finally:
@@ -200,26 +209,20 @@ async def _is_up(port: int) -> None:
             await asyncio.sleep(0.1)
 
 
-async def run() -> None:
+async def run(quick: bool = False) -> list[Table]:
+    plot = Plot(["cpu"], "CPU a token, µs")
+    found = Table("doors", "What a token costs at the door", COLUMNS, NOTE, plot)
+    written = Table("written", "What is written to the database's files", [Column("times", "times its text")])
     provider = await asyncio.start_server(provide, "127.0.0.1", 0, limit=2**24, backlog=4_096)
     url = f"http://127.0.0.1:{provider.sockets[0].getsockname()[1]}/v1"
-    settings: dict[str, Any] = {
-        "openai_base_url": url,
-        "openai_model": "m",
-        "chat_titles": "false",
-        "max_answer_chars": str(LONG_CHARS * 2),
-    }
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    settings = {"openai_base_url": url, "openai_model": "m", "max_answer_chars": str(LONG_CHARS * 2)}
     with tempfile.TemporaryDirectory() as folder, App(Path(folder), **settings) as app, passing_through(url) as bare:
         await _is_up(bare[0])
-        ours = app.port, app.pid
-        for case in CASES:
-            for name, (port, pid) in (("pass-through", bare), ("Rill", ours)):
+        for case in QUICK if quick else CASES:
+            for name, (port, pid) in ((PASS_THROUGH, bare), (OURS, (app.port, app.pid))):
                 await measure(port, pid, Case("warm", 2, 50, 0.01))
-                print(f"| {' | '.join([case.name, name, *await measure(port, pid, case)])} |", flush=True)
-        print(f"\nA 10 MB answer: {await bytes_written(app):.1f} times its text is written to the database's files.")
-
-
-if __name__ == "__main__":
-    build_page()
-    asyncio.run(run())
+                found.add(case.name, name, **await measure(port, pid, case))
+        if not quick:
+            written.add(LONG_TEXT.name, times=await bytes_written(app))
+    provider.close()
+    return [found] if quick else [found, written]

@@ -1,4 +1,4 @@
-"""The second and third table of `make bench`: how smoothly the page draws while an answer grows, and in a long chat.
+"""How smoothly the page draws while an answer grows, and in a long chat.
 
 The browser's trace says how long each task of the page's main thread took, by the clock and in the thread's own CPU
 time: by the clock a task also takes as long as other programs keep the thread waiting. A frame that was due (60 a
@@ -6,17 +6,18 @@ second) and did not come is dropped.
 """
 
 import json
-import sys
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from chat_app.ui.transcript import FIRST, MORE
-from tests import chromium
 from tests.app import App
-from tests.bench import BOX, OBSERVER, SETTLE_MS, Target, ask, own_app, quantile, settled
+from tests.bench.page import ANSWER as ANSWER_BOX
+from tests.bench.page import BOX, OBSERVER, SETTLE_MS, VIEW, Case, Target, ask, settled, stamps_of_answer
+from tests.bench.records import Column, Plot, Table, quantiles
 from tests.e2e.chat import import_chat, import_turns
 from tests.provider_client import Provider
 from tests.screenshots import ANSWER
@@ -105,29 +106,37 @@ class Drawing:
     def too_long(self) -> bool:
         return self.scene.limited and self.longest >= LIMIT_MS
 
-    def row(self) -> str:
+    def values(self) -> dict[str, float | None]:
         span = self.frames[-1] - self.frames[0]
         gaps = [after - before for before, after in zip(self.frames, self.frames[1:], strict=False)]
-        cells = [
-            self.scene.name,
-            f"{self.longest:.0f} / {max(task.wall for task in self.tasks):.0f}",
-            f"{100 * sum(task.cpu for task in self.tasks) / span:.0f} %",
-            f"{sum(round(gap / FRAME_MS) - 1 for gap in gaps)} of {round(span / FRAME_MS)}",
-            f"{quantile(self.lags, 0.5):.1f} / {quantile(self.lags, 0.99):.1f}",
-        ]
-        return f"| {' | '.join(cells)} |"
+        return {
+            "cpu": self.longest,
+            "clock": max(task.wall for task in self.tasks),
+            "busy": 100 * sum(task.cpu for task in self.tasks) / span,
+            "dropped": sum(round(gap / FRAME_MS) - 1 for gap in gaps),
+            "frames": round(span / FRAME_MS),
+            **quantiles("lag", self.lags, 50, 99),
+        }
 
 
-GROWING = ["", "longest task, CPU / clock, ms", "main thread busy", "frames dropped", "lag p50 / p99, ms"]
-LONG_CHAT = ["in a chat of 400 messages", "longest task, CPU / clock, ms"]
-
-
-def header(columns: list[str]) -> str:
-    return f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
+CPU, CLOCK = Column("cpu", "longest task, CPU ms", 0), Column("clock", "by the clock, ms", 0)
+DRAWING = [
+    CPU,
+    CLOCK,
+    Column("busy", "main thread busy, %", 0),
+    Column("dropped", "frames dropped", 0),
+    Column("frames", "of", 0),
+    Column("lag_p50", "lag p50, ms"),
+    Column("lag_p99", "p99"),
+]
+NOTE = (
+    f"Of the browser's main thread, from its trace. `make bench` fails if a task takes {LIMIT_MS:.0f} ms of CPU time "
+    "while an answer grows in a chat of 200 messages, or in a chat of 400 brief answers."
+)
 
 
 def draw(browser: Browser, provider: Provider, app: App, scene: Scene) -> Drawing:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page = browser.new_page(viewport=VIEW)
     if scene.in_long_chat:
         open_long_chat(page, app)
     else:
@@ -135,16 +144,17 @@ def draw(browser: Browser, provider: Provider, app: App, scene: Scene) -> Drawin
         page.locator(BOX).wait_for()
     page.wait_for_timeout(SETTLE_MS)
     provider.clear()
-    page.evaluate(OBSERVER)
+    page.evaluate(OBSERVER, ANSWER_BOX)
+    page.evaluate("() => bench.begin()")
     page.evaluate(FRAMES)
     browser.start_tracing(page=page, categories=["toplevel"])
-    ask(page, Target(app.url, BOX, None), scene.script | {"stamp": True})
-    seen = settled(page)
+    ask(page, Target(app.url), scene.script | {"stamp": True})
+    seen = settled(page, Case(scene.name, scene.script).last + 1)
     tasks = main_thread_tasks(json.loads(browser.stop_tracing())["traceEvents"])
     frames: list[float] = page.evaluate("() => frames")
     page.close()
-    stamps = provider.stamps(provider.requests()[-1]["id"])
-    return Drawing(scene, tasks, frames, [there - sent for there, sent in zip(seen, stamps, strict=True)])
+    stamps = stamps_of_answer(provider)
+    return Drawing(scene, tasks, frames, [there - sent for there, sent in zip(seen, stamps, strict=False)])
 
 
 def open_long_chat(page: Page, app: App) -> None:
@@ -180,35 +190,34 @@ def main_thread_tasks(trace: list[dict[str, Any]]) -> list[Task]:
 
 @dataclass
 class LongChat:
-    """What people do in one, each step traced by itself; where it is `limited`, none may have a task of LIMIT_MS of CPU
-    time."""
+    """What people do in one, each step traced by itself."""
 
     browser: Browser
     app: App
     turns: list[tuple[str, str]]
-    limited: bool = False
-    steps: dict[str, list[Task]] = field(default_factory=dict)
 
-    def run(self) -> None:
+    def steps(self) -> Iterator[tuple[str, list[Task]]]:
         chat_id = import_turns(self.app, self.turns, "A long chat")
         stored = self.app.http.get("/messages/", params={"chat_id": chat_id, "limit": 500}).json()["messages"]
         ids = [message["id"] for message in stored]
-        page = self.browser.new_page(viewport={"width": 1280, "height": 900})
+        page = self.browser.new_page(viewport=VIEW)
         page.goto(self.app.url)
         page.locator(f".chat-link[href='/c/{chat_id}']").wait_for()
         page.wait_for_timeout(SETTLE_MS)
-        self._step(page, "opens", f"document.querySelector(\".chat-link[href='/c/{chat_id}']\").click()", ids[-1])
-        self._step(page, "is scrolled to older messages", SCROLL_UP, ids[-FIRST - MORE])
-        self._step(page, "is left for a new chat", "document.querySelector('[data-key=new]').click()", "")
+        yield self._step(page, "opens", f"document.querySelector(\".chat-link[href='/c/{chat_id}']\").click()", ids[-1])
+        yield self._step(page, "is scrolled to older messages", SCROLL_UP, ids[-FIRST - MORE])
+        yield self._step(page, "is left for a new chat", "document.querySelector('[data-key=new]').click()", "")
         page.goto("about:blank")
-        self._step(page, "opens at an old message, in a new tab", f"{self.app.url}/c/{chat_id}#{ids[40]}", ids[40])
-        self._step(page, "goes on to another one", f"location.hash = '{ids[200]}'", ids[200])
+        yield self._step(
+            page, "opens at an old message, in a new tab", f"{self.app.url}/c/{chat_id}#{ids[40]}", ids[40]
+        )
+        yield self._step(page, "goes on to another one", f"location.hash = '{ids[200]}'", ids[200])
         page.keyboard.press("Control+f")
         load_all = "document.querySelector('.find-note .text-button').click()"
-        self._step(page, "is loaded to its beginning", load_all, ids[0])
+        yield self._step(page, "is loaded to its beginning", load_all, ids[0])
         page.close()
 
-    def _step(self, page: Page, name: str, does: str, shows: str) -> None:
+    def _step(self, page: Page, name: str, does: str, shows: str) -> tuple[str, list[Task]]:
         """`does` is a script or an address; it is over when the message `shows`, or none, is drawn with all others."""
         self.browser.start_tracing(page=page, categories=["toplevel"])
         if does.startswith("http"):
@@ -216,34 +225,23 @@ class LongChat:
         else:
             page.evaluate(f"() => {{ {does} }}")
         page.wait_for_function(DRAWN, arg=shows)
-        self.steps[name] = main_thread_tasks(json.loads(self.browser.stop_tracing())["traceEvents"])
-        longest = max(self.steps[name], key=lambda task: task.cpu)
-        print(f"| {name} | {longest.cpu:.0f} / {max(task.wall for task in self.steps[name]):.0f} |", flush=True)
-
-    @property
-    def too_long(self) -> list[str]:
-        return [
-            name for name, tasks in self.steps.items() if self.limited and max(task.cpu for task in tasks) >= LIMIT_MS
-        ]
+        return name, main_thread_tasks(json.loads(self.browser.stop_tracing())["traceEvents"])
 
 
-def main() -> None:
-    with sync_playwright() as playwright, Provider() as provider, own_app(provider) as app:
-        browser = playwright.chromium.launch(executable_path=chromium.require(), args=chromium.ARGS)
-        print(header(GROWING))
-        drawings = []
-        for scene in SCENES:
-            drawings.append(draw(browser, provider, app, scene))
-            print(drawings[-1].row(), flush=True)
-        print(header(LONG_CHAT))
-        chats = [LongChat(browser, app, BRIEF_TURNS, limited=True), LongChat(browser, app, RICH_TURNS)]
-        for chat in chats:
-            chat.run()
-        browser.close()
-    failed = [drawing.scene.name for drawing in drawings if drawing.too_long] + [s for c in chats for s in c.too_long]
-    if failed:
-        sys.exit(f"A task took {LIMIT_MS:.0f} ms of CPU time or more: {', '.join(failed)}.")
-
-
-if __name__ == "__main__":
-    main()
+def run(browser: Browser, provider: Provider, app: App, quick: bool = False) -> tuple[list[Table], list[str]]:
+    """The tables, and what took too long."""
+    growing = Table("drawing", "How smoothly the page draws while an answer grows", DRAWING, NOTE, Plot(["cpu"], "ms"))
+    chats = Table("long_chat", "What people do in a chat of 400 messages", [CPU, CLOCK], NOTE, Plot(["cpu"], "ms"))
+    too_long = []
+    for scene in SCENES[:1] if quick else SCENES:
+        drawing = draw(browser, provider, app, scene)
+        growing.add(scene.name, **drawing.values())
+        too_long += [scene.name] if drawing.too_long else []
+    if quick:
+        return [growing], too_long
+    for name, turns in (("brief answers", BRIEF_TURNS), ("rich answers", RICH_TURNS)):
+        for step, tasks in LongChat(browser, app, turns).steps():
+            longest = max(task.cpu for task in tasks)
+            chats.add(step, name, cpu=longest, clock=max(task.wall for task in tasks))
+            too_long += [f"{step}, {name}"] if turns is BRIEF_TURNS and longest >= LIMIT_MS else []
+    return [growing, chats], too_long

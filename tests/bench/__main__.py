@@ -1,0 +1,122 @@
+"""`python -m tests.bench`: all of the benchmark, or parts of it, into one folder."""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from chat_app.building import build_page
+from chat_app.config import ROOT
+from tests import chromium
+from tests.bench import doors, drawing, growth, measuring, page, pages, peers, report
+from tests.bench.records import Table
+from tests.provider_client import Provider
+
+PARTS = ["page", "drawing", "measuring", "doors", "pages", "growth"]
+OUT = ROOT / "bench"
+
+
+class Run:
+    """What is measured, and what of it was over its limit."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.given = given
+        self.quick: bool = given.quick
+        self.tables: list[Table] = []
+        self.too_long: list[str] = []
+
+    def parts(self) -> None:
+        in_browser = [part for part in self.given.only if part in ("page", "drawing", "measuring")]
+        if in_browser or self.given.peers:
+            with sync_playwright() as playwright, Provider() as provider:
+                browser = playwright.chromium.launch(executable_path=chromium.require(), args=chromium.ARGS)
+                self._in_browser(browser, provider, in_browser)
+                browser.close()
+        for part in self.given.only:
+            if part not in in_browser:
+                with timed(part):
+                    self.tables += getattr(self, f"_{part}")()
+
+    def _in_browser(self, browser: Browser, provider: Provider, parts: list[str]) -> None:
+        late = page.table()
+        if "page" in parts:
+            with timed("page"), page.own_app(provider) as app:
+                late = page.run(browser, provider, app, page.QUICK if self.quick else page.CASES)
+        for name in self.given.peers:
+            with timed(name):
+                peers.run(browser, provider, name, self.given.out / "peers", late, self.quick)
+        self.tables += [late] if late.rows else []
+        if "drawing" in parts:
+            with timed("drawing"), page.own_app(provider) as app:
+                tables, too_long = drawing.run(browser, provider, app, self.quick)
+            self.tables += tables
+            self.too_long += too_long
+        if "measuring" in parts:
+            with timed("measuring"):
+                self.tables += measuring.run(browser, provider, self.quick)
+
+    def _doors(self) -> list[Table]:
+        return asyncio.run(doors.run(self.quick))
+
+    def _pages(self) -> list[Table]:
+        counts, tokens = ([1, 3], 10) if self.quick else (self.given.pages, pages.TOKENS)
+        with Provider() as provider, page.own_app(provider) as app:
+            return [asyncio.run(pages.run(app, provider, counts, tokens))]
+
+    def _growth(self) -> list[Table]:
+        tokens, messages = ([100, 1_000], [10, 100]) if self.quick else (growth.TOKENS, growth.MESSAGES)
+        with Provider() as provider, page.own_app(provider, max_answer_chars=growth.MAX_ANSWER_CHARS) as app:
+            return asyncio.run(growth.run(app, provider, tokens, messages))
+
+
+@contextmanager
+def timed(part: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    print(f"{part}: measured in {time.monotonic() - began:.0f} s\n", flush=True)
+
+
+def listed(of: list[str] | None = None) -> Callable[[str], list[str]]:
+    """Names with commas between; some of these."""
+
+    def read(text: str) -> list[str]:
+        names = [name for name in text.replace(" ", ",").split(",") if name]
+        if of is not None and (odd := set(names) - set(of)):
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(odd))}: there are {', '.join(of)}")
+        return names
+
+    return read
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--out", type=Path, default=OUT, help="the folder of the results")
+    parser.add_argument("--quick", action="store_true", help="a minute, to see that it works: too short to rely on")
+    parser.add_argument("--only", type=listed(PARTS), default=PARTS, help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--peers", type=listed(peers.names()), default=[], help=f"some of {','.join(peers.names())}")
+    counts = ",".join(map(str, pages.PAGES))
+    parser.add_argument("--pages", type=lambda text: [*map(int, listed()(text))], default=counts, help="how many pages")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    said = report.about(given.quick)
+    build_page()
+    run = Run(given)
+    try:
+        run.parts()
+    finally:
+        report.write(given.out, run.tables, said)
+    print(f"Written to {given.out}: {report.MARKDOWN}, {report.JSON} and the plots.")
+    if run.too_long:
+        sys.exit(f"A task took {drawing.LIMIT_MS:.0f} ms of CPU time or more: {', '.join(run.too_long)}.")
+
+
+if __name__ == "__main__":
+    main()
