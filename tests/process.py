@@ -18,6 +18,26 @@ def cpu_s(pid: int) -> float:
     return sum(_ticks(one) for one in family(pid)) / os.sysconf("SC_CLK_TCK")
 
 
+class HeldUp:
+    """How long a process, its children and this one had work to do and no core to do it on, since a moment; 0 where no
+    system tells."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._before = self._all()
+
+    def seconds(self) -> float:
+        return self._all() - self._before
+
+    def _all(self) -> float:
+        return sum(map(_waited_s, [*family(self._pid), os.getpid()])) if AVAILABLE else 0.0
+
+
+def _waited_s(pid: int) -> float:
+    """Of all threads together."""
+    return sum(int((task / "schedstat").read_text().split()[1]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
+
+
 def family(pid: int) -> Iterator[int]:
     yield pid
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():

@@ -61,7 +61,7 @@ class Provider(testing.Provider):
         return times
 
     async def until(
-        self, condition: Callable[[list[dict[str, Any]]], object], timeout: float = 20.0
+        self, condition: Callable[[list[dict[str, Any]]], object], timeout: float = 60.0
     ) -> list[dict[str, Any]]:
         """The requests as soon as `condition` holds for them; TimeoutError, with what there was, if it never does."""
         deadline = time.monotonic() + timeout

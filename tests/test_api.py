@@ -77,7 +77,7 @@ async def answering(client: httpx.AsyncClient, **body: Any) -> AsyncIterator[Eve
             await client.post(f"/stream/{stream.turn_id}/stop")
 
 
-async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 10) -> Any:
+async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 60) -> Any:
     """What `condition` gives, as soon as that is true."""
     deadline = time.monotonic() + timeout
     while not (found := await condition()):

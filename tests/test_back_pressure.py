@@ -36,9 +36,9 @@ GROWTH_MB = 40
 """Ten copies of the answer as an event stream are 55 MB."""
 
 
-@pytest.fixture
-def api(provider: Provider, tmp_path: Path) -> Iterator[Api]:
-    settings = {"openai_model": "bench", "send_timeout_s": str(SEND_TIMEOUT_S), "max_answer_chars": "100000000"}
+@pytest.fixture(params=[SEND_TIMEOUT_S])
+def api(provider: Provider, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Api]:
+    settings = {"openai_model": "bench", "send_timeout_s": str(request.param), "max_answer_chars": "100000000"}
     with Api(tmp_path, openai_base_url=provider.base_url, **settings) as api:
         yield api
 
@@ -82,6 +82,8 @@ def over_websocket(port: int, turn_id: str) -> Deaf:
     return reader
 
 
+# The one that reads may be held up, too.
+@pytest.mark.parametrize("api", [3_600], indirect=True)
 async def test_readers_that_do_not_read_slow_nobody_and_hold_no_memory(api: Api, client: httpx.AsyncClient) -> None:
     content, text = script(tokens=TOKENS, interval_ms=0), "".join(f"tok{n} " for n in range(TOKENS))
     # What is loaded and kept with the first answer is not counted.

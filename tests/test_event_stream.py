@@ -123,15 +123,17 @@ def test_a_line_in_many_pieces_costs_linear_time() -> None:
     piece = b"x" * 1_000
 
     def cost(pieces: int) -> float:
-        best = []
-        for _ in range(5):
-            decoder = EventDecoder()
-            began = time.process_time()
-            for _ in range(pieces):
-                decoder.feed(piece)
-            decoder.feed(b"\n\n")
-            best.append(time.process_time() - began)
-        return min(best)
+        decoder = EventDecoder()
+        began = time.process_time()
+        for _ in range(pieces):
+            decoder.feed(piece)
+        decoder.feed(b"\n\n")
+        return time.process_time() - began
 
-    costs = [cost(count) for count in (1_000, 2_000, 4_000, 7_900)]
-    assert all(more < 3.3 * max(less, 0.001) for less, more in pairwise(costs))
+    best = {pieces: cost(pieces) for pieces in (1_000, 2_000, 4_000, 7_900)}
+    # What else the machine does makes some of them dearer, and none cheaper: they are tried until it did not.
+    for _ in range(200):
+        if all(more < 3.3 * less for less, more in pairwise(best.values())):
+            return
+        best = {pieces: min(before, cost(pieces)) for pieces, before in best.items()}
+    raise AssertionError(best)

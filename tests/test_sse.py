@@ -198,7 +198,7 @@ async def test_thoughts_that_nobody_asked_for_do_not_silence_the_pings(monkeypat
 
     thinking = asyncio.create_task(think())
     try:
-        assert await asyncio.wait_for(anext(sent), 5) == sse.PING
+        assert await asyncio.wait_for(anext(sent), 60) == sse.PING
     finally:
         thinking.cancel()
 

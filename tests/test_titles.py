@@ -170,7 +170,7 @@ async def test_failures_are_silent(
 
 
 async def test_the_next_turn_does_not_wait_for_the_title(service: Service, provider: Provider) -> None:
-    chat_id = await exchange(service, answered(headers_ms=60_000))
+    chat_id = await exchange(service, answered(headers_ms=3_600_000))
     await provider.until(lambda seen: len(seen) == 2)
     await exchange(service, "And now?", chat_id)
     # One at a time: the second answer asks for none.
@@ -189,10 +189,9 @@ async def test_the_chats_own_model_names_it(service: Service, provider: Provider
 
 async def test_a_title_ends_with_the_server(tmp_path: Path, provider: Provider) -> None:
     async with service_of(tmp_path, provider) as service:
-        chat_id = await exchange(service, answered(headers_ms=60_000))
+        chat_id = await exchange(service, answered(headers_ms=3_600_000))
         await provider.until(lambda seen: len(seen) == 2)
-        began = asyncio.get_running_loop().time()
-    assert asyncio.get_running_loop().time() - began < 5
+    # It was not waited for: it is never answered.
     await provider.until(lambda seen: seen[1]["closed_by_client"])
     assert not [task for task in asyncio.all_tasks() if task.get_name() == f"title {chat_id}"]
 
