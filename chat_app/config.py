@@ -83,7 +83,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     host: str = "127.0.0.1"
-    port: int = Field(3000, ge=1, le=65535)
+    port: int = Field(default=3000, ge=1, le=65535)
     allowed_hosts: CommaList = ()
     cors_allowed_origins: CommaList = ()
     base_path: str = "/"
@@ -99,14 +99,14 @@ class Settings(BaseModel):
     hooks: str | None = None
     pages: str | None = None
     brand: Path | None = None
-    max_message_chars: int = Field(32_000, ge=1)
-    max_answer_chars: int = Field(4_000_000, ge=1)
-    max_context_chars: int = Field(400_000, ge=1)
-    max_event_bytes: int = Field(8_000_000, ge=1_000, le=1_000_000_000)
-    first_token_timeout: float = Field(120, gt=0, allow_inf_nan=False)
-    database_pool_size: int = Field(10, ge=1, le=1_000)
-    database_timeout: float = Field(10, gt=0, allow_inf_nan=False)
-    database_wait: float = Field(30, ge=0, allow_inf_nan=False)
+    max_message_chars: int = Field(default=32_000, ge=1)
+    max_answer_chars: int = Field(default=4_000_000, ge=1)
+    max_context_chars: int = Field(default=400_000, ge=1)
+    max_event_bytes: int = Field(default=8_000_000, ge=1_000, le=1_000_000_000)
+    first_token_timeout: float = Field(default=120, gt=0, allow_inf_nan=False)
+    database_pool_size: int = Field(default=10, ge=1, le=1_000)
+    database_timeout: float = Field(default=10, gt=0, allow_inf_nan=False)
+    database_wait: float = Field(default=30, ge=0, allow_inf_nan=False)
     log_format: Literal["text", "json"] = "text"
     measures: bool = True
     model_prices: Annotated[dict[str, tuple[float, float]], BeforeValidator(_rates)] = Field(default_factory=dict)
@@ -115,8 +115,8 @@ class Settings(BaseModel):
     otel_exporter_otlp_endpoint: str | None = None
     otel_exporter_otlp_traces_endpoint: str | None = None
     otel_service_name: str = "rill"
-    shutdown_grace: float = Field(5, ge=0, allow_inf_nan=False)
-    next_token_timeout: float = Field(60, gt=0, allow_inf_nan=False)
+    shutdown_grace: float = Field(default=5, ge=0, allow_inf_nan=False)
+    next_token_timeout: float = Field(default=60, gt=0, allow_inf_nan=False)
 
     @field_validator("openai_api_key")
     @classmethod

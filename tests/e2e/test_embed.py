@@ -30,6 +30,26 @@ STATUS = "[role=status]"
 REACT_STUB = b"export const useEffect = 0, useLayoutEffect = 0, useMemo = 0, useSyncExternalStore = 0;"
 
 
+POLICY = "default-src 'none'; script-src APP; frame-src APP"
+SANDBOX = "allow-scripts allow-same-origin allow-forms"
+MODULE = '<script type="module" src="APP/embed-loader.js" data-theme="dark"></script>'
+PLAIN = '<script src="APP/embed-loader.js" data-theme="dark"></script>'
+IMPORTED = """
+<div data-rill="APP" data-theme="dark"></div>
+<script type="module">import "APP/embed-loader.js";</script>
+"""
+HOSTS = {
+    "/module": (MODULE, ""),
+    "/imported": (IMPORTED, ""),
+    "/policy": (PLAIN, POLICY),
+    "/policy-module": (MODULE, POLICY),
+    "/policy-without-frames": (PLAIN, "frame-src 'none'"),
+    "/sandboxed": (f'<iframe title="Page" src="/module" sandbox="{SANDBOX}"></iframe>', ""),
+    "/nowhere": ('<iframe title="Page" src="/module" sandbox="allow-scripts"></iframe>', ""),
+}
+"""Pages of the site by their paths: what they hold, and their content policy."""
+
+
 class SomeonesSite(SimpleHTTPRequestHandler):
     """The sample page, with the packages that a bundler would put into it."""
 
@@ -43,10 +63,15 @@ class SomeonesSite(SimpleHTTPRequestHandler):
             return super().do_GET()
         if self.path == "/react-stub.js":
             return self._send(REACT_STUB, "text/javascript")
+        if self.path in HOSTS:
+            page, policy = (text.replace("APP", self.app_url[0]) for text in HOSTS[self.path])
+            return self._send(f"<!doctype html><p>Hello</p>{page}".encode(), "text/html", policy)
         return self._send(HOST_PAGE.read_text().replace("APP", self.app_url[0]).encode(), "text/html")
 
-    def _send(self, body: bytes, kind: str) -> None:
+    def _send(self, body: bytes, kind: str, policy: str = "") -> None:
         self.send_response(200)
+        if policy:
+            self.send_header("Content-Security-Policy", policy)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -478,6 +503,31 @@ async def test_the_script_tag_puts_the_chat_into_a_page(page: Page, app: App, si
     assert await chat.text() == words(30)
     await chat.box.fill("And cakes?")
     await expect(chat.send).to_have_css("background-color", "rgb(180, 0, 158)")
+
+
+@pytest.mark.parametrize("path", ["/module", "/imported", "/policy", "/policy-module", "/sandboxed"])
+async def test_it_comes_as_a_module_under_a_policy_and_in_a_sandbox(
+    path: str, page: Page, app: App, sites: Sites
+) -> None:
+    await page.goto(f"{sites.friend}{path}")
+    host = page.frame_locator("iframe[title='Page']") if path == "/sandboxed" else page
+    chat = EmbedPage(host.frame_locator("iframe[title='Chat']"))
+    await expect(chat.root.locator("html")).to_have_class("dark")
+    await chat.ask(text="Fresh bread")
+    await expect(await chat.ended()).to_contain_text("Fresh bread")
+    # One chat, and where its element is.
+    frames = host.locator("iframe[title='Chat']")
+    await expect(frames).to_have_count(1)
+    place = "frame => (frame.previousElementSibling ?? frame.parentElement).tagName"
+    assert await frames.evaluate(place) == ("DIV" if path == "/imported" else "SCRIPT")
+
+
+@pytest.mark.parametrize(("path", "said"), [("/policy-without-frames", "frame-src"), ("/nowhere", "origin 'null'")])
+async def test_what_a_host_must_allow_is_named_where_it_does_not(
+    path: str, said: str, page: Page, app: App, sites: Sites
+) -> None:
+    async with page.expect_console_message(lambda message: said in message.text):
+        await page.goto(f"{sites.friend}{path}")
 
 
 async def test_a_page_that_is_not_allowed_cannot_frame_it(

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from zipfile import ZipFile
@@ -17,6 +17,7 @@ from chat_app import built
 from chat_app.config import ROOT, VERSION
 from tests.app import App, Process
 from tests.e2e.chat import ChatPage
+from tests.provider_client import Provider, script
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -52,22 +53,18 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def install(environment: Path, *asked: str) -> None:
-    target = [
-        "--quiet",
-        "--python",
-        str(environment / "bin" / "python"),
-        "--constraint",
-        str(ROOT / "requirements.lock"),
-    ]
-    subprocess.run([*UV, "pip", "install", *target, *asked], check=True)
+def install(environment: Path, *asked: str, locks: Sequence[str] = ("requirements.lock",)) -> None:
+    target = ["--quiet", "--python", str(environment / "bin" / "python")]
+    constraints = [option for lock in locks for option in ("--constraint", str(ROOT / lock))]
+    subprocess.run([*UV, "pip", "install", *target, *constraints, *asked], check=True)
 
 
 class Installed(App):
     """`rill`, in its folder, with the settings of the `.env` there."""
 
-    def __init__(self, folder: Path, environment: Path, path: str = SYSTEM) -> None:
+    def __init__(self, folder: Path, environment: Path, path: str = SYSTEM, **variables: str) -> None:
         super().__init__(folder)
+        self.variables = variables
         self.root = folder
         self.log = folder.with_suffix(".log")
         self.rill = environment / "bin" / "rill"
@@ -81,6 +78,7 @@ class Installed(App):
             "HOME": os.environ["HOME"],
             "PORT": str(self.port),
             "SHUTDOWN_GRACE": "0",
+            **self.variables,
         }
 
     def spawn(self, environment: dict[str, str]) -> Process:
@@ -224,3 +222,31 @@ def test_the_embedded_model_comes_on_request(environment: Path, tmp_path: Path) 
     with app:
         reply = app.http.post("/messages/", json={"content": "Say hello."}, timeout=120).raise_for_status().json()
     assert (reply["status"], bool(reply["content"])) == ("complete", True)
+
+
+FRAMEWORKS = """
+import with_openai_agents
+import with_pydantic_ai
+from with_langgraph import reply
+"""
+
+
+async def test_the_frameworks_of_an_agent_find_room_beside_it(wheel: Path, provider: Provider, tmp_path: Path) -> None:
+    """All in one environment, as an agent's project has them: what each asks for agrees with what the others do."""
+    environment = tmp_path / "venv"
+    subprocess.run([*UV, "venv", "--quiet", "--python", sys.executable, str(environment)], check=True)
+    frameworks = ["-r", str(ROOT / "tests" / "examples" / "requirements.txt")]
+    locks = ["requirements.lock", "tests/examples/requirements.lock"]
+    install(environment, "--compile-bytecode", str(wheel), *frameworks, locks=locks)
+    check = [*UV, "pip", "check", "--python", str(environment / "bin" / "python")]
+    checked = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    model = {"OPENAI_BASE_URL": provider.base_url, "OPENAI_API_KEY": "none", "OPENAI_MODEL": "bench"}
+    app = Installed(tmp_path / "project", environment, **model, REPLIES="my_agent:reply")
+    app.root.mkdir()
+    for name in ("with_openai_agents", "with_pydantic_ai", "with_langgraph"):
+        shutil.copy(ROOT / "tests" / "examples" / f"{name}.py", app.root)
+    (app.root / "my_agent.py").write_text(FRAMEWORKS)
+    with app:
+        asked = app.http.post("/messages/", json={"content": "Hello\n" + script(text="From the graph.")})
+        assert asked.json()["content"] == "From the graph."
