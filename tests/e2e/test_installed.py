@@ -217,9 +217,10 @@ def test_the_embedded_model_comes_on_request(environment: Path, tmp_path: Path) 
     with app:
         lacking = app.http.post("/messages/", json={"content": "Say hello."})
         assert "The embedded model is not installed. Run `rill model`" in lacking.json()["error"]["message"]
-    fetched = app.run("model")
-    assert fetched.returncode == 0, fetched.stderr
-    with app:
+        fetched = app.run("model")
+        assert fetched.returncode == 0, fetched.stderr
+        app.stop()
+        app.start()
         reply = app.http.post("/messages/", json={"content": "Say hello."}, timeout=120).raise_for_status().json()
     assert (reply["status"], bool(reply["content"])) == ("complete", True)
 

@@ -67,7 +67,7 @@ async def answer(settings: Settings, question: str) -> str:
     async with serving(settings) as service:
         turn = await service.turns.start(question)
         text = "".join([event.text async for event in turn.events() if isinstance(event, Delta)])
-        stored = await service.library.message(turn.id)
+        stored = await service.of(turn.caller).library.message(turn.id)
         assert stored is not None and stored.content == text
         return text
 
