@@ -874,6 +874,7 @@ def test_the_client_needs_nothing_of_the_server() -> None:
         "chat_client.py",
         "events.py",
         "backoff.py",
+        "measures.py",
         "prompt.py",
         "screen.py",
     }

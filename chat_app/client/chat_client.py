@@ -1,9 +1,10 @@
 """The client: requests, and what to do when a connection breaks. What the answers mean is in `events` and `records`."""
 
 import json
+import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -24,11 +25,13 @@ from .events import (
     not_ours,
     parse_error,
 )
+from .measures import Measure
 from .records import Chat, Hit, Imported, Message, imported, interrupted, parsed
 
 # The server sends a comment every 15 s of silence.
 SILENCE_S = 45.0
 REPLY_S = 600.0
+REPORT_S = 5.0
 # How many chats, or messages, are asked for at once.
 PAGE = 100
 KNOWN = ("reasoning", "tools", "files", "steps", "sources", "suggestions")
@@ -43,6 +46,7 @@ class ChatClient:
         timeout: for a connection to be made, and for a request to be sent.
         reconnect_for: how long to try again, since the last sign of life, before giving up; 0: not at all.
         transport: another way to send requests, for tests.
+        measures: report to the server how long answers took to come, see docs/measuring.md; nothing of their text.
 
     Raises:
         ClientError: `base_url` is none ("bad_address"), or the proxy that the environment names cannot be used
@@ -57,7 +61,10 @@ class ChatClient:
         timeout: float = 10.0,
         reconnect_for: float = 30.0,
         transport: httpx.AsyncBaseTransport | None = None,
+        measures: bool = False,
     ) -> None:
+        self._measures = measures
+        self._session = dict(headers or {}).get("X-Session-Id") or uuid.uuid4().hex
         self._url = parse_address(base_url)
         self._reconnect_for = reconnect_for
         self._timeout = timeout
@@ -109,7 +116,9 @@ class ChatClient:
         any other kinds, by their names.
         """
         request = _ask(content, chat_id, key or uuid.uuid4().hex)
-        async with aclosing(self._begin("", request, Reading(), content, _kinds(reasoning, include))) as events:
+        reading = Reading()
+        begun = self._begin("", request, reading, content, _kinds(reasoning, include))
+        async with aclosing(self._measured(begun, reading)) as events:
             async for event in events:
                 yield event
 
@@ -128,8 +137,9 @@ class ChatClient:
         """
         path = f"{_part(message_id)}/continue"
         request = {"headers": {"Idempotency-Key": key or uuid.uuid4().hex}}
-        kinds = _kinds(reasoning, include)
-        async with aclosing(self._begin(path, request, Reading(after=after), None, kinds)) as events:
+        reading = Reading(after=after)
+        begun = self._begin(path, request, reading, None, _kinds(reasoning, include))
+        async with aclosing(self._measured(begun, reading)) as events:
             async for event in events:
                 yield event
 
@@ -239,6 +249,21 @@ class ChatClient:
         except TryAgain as again:
             raise again.error from again
 
+    async def _measured(self, begun: AsyncGenerator[Event, None], reading: Reading) -> AsyncGenerator[Event, None]:
+        """The same events; how they came is reported when they end, or are left, where that is wanted."""
+        measure = Measure(time.monotonic())
+        try:
+            async with aclosing(begun) as events:
+                async for event in events:
+                    measure.seen(event, reading, time.monotonic())
+                    yield event
+        finally:
+            # Not streamed: nothing was read.
+            report = measure.report(reading, self._session, whole=reading.started is None)
+            if self._measures and report:
+                with suppress(httpx.HTTPError):
+                    await self._http.post("/measures/", json=report, timeout=REPORT_S)
+
     async def _follow(
         self, reading: Reading, first: dict[str, Any] | None, include: str
     ) -> AsyncGenerator[Event, None]:
@@ -255,6 +280,7 @@ class ChatClient:
                             if isinstance(event, Finished):
                                 return
                 except TryAgain as again:
+                    reading.breaks += 1
                     await backoff.wait(again.error)
         except ClientError as error:
             error.turn_id = error.turn_id or reading.turn_id or None
@@ -262,7 +288,9 @@ class ChatClient:
             raise
 
     async def _connection(self, reading: Reading, request: dict[str, Any]) -> AsyncGenerator[Event, None]:
+        began = time.monotonic()
         async with self._open(**request) as response:
+            reading.took = reading.took or time.monotonic() - began
             if response.status_code == httpx.codes.NO_CONTENT and not reading.whole:
                 # It ended at or before what was read: a server that died had saved less. A replay tells how it ended.
                 reading.whole = True
@@ -285,7 +313,8 @@ class ChatClient:
     ) -> AsyncGenerator[Event, None]:
         """The events of the turn that this request begins, below `/stream/`; of a whole reply where that is off."""
         after = reading.after
-        post = {"method": "POST", "url": f"/stream/{path}", "params": _params(include) | {"ids": "1"}, **request}
+        asked = ",".join([*filter(None, [include]), *(["timing"] if self._measures else [])])
+        post = {"method": "POST", "url": f"/stream/{path}", "params": _params(asked) | {"ids": "1"}, **request}
         try:
             async with aclosing(self._follow(reading, post, include)) as events:
                 async for event in events:

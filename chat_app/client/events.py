@@ -1,6 +1,7 @@
 """What a client gets while it reads a turn: events and errors, and how they are read from the stream. Pure: no I/O."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -125,7 +126,8 @@ class Reading:
     """How far a turn has been read: blocks in, events out, none of them twice however often it is begun again.
 
     `after` is the number of the last event; -1: nothing yet, the user's message is to come as well. `whole`: the server
-    has nothing newer, so that only a replay of it all can tell how the turn ended.
+    has nothing newer, so that only a replay of it all can tell how the turn ended. `timing` is what the server said of
+    its share when it was `told`, `took` how long the first response took to begin, `breaks` how often one was lost.
     """
 
     def __init__(self, turn_id: str = "", after: int = -1) -> None:
@@ -133,6 +135,10 @@ class Reading:
         self.after = after
         self.whole = False
         self.started: Started | None = None
+        self.timing: dict[str, float] | None = None
+        self.told: float | None = None
+        self.took = 0.0
+        self.breaks = 0
         self._pieces: list[str] = []
 
     @property
@@ -152,6 +158,9 @@ class Reading:
             return None
         try:
             value = json.loads(data)
+            if name == "timing":
+                self.timing, self.told = value["timing"], time.monotonic()
+                return None
             if name not in ("message", "reasoning", "error"):
                 return self._part(name, value, id)
             if "error" in value:
