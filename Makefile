@@ -12,6 +12,9 @@ INSTALL = $(PY) -m uv pip install --quiet --no-deps --require-hashes --python $(
 PLACE   = import sysconfig; print(sysconfig.get_path("purelib"))
 LOCK    = $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
+# Or each of the many processes would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run build dev model test test-all chromium lint lock notices wheel npm-package bench figures soak screenshots clean
 
 run: $(VENV)/app $(VENV)/weights

@@ -40,6 +40,11 @@ LONG = [
     "tests/test_back_pressure.py",
     "tests/test_turns.py",
     "tests/e2e/test_local_model.py",
+    # Of what `make test` runs, these take longest.
+    "tests/e2e/test_outbox.py",
+    "tests/test_client.py",
+    "tests/e2e/test_sidebar.py",
+    "tests/e2e/test_around.py",
 ]
 
 

@@ -874,6 +874,7 @@ async def test_a_file_of_many_chats_says_what_came_and_how_far_it_is(client: htt
     error_of(bad, 422, "invalid_request")
 
 
+@pytest.mark.slow
 async def test_what_is_found_late_in_a_large_file_is_the_last_line(client: httpx.AsyncClient) -> None:
     newest = (await client.get("/chats/", params={"limit": 1})).json()
     file = json.dumps([FILE | {"chat": {"title": "x" * 150}}] * 2_000)[:-1]

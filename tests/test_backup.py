@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 ODD = "🙂 ünï \u0301 'quotes\" \\ \n\u2028"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'data' / 'chat.db'}"
@@ -41,7 +41,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
             yield postgres.url(name)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 async def other_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'other' / 'chat.db'}"
@@ -191,6 +191,7 @@ def test_an_update_and_going_back(tmp_path: Path) -> None:
     assert rows_of(copy) == before
 
 
+@pytest.mark.slow
 async def test_a_postgresql_of_another_version_is_not_copied_by_halves(postgres: Postgres, tmp_path: Path) -> None:
     async with postgres.database() as name:
         with pytest.raises(CannotStart, match=r"of another version of the app\. Back it up with that version"):
@@ -263,6 +264,7 @@ async def test_a_database_that_cannot_be_opened_is_replaced(spoil: Callable[[Pat
     assert restored.kept and restored.kept.read_bytes() == spoiled
 
 
+@pytest.mark.slow
 async def test_a_postgresql_of_a_newer_version_is_left_alone(postgres: Postgres, file: Path) -> None:
     async with postgres.database() as name:
         await restore(postgres.url(name), file)

@@ -115,6 +115,7 @@ def test_the_commands_for_curl_run(running: Api) -> None:
     assert shown.startswith("{")
 
 
+@pytest.mark.slow
 def test_the_python_client_is_used_as_shown(running: Api) -> None:
     streamed, waited = [run_client(code, running) for code in blocks("docs/api.md", "python") if "ChatClient" in code]
     assert streamed[0].startswith("turn ")
@@ -130,6 +131,7 @@ def run_client(code: str, running: Api) -> list[str]:
     return run.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_the_commands_for_the_terminal_run(running: Api, tmp_path: Path) -> None:
     (code,) = [code for code in blocks("docs/api.md", "sh") if "chat_app.client" in code]
     chat_id = running.http.post("/messages/", json={"content": "Hello"}).json()["chat_id"]

