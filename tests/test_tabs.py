@@ -3,6 +3,7 @@
 Real sockets to the real app, which are told who comes (`tests.callers`).
 """
 
+import asyncio
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,7 +20,7 @@ from chat_app.ui import pages
 from tests.app import App
 from tests.callers import CALLERS, HEADER, OWNER, STRANGERS
 from tests.forked import ForkedApp
-from tests.page_client import CHATS, COMPOSER, LIVE, ROOT, TRANSCRIPT, PageClient
+from tests.page_client import CHATS, COMPOSER, LIVE, PATIENCE_S, ROOT, TRANSCRIPT, PageClient
 from tests.provider_client import Provider, script
 from tests.ws_client import Closed
 
@@ -304,3 +305,28 @@ async def test_a_page_hears_of_its_owners_chats_only(app: App) -> None:
     assert things.chat_id not in "".join(others.frames)
     for page in (owners, others):
         await page.leave()
+
+
+async def test_what_was_sent_before_the_connection_was_lost_is_done(app: App) -> None:
+    things = await made(app)
+    page = Tab(app.url, OWNER)
+    await page.load("/")
+    await page.settled()
+    await page.send(f"{CHATS}.rename", {"chat_id": things.chat_id, "form": form(title="Renamed")})
+    await page.leave()
+
+    async with asyncio.timeout(PATIENCE_S):
+        while (await chat_of(app, things))[0]["title"] != "Renamed":
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("name", CALLERS)
+async def test_reflexs_own_addresses_give_nobody_anything(app: App, name: str) -> None:
+    """There are no uploads, and no way to an open connection but the socket itself: whoever got its name by another way
+    would be taken for its owner."""
+    async with app.client() as client:
+        for path in ("/_upload", "/_upload/x", "/_download"):
+            for method in ("GET", "POST"):
+                assert (await client.request(method, path, headers={HEADER: name})).status_code == 404
+        polled = await client.get("/_event/?EIO=4&transport=polling", headers={HEADER: name})
+        assert polled.status_code == 400
