@@ -16,9 +16,11 @@ MODULES = [
     "formula_syntax.js",
     "html_syntax.js",
     "katex.js",
+    "plain_growth.js",
     "unfinished.js",
 ]
 TESTS = Path(__file__).with_name("texts.test.mjs")
+GROWTH = Path(__file__).with_name("plain_growth.test.mjs")
 
 
 @pytest.fixture
@@ -35,6 +37,16 @@ def modules(tmp_path: Path) -> list[Path]:
 
 def test_texts(page_built: None, tmp_path: Path, modules: list[Path]) -> None:
     run_tests(tmp_path, TESTS, modules, SIZE="0.2", FUZZ_CASES="100")
+
+
+def test_growing_texts(page_built: None, tmp_path: Path, modules: list[Path]) -> None:
+    run_tests(tmp_path, GROWTH, modules, GROWN="50")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_many_growing_texts(page_built: None, tmp_path: Path, modules: list[Path]) -> None:
+    run_tests(tmp_path, GROWTH, modules, GROWN="3000")
 
 
 @pytest.mark.slow

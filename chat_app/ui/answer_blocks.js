@@ -6,6 +6,7 @@ import { parse, preprocess } from "micromark";
 import { subtokenize } from "micromark-util-subtokenize";
 import { syntax } from "./answer_tree.js";
 import { opensHtml } from "./html_syntax.js";
+import { addedWords } from "./plain_growth.js";
 
 const BETWEEN = new Set(["lineEnding", "lineEndingBlank", "linePrefix"]);
 const SYNTAX = { extensions: syntax(false) };
@@ -118,10 +119,20 @@ const isOpenCode = (text) => closingFence(text)?.test(text) === false;
 
 /** The state after this text, of the state before: {text, growing, blocks: [{type, source}]}. */
 export function answerBlocks(known, text, growing) {
+  const words = growing && known?.growing && GROWS.has(known.blocks.at(-1)?.type) ? addedWords(known.text, text) : "";
+  if (words) return { text, growing, blocks: longer(known.blocks, words) };
   const before = settled(known, text);
   const rest = text.slice(before.reduce((length, { source }) => length + source.length, 0));
   const after = before.length < (known?.blocks.length ?? 0) && isOpenCode(rest) ? [{ type: "codeFenced", source: rest }] : cut(rest, growing);
   return { text, growing, blocks: [...before, ...after] };
+}
+
+// What these are, more words in their last line do not change.
+const GROWS = new Set(["paragraph", "content", "atxHeading", "listOrdered", "listUnordered", "blockQuote", "codeFenced"]);
+
+function longer(blocks, words) {
+  const last = blocks.at(-1);
+  return [...blocks.slice(0, -1), { ...last, source: last.source + words }];
 }
 
 const isCode = ({ type }) => type === "codeFenced" || type === "codeIndented";

@@ -59,6 +59,7 @@ _MARKDOWN = [
     "bounded_syntax.js",
     "formula_syntax.js",
     "html_syntax.js",
+    "plain_growth.js",
     "unfinished.js",
     "code.jsx",
     "colours.js",
@@ -69,6 +70,7 @@ _MARKDOWN = [
     "wide.js",
 ]
 _BROWSER = [
+    "appended",
     "browser",
     "clipboard",
     "drawer",

@@ -63,9 +63,15 @@ function next(lost) {
 const isLost = () =>
   had && !usable(had.element) && [null, document.body, had.element].includes(document.activeElement);
 
+/* What comes and goes within an answer's text hides nothing outside of it, and to ask lays out the page. */
+const isAside = ({ target }) => {
+  const text = target.closest?.(".prose");
+  return text && !text.contains(had.element);
+};
+
 let due = 0;
-function look() {
-  if (due || !isLost()) return;
+function look(records) {
+  if (due || !had || (had.element.isConnected && records.every(isAside)) || !isLost()) return;
   // In the next frame: until then whatever takes the place may take the focus itself.
   due = requestAnimationFrame(() => {
     due = 0;

@@ -17,6 +17,7 @@ from chat_app.ui.changes import Tab, get_changes
 from chat_app.ui.costs import Costs
 from chat_app.ui.elements import LiveWindow
 from chat_app.ui.own import own
+from chat_app.ui.pace import Pace
 from chat_app.ui.reply_text import ReplyText, utf16_length
 from chat_app.ui.session import Session
 from chat_app.ui.survey import Survey
@@ -25,8 +26,8 @@ from chat_app.ui.window import Window, WindowSender
 
 logger = logging.getLogger(__name__)
 
-# A token that comes alone goes out at once, those that come faster than this go together.
-FLUSH_S = 0.01
+# By then what Reflex has queued for a connection is on its way.
+QUEUED_S = 0.01
 TYPING, THINKING = "Assistant is typing", "Assistant is thinking"
 
 
@@ -99,8 +100,7 @@ class Live(rx.State):
                 await self._follow(turn)
                 async with self:
                     self._went_on(turn)
-                # By then what Reflex has queued for the connection is on its way.
-                await asyncio.sleep(FLUSH_S)
+                await asyncio.sleep(QUEUED_S)
 
     async def _next(self, tab: Tab) -> Turn | None:
         """The turn that is followed next; it is on the page by then, below what is stored."""
@@ -155,7 +155,7 @@ class Live(rx.State):
             whole = (await self.get_state(Session)).whole_replies
             session = self.router.session
             sender = WindowSender(session.client_token, session.session_id)
-        reply, held, kind = ReplyText(turn.reply.content), "", ""
+        reply, held, kind, pace = ReplyText(turn.reply.content), "", "", Pace()
         async for batch in turn.batches():
             recast = _recasts(batch)
             text = held + reply.added(batch)
@@ -164,6 +164,7 @@ class Live(rx.State):
             if whole and not ended:
                 held = text
                 continue
+            await pace.begin()
             before, kind = kind, "" if isinstance(newest, Ended) else newest.kind
             if offset and not recast and kind == before:
                 await sender.send(offset, text)
@@ -190,8 +191,7 @@ class Live(rx.State):
                         if get_service().settings.survey:
                             (await self.get_state(Survey)).count()
             offset += utf16_length(text)
-            if not ended:
-                await asyncio.sleep(FLUSH_S)
+            pace.end()
 
     async def _last_ended(self, chat_id: str) -> str:
         """The newest turn of the chat that has ended: it is in the database, what is shown may be an older version."""

@@ -9,6 +9,7 @@ import { Boundary } from "./boundary.jsx";
 import { Fence, fenced } from "./code.jsx";
 import { Formula } from "./formula.jsx";
 import { Awaited, useTurn } from "./gradual.jsx";
+import { grownTree } from "./plain_growth.js";
 import { closedTail, isFenceOpen } from "./unfinished.js";
 import { useWide } from "./wide.js";
 
@@ -92,14 +93,15 @@ const CONTEXT = {
 // So much of a block tells which way it runs; a long one need not be read to its end at each update.
 const BEGINNING = 500;
 
-/** What took too long, or cannot be read at all, is null. */
-function read(source, growing, prefix, spent) {
+/** What took too long, or cannot be read at all, is null. `known` is what was read of this block while it grows. */
+function read(source, growing, prefix, spent, known) {
   const most = growing ? GROWING_MS : MESSAGE_MS;
   const before = growing ? spent.growing : spent.finished;
   if (source.length > LONGEST || before > most) return null;
   const began = performance.now();
   try {
-    const tree = answerTree(growing ? closedTail(source) : source, { growing, prefix });
+    const tree = (growing && known.tree && grownTree(known.tree, known.source, source)) || answerTree(growing ? closedTail(source) : source, { growing, prefix });
+    Object.assign(known, growing ? { tree, source } : { tree: null });
     return toJsxRuntime(tree, { Fragment, jsx, jsxs, components, ignoreInvalidStyle: true, passKeys: true, passNode: true });
   } catch {
     return null;
@@ -120,7 +122,8 @@ const Part = memo(function Part({ source, growing, gradual, prefix, spent }) {
 });
 
 function Text({ source, growing, prefix, spent }) {
-  const elements = useMemo(() => read(source, growing, prefix, spent), [source, growing, prefix, spent]);
+  const known = useRef({ tree: null, source: "" }).current;
+  const elements = useMemo(() => read(source, growing, prefix, spent, known), [source, growing, prefix, spent, known]);
   if (elements === null) return <div className="plain" dir="auto">{source}</div>;
   return (
     <Growing.Provider value={growing && isFenceOpen(source)}>
