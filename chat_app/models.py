@@ -135,7 +135,8 @@ class Message(SQLModel, table=True):
 
     `first_token_ms` and `duration_ms` are milliseconds from the start of the turn to the first token and to the end.
     `usage` is the provider's (`prompt_tokens`, `completion_tokens`, …), `error` a `ChatError.as_dict()`. `rating` is -1
-    (thumbs down), 0 or 1, with a remark. `parts` is the order of an answer's parts, see the module `parts`.
+    (thumbs down), 0 or 1, with a remark. `parts` is the order of an answer's parts, see the module `parts`. `depth`
+    is how many messages come before it in its chat.
     """
 
     __table_args__ = (
@@ -154,6 +155,7 @@ class Message(SQLModel, table=True):
     id: str = Field(default_factory=new_id, primary_key=True)
     chat_id: str = Field(foreign_key="chat.id", ondelete="CASCADE")
     parent_id: str | None = Field(default=None, foreign_key="message.id", ondelete="CASCADE", index=True)
+    depth: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     role: str
     content: str = ""
     reasoning: str = ""

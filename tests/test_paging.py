@@ -36,11 +36,15 @@ class Grown:
     def rows(self, name: str) -> tuple[Chat, list[Message]]:
         ids = [f"{name}-{place:02}" for place in self.order]
         leaf = None if self.shown is None else [*ids, f"{name}-gone"][min(self.shown, len(ids))]
+        depths: list[int] = []
+        for parent in self.parents:
+            depths.append(depths[parent] + 1 if parent >= 0 else 0)
         messages = [
             Message(
                 id=id,
                 chat_id=name,
                 parent_id=ids[parent] if parent >= 0 else None,
+                depth=depths[place],
                 role=Role.user,
                 content=f"text {id}" if place % 3 else "",
             )
@@ -173,7 +177,7 @@ async def fill(store: Store, chat_id: str, length: int) -> list[str]:
     for place, id in enumerate(ids):
         role = (Role.user, Role.assistant)[place % 2]
         parent = ids[place - 1] if place else None
-        rows.append(Message(id=id, chat_id=chat_id, parent_id=parent, role=role, content=f"{place:0100}"))
+        rows.append(Message(id=id, chat_id=chat_id, parent_id=parent, depth=place, role=role, content=f"{place:0100}"))
     async with store.database.writing() as session:
         session.add(rows[0])
         await session.flush()
@@ -223,8 +227,8 @@ async def test_a_chat_of_ten_thousand_messages_costs_what_one_of_ten_costs(
             of[name] = steps.count - before
             return result
 
-        page = await cost("open", store.path_page(chat_id, limit=5))
-        assert [item.message.id for item in page.items] == ids[-5:]
+        hidden, items = await cost("open", store.path_end(chat_id, 5))
+        assert (hidden, [item.message.id for item in items]) == (length - 5, ids[-5:])
         page = await cost("earlier", store.path_page(chat_id, ids[-4], 5))
         assert [item.message.id for item in page.items] == ids[-9:-4]
         _, reply, _ = await cost("ask", store.begin_turn("And?", chat_id))

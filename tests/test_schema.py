@@ -73,6 +73,7 @@ async def check(url: str, with_chat: bool) -> None:
     await store.open()
     if with_chat:
         assert [item.message.content for item in await store.path("c")] == ["An apple?", "A red apple.", "And a pear?"]
+        assert [item.message.depth for item in await store.path("c")] == [0, 1, 2]
         assert [hit.message_id for hit in await store.search("apple")] == [None, "2", "1"]
         assert (await store.chat("c")).pinned is False
     user, _, _ = await store.begin_turn("More fruit")

@@ -221,10 +221,12 @@ def imported(data: str | bytes) -> tuple[Chat, list[Row]]:
     if len(ids) < len(file.messages):
         raise InvalidRequest("The file has two messages with the same id. Export the chat again.")
     chat = Chat(**file.chat.model_dump(exclude={"leaf_id"}))
-    rows = []
+    rows: list[Row] = []
+    depths: dict[str, int] = {}
     for message in _parents_first(file.messages):
         ids[message.id] = new_id()
-        rows.append(_row(message, chat.id, ids))
+        depths[message.id] = depths[message.parent_id] + 1 if message.parent_id else 0
+        rows.append(_row(message, chat.id, ids, depths[message.id]))
     chat.leaf_id = ids.get(file.chat.leaf_id or "")
     return chat, rows
 
@@ -303,7 +305,7 @@ def _parents_first(messages: Sequence[FileMessage]) -> list[FileMessage]:
     return ordered
 
 
-def _row(message: FileMessage, chat_id: str, ids: dict[str, str]) -> Row:
+def _row(message: FileMessage, chat_id: str, ids: dict[str, str], depth: int) -> Row:
     values = message.model_dump(exclude={"id", "parent_id", "error"})
     if message.status is Status.streaming:
         # Nobody writes it any further.
@@ -312,6 +314,7 @@ def _row(message: FileMessage, chat_id: str, ids: dict[str, str]) -> Row:
         id=ids[message.id],
         chat_id=chat_id,
         parent_id=ids[message.parent_id] if message.parent_id else None,
+        depth=depth,
         error=message.error.model_dump(exclude_none=True) if message.error else None,
         **values,
     )

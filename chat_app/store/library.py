@@ -23,7 +23,7 @@ from chat_app.store.database import Database
 from chat_app.store.markdown import markdown
 from chat_app.store.paging import Page
 from chat_app.store.search import Hit
-from chat_app.store.statements import joined
+from chat_app.store.statements import UNLIMITED, joined
 from chat_app.store.tree import PathItem
 
 # How many messages are read at once of what is read whole: the loop is not held for longer than that takes.
@@ -143,7 +143,7 @@ class Library:
             NotFound: there is no such chat.
         """
         items = (await self.path_page(chat_id, limit=count)).items
-        before = await self._position(items[0].message.id) if items else 0
+        before = items[0].message.depth if items else 0
         if hidden is not None and hidden < before:
             items = [*await self.path_before(chat_id, items[0].message.id, before - hidden), *items]
             before = hidden
@@ -151,13 +151,9 @@ class Library:
 
     async def position(self, message_id: str) -> int:
         """How many messages come before this one, whichever version of them it follows. Raises NotFound."""
-        if await self.message(message_id) is None:
+        if (message := await self.message(message_id)) is None:
             raise no_message()
-        return await self._position(message_id)
-
-    async def _position(self, message_id: str) -> int:
-        async with self._session() as session:
-            return await paging.count_upwards(session, message_id) - 1
+        return message.depth
 
     async def is_shown(self, message_id: str) -> bool:
         """Whether the shown path of its chat goes through a message."""
@@ -169,8 +165,10 @@ class Library:
 
     async def path(self, chat_id: str) -> list[PathItem]:
         """The whole shown path, oldest message first. Raises NotFound."""
-        _, items = await self.path_end(chat_id, PAGE, hidden=0)
-        return items
+        page = await self.path_page(chat_id, limit=PAGE)
+        if not page.earlier:
+            return page.items
+        return [*await self.path_before(chat_id, page.items[0].message.id, UNLIMITED), *page.items]
 
     async def messages(self, chat_id: str) -> list[Message]:
         """The same without the versions. Raises NotFound."""

@@ -46,7 +46,6 @@ ABOVE = _above()
 BELOW = _below()
 MESSAGES_ABOVE = select(Message).join(ABOVE, col(Message.id) == ABOVE.c.id).order_by(ABOVE.c.depth.desc())
 IDS_ABOVE = select(ABOVE.c.id).order_by(ABOVE.c.depth.desc()).limit(bindparam("nearest"))
-COUNT_ABOVE = select(func.count()).select_from(ABOVE)
 ANSWER = aliased(Message)
 ANSWERED = select(ANSWER.id).where(ANSWER.parent_id == Message.id).exists()
 LEAF_BELOW = select(func.max(Message.id)).where(col(Message.id).in_(select(BELOW.c.id)), ~ANSWERED)
@@ -78,11 +77,6 @@ async def upwards(session: AsyncSession, start: str | None, limit: int) -> Seque
     """At most so many messages up to `start`, oldest first."""
     found = await session.exec(MESSAGES_ABOVE, params={"start": start, "limit": limit, "top": ""})
     return await joined(session, found.all())
-
-
-async def count_upwards(session: AsyncSession, start: str) -> int:
-    """How many messages the path to `start` has, with itself."""
-    return (await session.exec(COUNT_ABOVE, params={"start": start, "limit": UNLIMITED, "top": ""})).one()
 
 
 async def page(session: AsyncSession, chat_id: str, last_id: str | None, limit: int, later: bool) -> Page:

@@ -36,12 +36,12 @@ USE_CHAT = (
 SHOW = update(_chat).where(_chat.c.id == bindparam("chat")).values(leaf_id=bindparam("leaf"))
 NAME = update(_chat).where(_chat.c.id == bindparam("chat")).values(title=bindparam("title_"))
 SHOWN = (
-    select(_chat.c.leaf_id, _chat.c.named, _message.c.id)
+    select(_chat.c.leaf_id, _chat.c.named, _message.c.id, _message.c.depth)
     .outerjoin(_message, (_message.c.id == _chat.c.leaf_id) & (_message.c.chat_id == _chat.c.id))
     .where(_chat.c.id == bindparam("chat"))
 )
 PARENT = select(_message.c.parent_id).where(_message.c.id == bindparam("message"))
-PARENTS = select(_message.c.id, _message.c.parent_id).where(_message.c.chat_id == bindparam("chat"))
+PARENTS = select(_message.c.id, _message.c.parent_id, _message.c.depth).where(_message.c.chat_id == bindparam("chat"))
 RUNNING = select(_message.c.id).where(_message.c.chat_id == bindparam("chat"), _message.c.status == Status.streaming)
 IS_RUNNING = _message.c.status == Status.streaming
 BY_KEY = select(_message.c.id).where(_message.c.idempotency_key == bindparam("key"))
@@ -62,6 +62,16 @@ def _said_above() -> Select[Any]:
 
 
 SAID_ABOVE = _said_above()
+
+
+class Above(NamedTuple):
+    """What a message follows in its chat, and its own depth."""
+
+    id: str | None
+    depth: int
+
+
+TOP = Above(None, 0)
 
 
 class Said(NamedTuple):
@@ -115,8 +125,8 @@ def _begin(connection: Connection, question: Question) -> tuple[Message, Message
     """Both messages, and the options of their chat."""
     if question.edit_of is None and question.chat_id is None:
         return _begin_chat(connection, question)
-    chat_id, parent_id, options = _place(connection, question)
-    user, reply = _exchange(question, chat_id, parent_id)
+    chat_id, above, options = _place(connection, question)
+    user, reply = _exchange(question, chat_id, above)
     _add(connection, user, reply)
     connection.execute(SHOW, {"chat": chat_id, "leaf": reply.id})
     return user, reply, options
@@ -142,7 +152,7 @@ def begin_reply(
     options = _use(connection, owner, old.chat_id)
     if key is not None and (known := connection.execute(BY_KEY, {"key": key}).scalar()):
         raise TurnRunning(known)
-    reply = _reply(old.chat_id, user.id, content=old.content if content is None else content, idempotency_key=key)
+    reply = _reply(old.chat_id, user, content=old.content if content is None else content, idempotency_key=key)
     _add(connection, reply)
     connection.execute(SHOW, {"chat": old.chat_id, "leaf": reply.id})
     if prompt:
@@ -266,15 +276,15 @@ def _end_anew(connection: Connection, turn_id: str, values: Mapping[str, Any]) -
 
 def _begin_chat(connection: Connection, question: Question) -> tuple[Message, Message, dict[str, Any]]:
     chat = Chat(owner=question.owner, **{"title": title_from(question.content)} | question.settings)
-    user, reply = _exchange(question, chat.id, None)
+    user, reply = _exchange(question, chat.id, TOP)
     chat.leaf_id = reply.id
     connection.execute(ADD_CHAT, chat.model_dump())
     _add(connection, user, reply)
     return user, reply, {name: getattr(chat, name) for name in OPTIONS}
 
 
-def _place(connection: Connection, question: Question) -> tuple[str, str | None, dict[str, Any]]:
-    """The chat of a new message of the user's, what it follows, and the chat's options."""
+def _place(connection: Connection, question: Question) -> tuple[str, Above, dict[str, Any]]:
+    """The chat of a new message of the user's, what is above it, and the chat's options."""
     if question.edit_of is None:
         chat_id = question.chat_id or ""
         options = _use(connection, question.owner, chat_id)
@@ -282,7 +292,7 @@ def _place(connection: Connection, question: Question) -> tuple[str, str | None,
     edited = _one(connection, question.owner, question.edit_of)
     if edited is None or edited.role != Role.user or question.chat_id not in (None, edited.chat_id):
         raise NotFound("There is no such question in this chat. It may have been deleted.")
-    return edited.chat_id, edited.parent_id, _use(connection, question.owner, edited.chat_id)
+    return edited.chat_id, Above(edited.parent_id, edited.depth), _use(connection, question.owner, edited.chat_id)
 
 
 def _use(connection: Connection, owner: str, chat_id: str) -> dict[str, Any]:
@@ -303,15 +313,16 @@ def _use(connection: Connection, owner: str, chat_id: str) -> dict[str, Any]:
     return dict(options)
 
 
-def _leaf(connection: Connection, chat_id: str, content: str) -> str | None:
-    """What the shown path ends with. A chat that is still empty gets its title from its first message."""
-    leaf_id, named, found = connection.execute(SHOWN, {"chat": chat_id}).one()
+def _leaf(connection: Connection, chat_id: str, content: str) -> Above:
+    """The shown path, by its end. A chat that is still empty gets its title from its first message."""
+    leaf_id, named, found, depth = connection.execute(SHOWN, {"chat": chat_id}).one()
     if found:
-        return str(leaf_id)
-    parents = {row.id: row.parent_id for row in connection.execute(PARENTS, {"chat": chat_id})}
-    if not parents and not named:
+        return Above(leaf_id, depth + 1)
+    rows = connection.execute(PARENTS, {"chat": chat_id}).all()
+    if not rows and not named:
         connection.execute(NAME, {"chat": chat_id, "title_": title_from(content)})
-    return tree.newest_leaf(parents)
+    leaf = tree.newest_leaf({row.id: row.parent_id for row in rows})
+    return next((Above(row.id, row.depth + 1) for row in rows if row.id == leaf), TOP)
 
 
 def _one(connection: Connection, owner: str, message_id: str) -> Message | None:
@@ -321,13 +332,14 @@ def _one(connection: Connection, owner: str, message_id: str) -> Message | None:
     return Message(**row) if row else None
 
 
-def _exchange(question: Question, chat_id: str, parent_id: str | None) -> tuple[Message, Message]:
-    user = Message(chat_id=chat_id, parent_id=parent_id, role=Role.user, content=question.content)
-    return user, _reply(chat_id, user.id, idempotency_key=question.key)
+def _exchange(question: Question, chat_id: str, above: Above) -> tuple[Message, Message]:
+    user = Message(chat_id=chat_id, parent_id=above.id, depth=above.depth, role=Role.user, content=question.content)
+    return user, _reply(chat_id, user, idempotency_key=question.key)
 
 
-def _reply(chat_id: str, parent_id: str, **values: Any) -> Message:
-    return Message(chat_id=chat_id, parent_id=parent_id, role=Role.assistant, status=Status.streaming, **values)
+def _reply(chat_id: str, user: Message, **values: Any) -> Message:
+    values |= {"parent_id": user.id, "depth": user.depth + 1}
+    return Message(chat_id=chat_id, role=Role.assistant, status=Status.streaming, **values)
 
 
 def _add(connection: Connection, *messages: Message) -> None:

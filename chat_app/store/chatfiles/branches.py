@@ -46,10 +46,13 @@ def grown(chat: Chat, nodes: Sequence[Node], leaf: str | None, left_out: Counter
         places[id] = _place(known[id], places[parents[id]], number)
     kept = sorted((place for place in places.values() if place.is_message), key=lambda one: (one.time, one.number))
     new_ids: dict[str | None, str | None] = {None: None} | {place.id: new_id() for place in kept}
+    depths: dict[str | None, int] = {None: -1}
     messages = []
     for place in kept:
         above = places[parents[place.id]].message
-        messages.append(_message(known[place.id], place, chat.id, new_ids[place.id] or "", new_ids[above]))
+        depths[place.id] = depths[above] + 1
+        row = _message(known[place.id], place, chat.id, new_ids[place.id] or "", new_ids[above])
+        messages.append(row | {"depth": depths[place.id]})
     if not chat.named and messages:
         chat.title = title_from(messages[0]["content"])
     chat.leaf_id = new_ids[places.get(leaf, top).message]
