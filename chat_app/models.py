@@ -149,7 +149,7 @@ class Message(SQLModel, table=True):
             postgresql_where=text("status = 'streaming'"),
         ),
         Index("message_by_chat", "chat_id", "id"),
-        Index("rated", "id", sqlite_where=text("rating <> 0"), postgresql_where=text("rating <> 0")),
+        Index("remarked", "id", sqlite_where=text("remark <> ''"), postgresql_where=text("remark <> ''")),
     )
 
     id: str = Field(default_factory=new_id, primary_key=True)

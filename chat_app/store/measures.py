@@ -15,7 +15,7 @@ _message, _chat, _measure, _survey = (
     SQLModel.metadata.tables[name] for name in ("message", "chat", "measure", "survey")
 )
 # As the index says it: with a parameter in its place the database would not know it again.
-RATED = text("message.rating <> 0")
+REMARKED = text("message.remark <> ''")
 REMARKS = 50
 
 
@@ -46,6 +46,7 @@ def add_once(connection: Connection, table: str, values: dict[str, Any]) -> bool
 
 def remarks(connection: Connection, since: datetime, owner: str) -> list[Remark]:
     """The owner's newest with a remark."""
+    chat = select(_chat.c.id).where(_chat.c.id == _message.c.chat_id, *_here(owner))
     query = (
         select(
             _message.c.rating,
@@ -55,8 +56,8 @@ def remarks(connection: Connection, since: datetime, owner: str) -> list[Remark]
             _message.c.id,
             _message.c.created_at,
         )
-        .join(_chat)
-        .where(RATED, _message.c.remark != "", _message.c.id >= first_id(since), *_here(owner))
+        # Joined, the chats would come first, and all of their messages.
+        .where(REMARKED, _message.c.rating != 0, _message.c.id >= first_id(since), chat.exists())
         .order_by(desc(_message.c.id))
         .limit(REMARKS)
     )
