@@ -35,8 +35,8 @@ import { useStream } from "rill-use-stream";
 const { messages, partial, status, mode, error, send, stop } = useStream({ baseUrl: "https://chat.example.org" });
 ```
 
-The server must name the origin of your page in `CORS_ALLOWED_ORIGINS`. The options and the state are explained in
-`use-stream.js`.
+It needs React 18 or later; `eventsource-parser` comes along. It has types. The server must name the origin of your page
+in `CORS_ALLOWED_ORIGINS`. The options and the state are explained in `use-stream.js`.
 """
 
 
