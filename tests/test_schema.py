@@ -42,6 +42,7 @@ ROWS = [
     ),
 ]
 """A chat, as any version takes it."""
+HAS_DEPTH = "0007"
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,9 @@ def make_old(connection: Connection, version: str | None) -> None:
         command.upgrade(CONFIG, version)
         for row in ROWS:
             connection.execute(text(row))
+        if version >= HAS_DEPTH:
+            for depth, id in enumerate("123"):
+                connection.execute(text(f"UPDATE message SET depth = {depth} WHERE id = '{id}'"))
 
 
 def old_file(file: Path, version: str | None) -> Path:
