@@ -8,11 +8,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from chat_app import built
+from chat_app import built, logs
 from chat_app.building import build_page, fingerprint
 from chat_app.config import ROOT
 from chat_app.lockfile import locked
@@ -127,20 +128,17 @@ def test_a_running_server_keeps_its_build_while_others_are_made(
     assert not served.exists()
 
 
-def test_a_second_build_waits_for_the_first_and_takes_its_page(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_second_build_waits_for_the_first_and_takes_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They would write the same folders, and one of them keep half of the other's."""
     monkeypatch.setattr(built, "WEB", tmp_path)
     monkeypatch.setattr(built, "PAGES", tmp_path / "pages")
+    told: Queue[str] = Queue()
+    monkeypatch.setattr(logs, "note", told.put)
     with (tmp_path / "building.lock").open("a") as first:
         assert locked(first)
         second = threading.Thread(target=build_page)
         second.start()
-        said = ""
-        while "Waiting for it" not in said:
-            assert second.is_alive()
-            said += capsys.readouterr().out
+        assert told.get(timeout=60).endswith("Waiting for it …")
         built.folder(fingerprint()).mkdir(parents=True)
     second.join()
-    assert capsys.readouterr().out == "The page is built already.\n"
+    assert told.get_nowait() == "The page is built already."
