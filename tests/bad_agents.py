@@ -1,9 +1,11 @@
 """Agents that do what an agent should not, named by the question: REPLIES=tests.bad_agents:reply."""
 
 import asyncio
+import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 from chat_app.errors import ChatError
@@ -119,6 +121,14 @@ WRONG = {
     "an object": object(),
     "a part": Part("Not A Kind", data={}),
 }
+
+
+def blocked(messages: list[dict[str, str]]) -> Iterator[str]:
+    """In its thread, until there is a file."""
+    yield "So far. "
+    while messages[-1]["content"] == "blocked" and not Path(os.environ["A_FILE"]).exists():
+        time.sleep(0.02)
+    yield "Done."
 
 
 async def own_code(messages: list[dict[str, str]]) -> AsyncIterator[Any]:

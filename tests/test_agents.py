@@ -14,7 +14,7 @@ from chat_app import watchdog
 from chat_app.agent import contain_exits, reply_of
 from chat_app.reply import Piece
 from tests.forked import Api
-from tests.sse_client import streaming, value
+from tests.sse_client import streaming, text_of, value
 from tests.ws_client import Socket
 
 pytestmark = pytest.mark.anyio
@@ -241,6 +241,11 @@ async def test_a_bad_agent_ends_its_turn_only(api: Api, question: str) -> None:
         while "error" not in (told := await socket.receive()):
             pass
         assert told["error"] == whole.json()["error"]
+    async with api.client() as client:
+        asked = {"model": "reply", "messages": [{"role": "user", "content": question}]}
+        of_openai = await client.post("/v1/chat/completions", json=asked)
+        assert (of_openai.status_code, of_openai.json()["error"]["code"]) == (status, code)
+        assert (await client.get("/ping")).status_code == 200
     assert logged in api.logged()[before:]
 
 
@@ -248,7 +253,10 @@ async def test_a_bad_agent_ends_its_turn_only(api: Api, question: str) -> None:
 async def test_an_answer_without_end_is_cut(api: Api, question: str) -> None:
     async with api.client() as client:
         whole = (await client.post("/messages/", json={"content": question})).json()
+        async with streaming(client, "POST", "/stream/", json={"content": question}) as stream:
+            frames = await stream.rest()
     assert (whole["status"], whole["finish_reason"], len(whole["content"])) == ("complete", "length", 100_000)
+    assert (value(frames[-2])["finish_reason"], len(text_of(frames))) == ("length", 100_000)
 
 
 async def test_one_that_takes_no_cancel_is_left_behind_and_others_are_not_disturbed(api: Api) -> None:
@@ -263,6 +271,24 @@ async def test_one_that_takes_no_cancel_is_left_behind_and_others_are_not_distur
         assert (stopped["status"], stopped["content"]) == ("stopped", "So far. ")
     assert "tests.bad_agents.reply does not end when it is stopped; it is left behind at " in api.logged()
     assert "bad_agents.py:" in api.logged()
+
+
+async def test_a_thread_that_is_left_behind_disturbs_nobody(tmp_path: Path) -> None:
+    go_on = tmp_path / "go on"
+    with Api(tmp_path, replies="tests.bad_agents:blocked", a_file=str(go_on)) as api:
+        async with api.client() as client:
+            async with streaming(client, "POST", "/stream/", json={"content": "blocked"}) as stream:
+                await stream.until(lambda frame: "So far. " in frame.data)
+                other = await client.post("/messages/", json={"content": "Hi"})
+                assert other.json()["content"] == "So far. Done."
+                stopped = (await client.post(f"/stream/{stream.turn_id}/stop")).json()
+            assert (stopped["status"], stopped["content"]) == ("stopped", "So far. ")
+            assert (
+                "tests.bad_agents.blocked is left behind in its thread: its answer has ended, and it is at "
+                in api.logged()
+            )
+            assert (await client.post("/messages/", json={"content": "Hi"})).json()["content"] == "So far. Done."
+        go_on.touch()
 
 
 async def test_the_server_names_what_blocks_it(api: Api) -> None:

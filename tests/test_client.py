@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -815,6 +816,17 @@ def test_a_conversation_in_the_terminal(app: App) -> None:
     chat_id = shown.split()[-1]
     # The stopped one went on.
     assert [one["status"] for one in stored(app, chat_id)[1::2]] == ["complete", "complete", "complete"]
+
+
+def test_a_conversation_begins_with_the_brand(tmp_path: Path) -> None:
+    brand = ROOT / "tests" / "examples" / "acme" / "brand.toml"
+    with Api(tmp_path, brand=str(brand), replies="tests.examples.echo:reply") as api, Terminal("--url", api.url) as one:
+        shown = one.until("> ").replace("\r\n", "\n")
+        one.type("\x04")
+        assert one.end() == 0
+    named = tomllib.loads(brand.read_text())
+    lines = [f"{named['name']}: {named['welcome']}", *(f"  {text}" for text in named["suggestions"]), named["footer"]]
+    assert shown.startswith("\n".join([*lines, ""]))
 
 
 def test_ctrl_c_gives_up_on_a_server_that_does_not_answer() -> None:

@@ -1,6 +1,7 @@
 """`/brand/`: the colours and the files of BRAND, which lie outside the app."""
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response
@@ -16,6 +17,14 @@ HEADERS = {"Cache-Control": "no-cache"}
 @router.get("/colours.css")
 async def colours() -> Response:
     return Response(brand().css, media_type="text/css", headers=HEADERS)
+
+
+@router.get("/words")
+async def words() -> dict[str, Any]:
+    """For the terminal. 404 without a brand."""
+    if brand().file is None:
+        raise NotFound("The app has no brand of its own.")
+    return brand().model_dump(include={"name", "welcome", "suggestions", "footer"})
 
 
 @router.get("/logo")

@@ -176,7 +176,15 @@ class CleanFormatter(logging.Formatter):
         return clean(super().format(record))
 
 
+async def welcome(client: ChatClient) -> None:
+    """What the app is called and what it begins with, if it has a brand of its own (BRAND)."""
+    with suppress(ClientError):
+        for line in await client.welcome():
+            say(line)
+
+
 def converse(runner: asyncio.Runner, chat: Chat) -> int:
+    runner.run(welcome(chat.client))
     say(HELP)
     questions = Questions()
     try:

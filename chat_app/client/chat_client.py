@@ -222,6 +222,13 @@ class ChatClient:
         """Chats whose title has all the words, then messages, each the newest first."""
         return parsed(await self._body("GET", "/search/", params=_query(q=words, limit=limit)), _hits)
 
+    async def welcome(self) -> list[str]:
+        """What the app begins a chat with, if it has a brand of its own: name and welcome, suggestions, a last line.
+
+        Raises ClientError: it has none ("not_found").
+        """
+        return parsed(await self._body("GET", "/brand/words"), _welcome)
+
     async def export_chat(self, chat_id: str) -> bytes:
         """The chat with all its versions as a file of JSON, which `import_chats` takes."""
         return (await self._body("GET", f"/chats/{_part(chat_id)}/export")).encode()
@@ -413,6 +420,11 @@ def _messages(page: dict[str, Any]) -> tuple[list[Message], str | None]:
 
 def _chats(page: dict[str, Any]) -> tuple[list[Chat], str | None]:
     return [Chat.of(value) for value in page["chats"]], page["next"]
+
+
+def _welcome(words: dict[str, Any]) -> list[str]:
+    suggested = [f"  {text}" for text in words["suggestions"]]
+    return [f"{words['name']}: {words['welcome']}", *suggested, *([words["footer"]] if words["footer"] else [])]
 
 
 def _hits(found: dict[str, Any]) -> list[Hit]:

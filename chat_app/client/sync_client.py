@@ -122,6 +122,7 @@ class SyncChatClient:
     create_chat = _waits(ChatClient.create_chat)
     set_chat = _waits(ChatClient.set_chat)
     delete_chat = _waits(ChatClient.delete_chat)
+    welcome = _waits(ChatClient.welcome)
     search = _waits(ChatClient.search)
     export_chat = _waits(ChatClient.export_chat)
     export_markdown = _waits(ChatClient.export_markdown)

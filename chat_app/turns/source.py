@@ -33,11 +33,19 @@ def own_faults(whose: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ChatError, asyncio.CancelledError):
+    except ChatError:
         raise
     except BaseException as problem:
+        if isinstance(problem, asyncio.CancelledError) and _is_cancelled():
+            raise
         logger.exception("%s failed", whose)
         raise InternalError from problem
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancels this task: else a CancelledError is the source's own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def said_nothing() -> NoAnswer:

@@ -1,12 +1,9 @@
 """Pages from outside `chat_app/`, as PAGES adds them: built and served from a copy of the tree, `.web` is shared."""
 
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
@@ -16,40 +13,26 @@ from tests.app import App
 from tests.e2e.chat import ChatPage, fold
 from tests.e2e.embed import EmbedPage
 from tests.provider_client import Provider, script
+from tests.tree import copy_tree
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400), pytest.mark.slow]
 
 PAGES = "tests.examples.pages:add"
-TREE = ["chat_app", "rill", "tests", "assets", "rxconfig.py", "requirements.txt", "reflex.lock"]
 
 
 @pytest.fixture(scope="module")
 def extended(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     tree = tmp_path_factory.mktemp("tree")
-    for name in TREE:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, tree / name)
-    # With what npm installed, which takes longer than the build.
-    shutil.copytree(ROOT / ".web", tree / ".web", symlinks=True, copy_function=copy_or_link)
+    copy_tree(tree)
     build = f"from chat_app.building import build_page; build_page({PAGES!r})"
     subprocess.run([sys.executable, "-c", build], cwd=tree, check=True)
+    for lock in (ROOT / "reflex.lock").iterdir():
+        assert (tree / "reflex.lock" / lock.name).read_bytes() == lock.read_bytes()
     app = App(tmp_path_factory.mktemp("extended"), openai_base_url=provider.base_url, openai_model="bench", pages=PAGES)
     app.root = tree
     with app:
         yield app
     shutil.rmtree(tree)
-
-
-def copy_or_link(source: str, target: str) -> None:
-    # npm replaces its files and does not write into them, so ours may be the same ones.
-    if "node_modules" in Path(source).parts:
-        with suppress(OSError):
-            os.link(source, target)
-            return
-    shutil.copy2(source, target)
 
 
 async def test_a_person_looks_at_the_usage(page: Page, extended: App) -> None:
@@ -104,3 +87,40 @@ async def test_a_person_asks_on_a_page_of_ones_own(page: Page, extended: App) ->
     whole = ChatPage(page, extended)
     await expect(whole.questions).to_have_count(3)
     assert fold(await whole.answers.first.locator(".prose").inner_text()).endswith("tok39")
+
+
+async def test_a_page_shows_a_chart_in_the_colours_of_the_theme(page: Page, extended: App) -> None:
+    async with extended.client() as client:
+        await client.post("/messages/", json={"content": script(text="One.")})
+    await page.goto(f"{extended.url}/chart")
+    bar = page.locator(".recharts-bar-rectangle path").first
+    await expect(bar).to_be_visible()
+    colour = "getComputedStyle(document.documentElement).getPropertyValue('--primary')"
+    drawn = await bar.evaluate("(bar) => getComputedStyle(bar).fill")
+    primary = await page.evaluate(
+        f"(() => {{ const one = document.body.appendChild(document.createElement('i')); one.style.color = {colour}; "
+        "return getComputedStyle(one).color; })()"
+    )
+    assert drawn == primary
+
+
+async def test_a_state_of_a_page_starts_a_turn_and_follows_it(page: Page, extended: App, provider: Provider) -> None:
+    await page.goto(f"{extended.url}/digest")
+    text = script(pieces=["It is ", "**short**", "."], interval_ms=0, hold=[1])
+    await page.get_by_role("textbox", name="Text").fill(text)
+    await page.get_by_role("button", name="Summarise").click()
+    log = page.get_by_role("log", name="Conversation")
+    answer = log.get_by_role("article", name="Assistant said")
+    await expect(answer).to_have_text("It is")
+    await expect(log.get_by_role("article", name="You said")).to_have_text(text)
+    provider.go()
+    await expect(answer).to_have_text("It is short.")
+    await expect(answer.locator("[data-streamdown=strong]")).to_have_text("short")
+    # It is a chat like any other.
+    async with extended.client() as client:
+        found = await client.get("/search/", params={"q": "Summarise in a sentence"})
+    assert "Summarise" in found.text
+    # What cannot be asked is told by the app.
+    await page.get_by_role("textbox", name="Text").fill("x" * 40_000)
+    await page.get_by_role("button", name="Summarise").click()
+    await expect(page.get_by_text("at most 32,000 are allowed")).to_be_visible()

@@ -1,6 +1,7 @@
 """The settings of a chat, also of one that is only about to begin."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,3 +136,19 @@ async def test_a_model_that_is_listed_no_more_stays(page: Page, app: App) -> Non
     await expect(dialog).to_have_count(0)
     saved = app.http.get(url).json()
     assert (saved["model"], saved["system_prompt"]) == ("retired", "Be brief.")
+
+
+async def test_an_agent_offers_models_of_its_own(page: Page, page_built: None, tmp_path: Path) -> None:
+    with ForkedApp(tmp_path, replies="tests.test_context:chooses") as app:
+        chat = await ChatPage(page, app).open()
+        await button(page).click()
+        dialog = page.get_by_role("dialog", name="Settings of this chat")
+        model = dialog.get_by_role("combobox", name="Model")
+        await expect(model.get_by_role("option")).to_have_text(["The app's default", "fast", "deep"])
+        assert "OPENAI" not in await dialog.inner_text()
+        await model.select_option("deep")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(dialog).to_have_count(0)
+        await chat.box.fill("Which one?")
+        await chat.box.press("Enter")
+        await expect(chat.answers.last.locator(".prose")).to_have_text("deep")
