@@ -1,4 +1,5 @@
-# Rill in a container: docker build -t rill . && docker run -p 3000:3000 -v rill:/data rill
+# Rill in a container: docker build -t rill . && docker run --name rill -p 3000:3000 -v rill:/data rill
+# Then make yourself an account: docker exec -it rill .venv/bin/python -m chat_app user add NAME
 FROM python:3.11-slim AS build
 WORKDIR /app
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils
@@ -22,7 +23,8 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin rill && insta
 COPY --from=build /app /app
 WORKDIR /app
 USER rill
-ENV HOST=0.0.0.0 PORT=3000 DATABASE_URL=sqlite:////data/chat.db PYTHONDONTWRITEBYTECODE=1
+ENV HOST=0.0.0.0 PORT=3000 AUTH=password DATABASE_URL=sqlite:////data/chat.db SECRET_KEY_FILE=/data/chat.key \
+    PYTHONDONTWRITEBYTECODE=1
 VOLUME /data
 EXPOSE 3000
 # Python is process 1, so that a stop reaches it; it needs SHUTDOWN_GRACE (5 s) of Docker's 10.

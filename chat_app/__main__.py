@@ -2,7 +2,8 @@
 and websocket on one port.
 
 `build` does the first alone. `dev` hot-reloads instead: Reflex's development server, page and API on their own ports.
-`backup FILE` and `restore FILE` copy the database into a file and back. `chat` is a chat in the terminal.
+`backup FILE` and `restore FILE` copy the database into a file and back. `chat` is a chat in the terminal. `user` and `key`
+are for accounts.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from chat_app.config import VERSION, Settings, load_settings
 from chat_app.connections import capacity
 from chat_app.errors import CannotStart, SettingsError
 from chat_app.folders import WORKSHOP
+from chat_app.people.command_line import add_commands
 from chat_app.scaffold import new_agent
 from chat_app.store.backup import back_up, restore
 from chat_app.store.claim import claim
@@ -53,7 +55,12 @@ def main() -> None:
             return
         settings = load_settings()
         logs.install(settings.log_format, settings.secrets)
-        if arguments.command in ("backup", "restore"):
+        if arguments.command in ("user", "key"):
+            # Loaded only here, as are most parts of it: without accounts nobody needs them.
+            from chat_app.people.commands import run_command
+
+            asyncio.run(run_command(settings, arguments))
+        elif arguments.command in ("backup", "restore"):
             asyncio.run(copy_database(settings, arguments))
         else:
             run(settings, arguments.command)
@@ -88,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     restore.add_argument(
         "--force", action="store_true", help="replace the chats that are there; they are kept in a file"
     )
+    add_commands(commands)
     return parser
 
 
@@ -104,6 +112,8 @@ async def copy_database(settings: Settings, arguments: argparse.Namespace) -> No
 
 def run(settings: Settings, command: str | None) -> None:
     """Serve, or do the part of it that `command` names. Raises CannotStart."""
+    if command != "build":
+        settings.check_auth()
     load_brand(settings.brand)
     if command == "dev":
         check_extensions(settings)

@@ -44,3 +44,12 @@ def is_loopback(host: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None) or address
     return bool(mapped.is_loopback or mapped.is_unspecified)
+
+
+def is_unspecified(host: str) -> bool:
+    """Whether it stands for all addresses of this machine, as `0.0.0.0` does for a server."""
+    try:
+        return ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        # As the system's resolver takes it.
+        return host in ("", "0", "*")

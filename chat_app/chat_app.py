@@ -1,8 +1,10 @@
 """The front door: the Reflex app with its pages, the API beside it, and what lives as long as the server. No logic."""
 
 import gc
+import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any
 
 import reflex as rx
 from starlette.types import ASGIApp
@@ -16,6 +18,7 @@ from chat_app.own_pages import add_own_pages
 from chat_app.server import or_a_sentence
 from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
+from chat_app.store.database import Database
 from chat_app.ui import beside_rxconfig
 from chat_app.ui.connection import connection_watch
 from chat_app.ui.loading import place_script
@@ -32,6 +35,34 @@ def guarded(inner: ASGIApp) -> ASGIApp:
     return Guard(inner, settings)
 
 
+def signed_in(inner: ASGIApp) -> ASGIApp:
+    """Where people have accounts; else nothing of it is loaded."""
+    if not settings.accounts:
+        return inner
+    from chat_app.people.gate import Gate
+
+    return Gate(inner, settings)
+
+
+def knowing_people(database: Database) -> AbstractAsyncContextManager[Any]:
+    if not settings.accounts:
+        return nullcontext()
+    from chat_app.people.people import knowing
+
+    return knowing(settings, database)
+
+
+@asynccontextmanager
+async def said_who_may_use_it() -> AsyncIterator[None]:
+    """However the server was started. Raises SettingsError."""
+    settings.check_auth()
+    if settings.auth == "none":
+        logs.event(
+            "AUTH=none: whoever reaches this server sees, continues and deletes all chats", level=logging.WARNING
+        )
+    yield
+
+
 def with_statuses(inner: ASGIApp) -> ASGIApp:
     return Statuses(inner, lambda path: has_page(app, path))
 
@@ -39,7 +70,11 @@ def with_statuses(inner: ASGIApp) -> ASGIApp:
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
     logs.install(settings.log_format, settings.secrets)
-    async with or_a_sentence(serving(settings)) as service:
+    async with (
+        or_a_sentence(said_who_may_use_it()),
+        or_a_sentence(serving(settings)) as service,
+        or_a_sentence(knowing_people(service.store.database)),
+    ):
         # All that is loaded by now stays: a full collection that looked through it would hold every answer up for a
         # tenth of a second.
         gc.collect()
@@ -51,7 +86,7 @@ async def lifespan() -> AsyncIterator[None]:
 
 with beside_rxconfig():
     app = rx.App(
-        api_transformer=[with_statuses, create_api(), guarded],
+        api_transformer=[with_statuses, create_api(), signed_in, guarded],
         stylesheets=["/chat.css"],
         backend_exception_handler=complaint,
         head_components=[storage_script(), favicon(), place_script(), connection_watch(), *brand_head()],

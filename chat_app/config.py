@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
@@ -13,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from chat_app.address import OPENAI_URL, server_address
+from chat_app.address import OPENAI_URL, is_loopback, is_unspecified, server_address
 from chat_app.errors import SettingsError
 from chat_app.folders import ROOT as FOLDER
 from chat_app.names import clean_name
@@ -74,6 +75,12 @@ def _comma_list(value: Any) -> Any:
     )
 
 
+def _host_of(given: str) -> str:
+    """Of a host's name or an origin."""
+    known = origin(given)
+    return known.name if known else given
+
+
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
 
 
@@ -86,6 +93,10 @@ class Settings(BaseModel):
     port: int = Field(default=3000, ge=1, le=65535)
     allowed_hosts: CommaList = ()
     cors_allowed_origins: CommaList = ()
+    auth: Literal["password", "oidc", "proxy", "none"] | None = None
+    auth_header: str = "X-Remote-User"
+    trusted_proxies: CommaList = ()
+    secret_key_file: Path | None = None
     base_path: str = "/"
     database_url: str = f"sqlite:///{ROOT / 'data' / 'chat.db'}"
     openai_api_key: SecretStr | None = None
@@ -174,6 +185,23 @@ class Settings(BaseModel):
             raise ValueError(f"{no_names[0]!r} is no host name; use for example chat.example.org")
         return tuple(known.name for known in sites.values() if known)
 
+    @field_validator("auth_header")
+    @classmethod
+    def _header_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9-]+", name):
+            raise ValueError("a header's name has letters, digits and hyphens, such as X-Remote-User")
+        return name
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ip_network(proxy)
+            except ValueError:
+                raise ValueError(f"{proxy!r} is no address; use for example 10.0.0.5 or 172.16.0.0/12") from None
+        return proxies
+
     @field_validator("base_path")
     @classmethod
     def _no_path(cls, path: str) -> str:
@@ -193,6 +221,11 @@ class Settings(BaseModel):
         return tuple(map(str, known.values()))
 
     @property
+    def accounts(self) -> bool:
+        """Whether people sign in: without, there is one person, whoever it is."""
+        return self.auth in ("password", "oidc", "proxy")
+
+    @property
     def embedded(self) -> bool:
         """Whether the embedded model serves: there is neither a key, a base URL, nor a reply source of one's own."""
         return self.openai_api_key is None and self.openai_base_url is None and self.replies is None
@@ -201,6 +234,28 @@ class Settings(BaseModel):
     def provider_url(self) -> str | None:
         """The address of the model's server; None: the embedded model serves, or a reply source of one's own."""
         return self.openai_base_url or (OPENAI_URL if self.openai_api_key else None)
+
+    def check_auth(self) -> None:
+        """Raises SettingsError: others may reach the server, and nobody said who may use it; or AUTH lacks a part."""
+        if self.auth is None and (reached := self._reached_by_others()):
+            raise SettingsError(
+                f"With {reached} others can reach this server: set AUTH=password so that people sign in, or AUTH=none "
+                "to let everybody see all chats."
+            )
+        if self.auth == "proxy" and not self.trusted_proxies:
+            raise SettingsError(
+                f"AUTH=proxy believes the header {self.auth_header} of one proxy only: set TRUSTED_PROXIES to its "
+                "address."
+            )
+
+    def _reached_by_others(self) -> str:
+        """The setting that lets them, as it is written; empty: only this machine can reach it."""
+        if not is_loopback(self.host) or is_unspecified(self.host):
+            return f"HOST={self.host}"
+        for name, given in (("ALLOWED_HOSTS", self.allowed_hosts), ("CORS_ALLOWED_ORIGINS", self.cors_allowed_origins)):
+            if far := [one for one in given if not is_loopback(_host_of(one))]:
+                return f"{name}={far[0]}"
+        return ""
 
     @property
     def secrets(self) -> list[str]:

@@ -262,3 +262,56 @@ class SurveyRow(SQLModel, table=True):
     streams: bool
     feel: int
     remark: str = ""
+
+
+class Person(SQLModel, table=True):
+    """Somebody with an account; `id` is the owner of their chats.
+
+    `key` is the name as it is compared. `password` is an Argon2 hash, None where others say who this is; `subject` is
+    what an OpenID Connect provider calls this person, the provider's address and a space before it.
+    """
+
+    __tablename__ = "person"
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    name: str = Field(sa_type=OneLine)
+    key: str = Field(unique=True)
+    password: str | None = None
+    subject: str | None = Field(default=None, unique=True)
+    admin: bool = False
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class Login(SQLModel, table=True):
+    """A browser in which somebody is signed in, by the hash of what its cookie holds."""
+
+    __tablename__ = "login"
+
+    digest: str = Field(primary_key=True)
+    person_id: str = Field(foreign_key="person.id", ondelete="CASCADE", index=True)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Invitation(SQLModel, table=True):
+    """A link with which somebody may make an account, once, by the hash of what is in it."""
+
+    __tablename__ = "invitation"
+
+    digest: str = Field(primary_key=True)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ApiKey(SQLModel, table=True):
+    """A person's key for programs, by the hash of it; `scope` is `read` or `chat`."""
+
+    __tablename__ = "api_key"
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    person_id: str = Field(foreign_key="person.id", ondelete="CASCADE", index=True)
+    name: str = Field(sa_type=OneLine)
+    digest: str = Field(unique=True)
+    scope: str
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -18,8 +18,14 @@ from chat_app.errors import SettingsError
 from chat_app.extend import page_adder
 from chat_app.ui import beside_rxconfig
 
-RESERVED = {"", "index", "c", "404", "assets", "_event", "_upload", "_health", "ping"}
-"""First parts of addresses that are the page's own and Reflex's; those of the API are asked for."""
+RESERVED = {"", "index", "c", "404", "assets", "_event", "_upload", "_health", "ping"} | {
+    "login",
+    "logout",
+    "invite",
+    "account",
+}
+"""First parts of addresses that are the page's own, Reflex's, and those of accounts (`people.pages`); those of the API
+are asked for."""
 
 
 def add_own_pages(app: rx.App, setting: str) -> None:

@@ -15,7 +15,7 @@ import signal
 import sys
 import traceback
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 # What takes longest of the page's program; the rest of it reads the settings as it is loaded.
 import reflex.app  # noqa: F401
@@ -31,6 +31,8 @@ from chat_app.api import create_api, guard, stream
 from chat_app.api.deadline import SEND_TIMEOUT_S
 from chat_app.api.guard import Guard
 from chat_app.config import load_settings
+from chat_app.people.gate import Gate
+from chat_app.people.people import knowing
 from chat_app.server import or_a_sentence
 from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
@@ -68,13 +70,15 @@ def api() -> ASGIApp:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with (
             or_a_sentence(serving(settings)) as service,
+            or_a_sentence(knowing(settings, service.store.database) if settings.accounts else nullcontext()),
             on_shutdown(service.end_turns, grace=settings.shutdown_grace, port=settings.port),
         ):
             yield
 
     doors = create_api(float(os.environ.get("SEND_TIMEOUT_S", SEND_TIMEOUT_S)))
     routes = [Route("/ping", ping), Mount("/", doors)]
-    return Guard(Starlette(routes=routes, lifespan=lifespan), settings)
+    app: ASGIApp = Starlette(routes=routes, lifespan=lifespan)
+    return Guard(Gate(app, settings) if settings.accounts else app, settings)
 
 
 def serve_api() -> None:

@@ -23,10 +23,10 @@ def settings_named(lines: str) -> set[str]:
 
 def test_what_is_set_are_settings() -> None:
     names = {name.upper() for name in Settings.model_fields}
-    (environment,) = re.findall(r"^ENV (.*)$", DOCKERFILE, re.MULTILINE)
+    (environment,) = re.findall(r"^ENV (.*)$", DOCKERFILE.replace("\\\n", ""), re.MULTILINE)
     assert settings_named(environment) <= names
     assert COMPOSE["services"]["app"]["environment"].keys() <= names
-    assert settings_named(*re.findall(r"^Environment=(.*)$", UNIT.read_text(), re.MULTILINE)) <= names
+    assert settings_named(" ".join(re.findall(r"^Environment=(.*)$", UNIT.read_text(), re.MULTILINE))) <= names
 
 
 def test_the_image_gets_all_that_the_page_is_built_from() -> None:

@@ -59,7 +59,12 @@ async def client(app: App, provider: Provider) -> AsyncIterator[httpx.AsyncClien
 @pytest.fixture(scope="module")
 def open_app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """An app that lets a friend's pages in."""
-    settings = {"openai_base_url": provider.base_url, "cors_allowed_origins": FRIEND, "allowed_hosts": "chat.example"}
+    settings = {
+        "openai_base_url": provider.base_url,
+        "cors_allowed_origins": FRIEND,
+        "allowed_hosts": "chat.example",
+        "auth": "none",
+    }
     with ForkedApp(tmp_path_factory.mktemp("open"), **settings) as app:
         yield app
 

@@ -16,7 +16,7 @@ from chat_app.store.store import Store
 
 LAYERS = [
     ["folders", "lockfile"],
-    ["address", "alarm", "backoff", "errors", "finish", "names", "origins", "usage", "watchdog", "client"],
+    ["address", "alarm", "backoff", "errors", "finish", "names", "origins", "peers", "usage", "watchdog", "client"],
     ["caller", "connections", "logs", "models", "proxy"],
     ["parts", "shutdown"],
     ["kinds"],
@@ -32,12 +32,13 @@ LAYERS = [
     ["answer", "titles"],
     ["service"],
     ["api", "ui"],
+    ["people"],
     ["own_pages", "scaffold", "building"],
     ["chat_app", "__main__"],
 ]
 """Each part imports only from the layers above it here, and from itself."""
 PACKAGE = ROOT / "chat_app"
-FOLDERS = {"api", "replies", "store", "turns", "ui"}
+FOLDERS = {"api", "people", "replies", "store", "turns", "ui"}
 
 
 def part(module: str) -> str:

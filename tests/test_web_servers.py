@@ -72,7 +72,12 @@ async ([path, bytes]) => {
 
 @pytest.fixture(scope="module")
 def app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    settings = {"openai_base_url": provider.base_url, "openai_model": "bench", "allowed_hosts": web_servers.HOST}
+    settings = {
+        "openai_base_url": provider.base_url,
+        "openai_model": "bench",
+        "allowed_hosts": web_servers.HOST,
+        "auth": "none",
+    }
     with ForkedApp(tmp_path_factory.mktemp("app"), **settings) as app:
         yield app
 

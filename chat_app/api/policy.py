@@ -15,25 +15,30 @@ FETCHES = (
 )
 # What Swagger UI's page begins with is in no file of the build; nothing that a stranger wrote is shown there.
 REFERENCE = "/docs"
+EMBED = ("/embed", "/embed/")
 FILES = "/assets/"
 _INLINE = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
 class Policy:
-    """Of the pages in the folder `built`, which may be built anew meanwhile, and of who may frame them."""
+    """Of the pages in the folder `built`, which may be built anew meanwhile.
+
+    Who may frame the chat to embed may not frame the page itself: a person could be led to click what they do not see.
+    """
 
     def __init__(self, built: Path, framed_by: Sequence[str]) -> None:
         self._built = built
-        self._frames = "frame-ancestors " + " ".join(["'self'", *framed_by])
+        self._embedded = "frame-ancestors " + " ".join(["'self'", *framed_by])
         self._known: tuple[float, str] | None = None
 
     def of(self, path: str) -> str:
+        frames = self._embedded if path in EMBED else "frame-ancestors 'self'"
         # Nothing stands inline in a file of the build, and there are many of them.
         if path.startswith(FILES):
-            return f"{self._frames}; script-src 'self' 'unsafe-eval'; {FETCHES}"
+            return f"{frames}; script-src 'self' 'unsafe-eval'; {FETCHES}"
         # `eval` needs a script that already runs; what drives browsers in tests waits with it.
         scripts = "'self' 'unsafe-inline'" if path.startswith(REFERENCE) else self._scripts()
-        return f"{self._frames}; script-src {scripts} 'unsafe-eval'; {FETCHES}"
+        return f"{frames}; script-src {scripts} 'unsafe-eval'; {FETCHES}"
 
     def _scripts(self) -> str:
         """Files of ours, and the scripts that stand in the built pages, known by their hashes."""

@@ -20,7 +20,11 @@ WATCH = """
       super(url, protocols);
       if (!String(url).includes("/_event")) return;
       sockets.add(this);
-      this.addEventListener("close", () => sockets.delete(this));
+      this.addEventListener("close", ({ code }) => {
+        sockets.delete(this);
+        // Whoever signed in here is signed out: see chat_app/people/connections.py.
+        if (code === 4401) location.assign("/login?next=" + encodeURIComponent(location.pathname));
+      });
     }
   };
   const renew = () => {

@@ -114,6 +114,7 @@ def app(page_built: None, provider: Provider, sites: Sites, tmp_path_factory: py
         openai_model="bench",
         max_message_chars="20000",
         cors_allowed_origins=sites.friend,
+        auth="none",
     ) as app:
         sites.app_url[0] = app.url
         yield app
