@@ -41,9 +41,7 @@ async def test_who_is_named_gets_in_and_an_account(api: Api) -> None:
         assert "Revoke k" in (await client.get("/account")).text
 
 
-@pytest.mark.parametrize(
-    "headers", [[], [(HEADER, "")], [(HEADER, " ")], [(HEADER, "ada"), (HEADER, "ben")], [(HEADER, "x" * 100)]]
-)
+@pytest.mark.parametrize("headers", [[], [(HEADER, "")], [(HEADER, "ada"), (HEADER, "ben")], [(HEADER, "x" * 100)]])
 async def test_who_is_not_named_does_not(api: Api, headers: list[tuple[str, str]]) -> None:
     async with api.client() as client:
         for path in ("/chats/", "/", "/account"):

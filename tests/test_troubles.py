@@ -428,8 +428,10 @@ def test_a_port_or_an_address_that_cannot_be_had(start: Callable[..., str]) -> N
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         one_sentence(start(port=port), f"Port {port} is taken. End the program that uses it, or set PORT to another.")
-    one_sentence(start(host="192.0.2.1"), "HOST=192.0.2.1 is no address of this machine. Set HOST to")
-    one_sentence(start(host="no-such-host.invalid"), "HOST=no-such-host.invalid is no address of this machine.")
+    one_sentence(start(host="192.0.2.1", auth="none"), "HOST=192.0.2.1 is no address of this machine. Set HOST to")
+    one_sentence(
+        start(host="no-such-host.invalid", auth="none"), "HOST=no-such-host.invalid is no address of this machine."
+    )
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "lock", "log"])

@@ -132,8 +132,8 @@ async def _page(request: Request, known: Known, said: str = "", status: int = 20
         return RedirectResponse("/login", 303)
     has_password = people.settings.auth == "password"
     parts = [
-        f"<header><div>{heading(person.name)}</div><div class='side'>{_leave(forms) if known.by.session else ''}</div>",
-        '<p><a href="/">To the chats</a></p></header>',
+        f'<header><div>{heading(person.name)}</div><div class="side"><a href="/">To the chats</a>',
+        f"{_leave(forms) if known.by.session else ''}</div></header>",
         said,
         await _keys(people, forms, person),
         _password(forms) if has_password else "",

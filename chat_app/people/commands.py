@@ -76,8 +76,7 @@ async def make_admin(store: Store, given: argparse.Namespace) -> None:
 
 async def adopt(store: Store, person_id: str) -> None:
     """The first administrator gets the chats from before there were accounts."""
-    take = getattr(store, "adopt", None)
-    if take and (number := await take(person_id)):
+    if number := await store.adopt(person_id):
         print(f"{number} chats from before there were accounts are theirs.")
 
 

@@ -7,10 +7,10 @@ here. A browser is led to the page to sign in, a program gets 401.
 from pathlib import Path
 from urllib.parse import quote
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat_app.api.policy import EMBED
 from chat_app.api.problems import error_response, tell_refusal
@@ -61,6 +61,8 @@ class Gate:
         except ChatError as error:
             return await self._refuse(error, scope, receive, send)
         scope[IN_SCOPE] = found.caller
+        if scope["type"] == "http" and wants_page(scope):
+            send = unkept(send)
         await get_people().open.serve(self.app, found.by, scope, receive, send)
 
     async def _who(self, scope: Scope) -> Known | None:
@@ -115,7 +117,9 @@ class Gate:
             tell_refusal(error, scope)
             await receive()
             if scope["path"].rstrip("/") == EVENTS and isinstance(error, NotSignedIn):
-                await send({"type": "websocket.accept"})
+                # Browsers open no socket that speaks none of the protocols they asked for.
+                subprotocol = next(iter(scope.get("subprotocols", [])), None)
+                await send({"type": "websocket.accept", "subprotocol": subprotocol})
                 return await send({"type": "websocket.close", "code": SIGNED_OUT, "reason": error.code})
             return await send({"type": "websocket.close", "code": 1008, "reason": error.code})
         await self._refusal(error, scope)(scope, receive, send)
@@ -144,6 +148,17 @@ def named_by_proxy(is_proxy: bool, headers: Headers, header: str) -> str:
         return names[0].encode("latin-1").decode()
     except UnicodeDecodeError:
         return names[0]
+
+
+def unkept(send: Send) -> Send:
+    """Or a browser would show the page of somebody who has signed out since, from its cache."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).setdefault("Cache-Control", "no-cache")
+        await send(message)
+
+    return sending
 
 
 def wants_page(scope: Scope) -> bool:

@@ -1,0 +1,94 @@
+"""`python -m chat_app user …` and `key …`, as an operator runs them; and the starts that AUTH decides on."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chat_app.config import ROOT
+from tests.app import App
+from tests.forked import Api
+from tests.people import PASSWORD, browser, sign_in
+
+pytestmark = pytest.mark.anyio
+
+
+def run(app: App, *arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "chat_app", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=app.environment(), input=given, capture_output=True, text=True, timeout=60
+    )
+
+
+def done(app: App, *arguments: str, given: str = "") -> str:
+    ran = run(app, *arguments, given=given)
+    assert (ran.returncode, "Traceback" in ran.stderr) == (0, False), ran.stderr
+    return ran.stdout
+
+
+async def test_an_account_from_the_first_command_on(tmp_path: Path) -> None:
+    """Its password is a line of standard input; the first one is an administrator's; the server runs meanwhile."""
+    with Api(tmp_path, auth="password", replies="tests.examples.rules:reply") as api:
+        assert "nobody has an account yet; make one: python -m chat_app user add NAME" in api.logged()
+        assert done(api, "user", "add", "Ada", given=f"{PASSWORD}\n") == (
+            "Ada has an account. It is an administrator's.\n"
+        )
+        async with browser(api) as client:
+            assert (await sign_in(client, "ada")).status_code == 303
+            key = done(api, "key", "add", "ADA", "--scope", "read").strip()
+            assert (await client.get("/chats/", headers={"Authorization": f"Bearer {key}"})).status_code == 200
+            listed = done(api, "key", "list").split("\t")
+            assert listed[1:4] == ["Ada", "read", "Key"]
+            assert done(api, "key", "revoke", listed[0]) == "The key is revoked.\n"
+            link = done(api, "user", "invite", "--url", api.url).strip()
+            assert (await client.get(link)).status_code == 200
+
+
+def test_what_cannot_be_done_is_a_sentence(tmp_path: Path) -> None:
+    app = App(tmp_path)
+    assert done(app, "user", "add", "ada", "--no-password") == "ada has an account. It is an administrator's.\n"
+    for arguments, given, sentence in [
+        (("user", "add", "ADA"), PASSWORD, "There is somebody called 'ADA' already. Choose another name.\n"),
+        (
+            ("user", "add", "ben"),
+            "short\n",
+            "A password has at least 8 characters, and at most 1,000. Choose another.\n",
+        ),
+        (("user", "remove", "carl"), "", "There is nobody called 'carl'."),
+        (("key", "add", "carl"), "", "There is nobody called 'carl'."),
+    ]:
+        ran = run(app, *arguments, given=given)
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert ran.stderr.startswith(sentence)
+        assert ran.stderr.count("\n") == 1
+
+
+def test_no_start_lets_others_in_by_chance(tmp_path: Path) -> None:
+    ran = run(App(tmp_path, host="0.0.0.0"))
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == (
+        "With HOST=0.0.0.0 others can reach this server: set AUTH=password so that people sign in, or AUTH=none to let "
+        "everybody see all chats.\n"
+    )
+
+
+@pytest.mark.slow
+def test_auth_none_is_said_out_loud(page_built: None, tmp_path: Path) -> None:
+    with App(tmp_path, auth="none", host="0.0.0.0", replies="tests.examples.rules:reply") as app:
+        assert app.http.get("/chats/").status_code == 200
+        assert "WARNING" in app.logged() and "AUTH=none: whoever reaches this server" in app.logged()
+
+
+def test_without_accounts_nothing_of_them_is_loaded() -> None:
+    code = "import sys, chat_app.chat_app, chat_app.__main__; print(*sys.modules)"
+    environ = os.environ | {"AUTH": "", "HOST": "", "ALLOWED_HOSTS": "", "CORS_ALLOWED_ORIGINS": ""}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
+    loaded = ran.stdout.split()
+    assert "chat_app.api" in loaded
+    assert not [
+        name for name in loaded if name.split(".")[0] in ("argon2", "limits") or name.startswith("chat_app.people.p")
+    ]
