@@ -2,8 +2,8 @@
 and websocket on one port.
 
 `build` does the first alone. `dev` hot-reloads instead: Reflex's development server, page and API on their own ports.
-`backup FILE` and `restore FILE` copy the database into a file and back. `chat` is a chat in the terminal. `user` and `key`
-are for accounts.
+`backup FILE` and `restore FILE` copy the database into a file and back. `chat` is a chat in the terminal.
+`user` and `key` are for accounts.
 """
 
 import argparse
