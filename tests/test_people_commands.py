@@ -2,6 +2,7 @@
 
 import io
 import os
+import sqlite3
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -16,7 +17,7 @@ from chat_app.errors import CannotStart
 from chat_app.people.commands import run_command
 from tests.app import App
 from tests.forked import Api
-from tests.people import PASSWORD, browser, sign_in
+from tests.people import PASSWORD, browser, opened, sign_in
 
 pytestmark = pytest.mark.anyio
 
@@ -49,13 +50,32 @@ async def test_an_account_from_the_first_command_on(tmp_path: Path) -> None:
             listed = (await done(api, "key", "list")).split("\t")
             assert listed[1:4] == ["Ada", "read", "Key"]
             assert await done(api, "key", "revoke", listed[0]) == "The key is revoked.\n"
+            assert await done(api, "user", "add", "Ben", given=f"{PASSWORD}\n") == "Ben has an account.\n"
+            key = (await done(api, "key", "add", "Ben")).strip()
+            headers = {"Authorization": f"Bearer {key}"}
+            for content in ("10 C", "20 C"):
+                assert (await client.post("/messages/", json={"content": content}, headers=headers)).status_code == 200
+            assert len((await client.get("/chats/", headers=headers)).json()["chats"]) == 2
+            removed = await done(api, "user", "remove", "ben")
+            assert removed == "The account of Ben is removed, with its chats.\n"
+            with sqlite3.connect(tmp_path / "chat.db") as connection:
+                tables = ("chat", "message", "api_key")
+                assert [connection.execute(f"SELECT count(*) FROM {table}").fetchone() for table in tables] == [
+                    (0,)
+                ] * 3
+            connection.close()
             link = (await done(api, "user", "invite", "--url", api.url)).strip()
             assert (await client.get(link)).status_code == 200
 
 
 async def test_what_cannot_be_done_is_a_sentence(tmp_path: Path) -> None:
     app = App(tmp_path)
-    assert await done(app, "user", "add", "ada", "--no-password") == "ada has an account. It is an administrator's.\n"
+    async with opened(app) as store:
+        await store.create_chat("Before")
+    added = await done(app, "user", "add", "ada", "--no-password")
+    assert added == (
+        "ada has an account. It is an administrator's.\nThe chats from before there were accounts are theirs: 1.\n"
+    )
     for arguments, given, sentence in [
         (("user", "add", "ADA"), PASSWORD, "There is somebody called 'ADA' already. Choose another name."),
         (

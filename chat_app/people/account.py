@@ -118,7 +118,7 @@ async def remove(people: People, known: Known, fields: dict[str, str]) -> str:
         raise InvalidRequest("You cannot remove yourself here. Another administrator can, or `user remove NAME`.")
     await people.remove(fields["person_id"])
     logs.event("account removed", person=fields["person_id"], by=known.caller.owner)
-    return note("The account is removed, with its keys. Whoever used it is signed out.")
+    return note("The account is removed, with its chats and keys. Whoever used it is signed out.")
 
 
 # How it looks

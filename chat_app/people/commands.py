@@ -53,7 +53,7 @@ async def remove_user(store: Store, given: argparse.Namespace) -> None:
     accounts = Accounts(store.database)
     person = await accounts.known(given.name)
     await accounts.remove(person.id)
-    print(f"The account of {person.name} is removed.")
+    print(f"The account of {person.name} is removed, with its chats.")
 
 
 async def set_password(store: Store, given: argparse.Namespace) -> None:
@@ -77,7 +77,7 @@ async def make_admin(store: Store, given: argparse.Namespace) -> None:
 async def adopt(store: Store, person_id: str) -> None:
     """The first administrator gets the chats from before there were accounts."""
     if number := await store.adopt(person_id):
-        print(f"{number} chats from before there were accounts are theirs.")
+        print(f"The chats from before there were accounts are theirs: {number}.")
 
 
 async def invite(store: Store, given: argparse.Namespace) -> None:

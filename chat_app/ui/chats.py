@@ -15,6 +15,7 @@ from chat_app.ui.icons import icon
 from chat_app.ui.menu import menu, menu_item
 from chat_app.ui.own import own
 from chat_app.ui.problems import complaint
+from chat_app.ui.session import Session
 from chat_app.ui.theme import NAME, named, theme_menu
 from chat_app.ui.transcript import Transcript
 
@@ -25,6 +26,10 @@ MORE = 80
 UNDO_MS = 8_000
 # With more changes than this the list is sent whole again.
 MOST_CHANGES = 4
+# A page of another origin could not send this header: see chat_app/people/entrance.py.
+SIGN_OUT = """
+fetch("/logout", { method: "POST", headers: { "X-Requested-With": "rill" } }).then(() => location.assign("/login"))
+"""
 
 
 class Chats(rx.State):
@@ -169,10 +174,27 @@ def sidebar() -> rx.Component:
                 custom_attrs={"data-key": "help"},
             ),
             Link.create("Insights", to="/insights", class_name="quiet-text"),
+            account(),
             class_name="side-foot",
         ),
         class_name="sidebar",
         id="sidebar",
+    )
+
+
+def account() -> rx.Component:
+    """Who is signed in, where people have accounts."""
+    return rx.cond(
+        Session.person != "",
+        rx.fragment(
+            rx.el.a(
+                Session.person, href="/account", aria_label="Account of " + Session.person, class_name="quiet-text"
+            ),
+            rx.cond(
+                Session.leaves,
+                rx.el.button("Sign out", type="button", class_name="quiet-text", on_click=rx.call_script(SIGN_OUT)),
+            ),
+        ),
     )
 
 

@@ -53,7 +53,7 @@ async def test_somebody_signs_in_asks_and_signs_out(page: Page, app: App, people
     chat = await ChatPage(page, app).open()
     await chat.ask(tokens=3, interval_ms=0)
     await chat.ended()
-    await page.goto(app.url + "/account")
+    await expect(page.get_by_role("link", name="Account of Ada")).to_be_visible()
     await page.get_by_role("button", name="Sign out", exact=True).click()
     await expect(page).to_have_url(app.url + "/login")
     await page.goto(app.url + "/")
