@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -341,7 +342,7 @@ async def test_the_commands_beside_a_server(kind: str, postgres: Postgres, tmp_p
 def test_the_commands_of_the_document_are_these(tmp_path: Path, file: Path) -> None:
     api = Api(tmp_path)
     all_lines = [line for block in blocks("docs/deploying.md", "sh") for line in block.splitlines()]
-    lines = [line for line in all_lines if " -m chat_app " in line]
+    lines = [line for line in all_lines if re.search(" -m chat_app (backup|restore) ", line)]
     assert len(lines) == 2
     for line in lines:
         words = line.replace("rill-backup.db", str(tmp_path / "rill-backup.db")).split()

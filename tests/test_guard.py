@@ -264,9 +264,18 @@ async def test_an_allowed_origin_may_use_the_api(friendly: httpx.AsyncClient, op
         assert {name.strip() for name in exposed.split(",")} == EXPOSED
         assert "origin" in response.headers["vary"].lower()
         assert secure(response)
-        assert FRIEND in response.headers["content-security-policy"]
+        assert FRIEND not in response.headers["content-security-policy"]
     for path in SOCKETS:
         assert await opens(open_app, path, Origin=FRIEND)
+
+
+@pytest.mark.parametrize(("path", "framed"), [("/embed", True), ("/embed/", True), ("/", False), ("/docs", False)])
+async def test_asvs_3_4_6_friends_may_frame_the_chat_to_embed_and_nothing_else(
+    path: str, framed: bool, friendly: httpx.AsyncClient
+) -> None:
+    policy = (await friendly.get(path)).headers["content-security-policy"]
+    frames = next(part for part in policy.split("; ") if part.startswith("frame-ancestors"))
+    assert frames == ("frame-ancestors 'self' " + FRIEND if framed else "frame-ancestors 'self'")
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
