@@ -92,6 +92,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/embed"): public("/embed", PAGE),
     ("GET", "/embed/"): public("/embed/", PAGE),
     ("GET", "/brand/colours.css"): public("/brand/colours.css"),
+    ("GET", "/brand/words"): public("/brand/words", 404),
     ("GET", "/brand/logo"): public("/brand/logo", 404),
     ("GET", "/brand/icon"): public("/brand/icon", 404),
     ("GET", "/brand/assets/{path:path}"): public("/brand/assets/x.svg", 404),

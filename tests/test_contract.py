@@ -33,7 +33,9 @@ def test_the_api_is_what_its_openapi_says(tmp_path: Path, figure: Callable[[obje
     with Api(tmp_path, replies="tests.at_once:reply") as api:
         program = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", "--no-color"]
         options = ["--seed", str(SEED), "--report-json-path", str(report)]
-        command = [*program, *options, f"{api.url}/openapi.json"]
+        described = tmp_path / "openapi.json"
+        described.write_text(json.dumps(of_single_events(SPEC)))
+        command = [*program, *options, "--url", api.url, str(described)]
         # No proxy from the environment: what is asked here is on this machine.
         environment = os.environ | {"no_proxy": "127.0.0.1"}
         run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
@@ -45,6 +47,26 @@ def test_the_api_is_what_its_openapi_says(tmp_path: Path, figure: Callable[[obje
     assert cases >= CASES
     assert operations["tested"] == operations["total"]
     assert {name for name, phase in told["phases"].items() if phase["status"] == "success"} == PHASES
+
+
+def of_single_events(value: Any) -> Any:
+    """As schemathesis reads OpenAPI 3.1: the schema of an event stream is that of one event, ours that of the text."""
+    if isinstance(value, list):
+        return [of_single_events(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if "x-data" in value:
+        frame = {"type": "string", "contentMediaType": "application/json", "contentSchema": value["x-data"]}
+        return {
+            "type": "object",
+            "required": ["data"],
+            "properties": {"data": {"anyOf": [frame, {"const": "[DONE]"}]}},
+        }
+    return {key: of_single_events(one) for key, one in value.items() if not (key == "example" and in_stream(value))}
+
+
+def in_stream(media: dict[str, Any]) -> bool:
+    return "x-data" in media.get("schema", {})
 
 
 def fits(schema: dict[str, Any], value: Any) -> None:
