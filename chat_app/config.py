@@ -19,7 +19,9 @@ from chat_app.errors import SettingsError
 from chat_app.folders import ROOT as FOLDER
 from chat_app.names import clean_name
 from chat_app.origins import is_address, origin, site
+from chat_app.periods import Period
 from chat_app.proxy import BadProxy, proxy_for
+from chat_app.rates import rates
 
 ROOT = FOLDER
 VERSION = "0.1.0"
@@ -81,6 +83,34 @@ def _host_of(given: str) -> str:
     return known.name if known else given
 
 
+def _requests(value: Any) -> Any:
+    """`60/minute`, also several with a comma."""
+    try:
+        return rates(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("use a number for a time, such as 60/minute, or several such as 10/second, 300/hour") from None
+
+
+def _budget(value: Any) -> Any:
+    """`100000/day, 2000000/month`."""
+    if not isinstance(value, str):
+        return value
+    budget = {}
+    for given in filter(None, map(str.strip, value.split(","))):
+        amount, _, period = given.partition("/")
+        try:
+            budget[Period(period.strip())] = float(amount)
+        except ValueError:
+            budget[Period.day] = -1.0
+        if not all(0 < limit < float("inf") for limit in budget.values()):
+            raise ValueError(
+                f"{given!r} is no limit; use a number for a day or a month, such as 5/day or 5/day, 50/month"
+            )
+    return budget
+
+
+Budget = Annotated[dict[Period, float], BeforeValidator(_budget)]
+Requests = Annotated[tuple[Any, ...], BeforeValidator(_requests)]
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
 
 
@@ -126,6 +156,15 @@ class Settings(BaseModel):
     otel_exporter_otlp_endpoint: str | None = None
     otel_exporter_otlp_traces_endpoint: str | None = None
     otel_service_name: str = "rill"
+    limit_requests: Requests = ()
+    limit_turns: int = Field(default=4, ge=1)
+    limit_turns_all: int = Field(default=100, ge=1)
+    limit_tokens: Budget = Field(default_factory=dict)
+    limit_cost: Budget = Field(default_factory=dict)
+    limit_connections: int | None = Field(default=None, ge=1)
+    limit_followers: int = Field(default=100, ge=1)
+    limit_messages: Requests = Field(default_factory=lambda: rates("3000/minute"))
+    limit_message_bytes: int | None = Field(default=None, ge=1_000)
     shutdown_grace: float = Field(default=5, ge=0, allow_inf_nan=False)
     next_token_timeout: float = Field(default=60, gt=0, allow_inf_nan=False)
 

@@ -127,6 +127,10 @@ def no_answer() -> NotFound:
     return NotFound("There is no such answer. Its chat may have been deleted.")
 
 
+def not_queued() -> NotFound:
+    return NotFound("This question does not wait any more: it was asked, or removed.")
+
+
 def no_turn() -> NotFound:
     return NotFound("There is no such turn. Its chat may have been deleted.")
 
@@ -153,6 +157,70 @@ class TurnRunning(ChatError):
 
     def as_dict(self) -> dict[str, Any]:
         return super().as_dict() | {"turn_id": self.turn_id}
+
+
+class QueueFull(ChatError):
+    """More questions than may wait in one chat."""
+
+    code = "queue_full"
+    status = 409
+    retryable = True
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} questions wait in this chat already. Wait for an answer, or remove one of them.")
+
+
+class LimitReached(ChatError):
+    """More than one may have of something; it is there again after a while."""
+
+    code = "limit_reached"
+    status = 429
+    retryable = True
+
+
+class TooManyTurns(LimitReached):
+    """As many answers are being written as may be at a time."""
+
+    code = "too_many_turns"
+
+    def __init__(self, most: int, whose: str) -> None:
+        super().__init__(
+            f"{most:,} answers are being written {whose} already. Try again when one of them has ended.", retry_after=5
+        )
+
+
+class TooManyFollowers(LimitReached):
+    """More turns than one websocket may follow at the same time."""
+
+    code = "too_many_followers"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"At most {most:,} answers are followed by one websocket. Wait for one, or open another.", retry_after=5
+        )
+
+
+class TooManyConnections(LimitReached):
+    """More requests and websockets at the same time than an address may have."""
+
+    code = "too_many_connections"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"At most {most:,} connections of one address are served. Close some of them.", retry_after=5)
+
+
+class SpendingLimit(LimitReached):
+    """The tokens or the dollars of a day or a month are used up; it comes too while an answer is being written."""
+
+    code = "spending_limit"
+
+    def __init__(self, limit: str, seconds: float) -> None:
+        super().__init__(f"The limit of {limit} is reached. {_comes_back(seconds)}", retry_after=seconds)
+
+
+def _comes_back(seconds: float) -> str:
+    hours = math.ceil(seconds / 3600)
+    return f"Go on in {hours} h." if hours < 48 else f"Go on in {math.ceil(hours / 24)} days."
 
 
 class BodyTooLarge(ChatError):
@@ -184,12 +252,10 @@ class ServerBusy(ChatError):
         super().__init__("The server has as many connections as it can take. Try again in a moment.", retry_after=5)
 
 
-class TooManyRequests(ChatError):
+class TooManyRequests(LimitReached):
     """More of one kind in a short time than anybody needs."""
 
     code = "too_many_requests"
-    status = 429
-    retryable = True
 
 
 class MeasuresOff(NotFound):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, Index, TypeDecorator, false, text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, TypeDecorator, UniqueConstraint, false, text
 from sqlmodel import AutoString, Field, SQLModel
 from uuid_utils import uuid7
 
@@ -195,6 +195,25 @@ class JournalRow(SQLModel, table=True):
     text: str = Field(sa_type=PackedText)
 
 
+class Queued(SQLModel, table=True):
+    """A question that waits in its chat until the answer there has ended; the oldest `id` is asked first.
+
+    `key` is its idempotency key, `caller` who asks (see `chat_app.queue`), and `error` a `ChatError.as_dict()` where it
+    could not be asked when it was its turn.
+    """
+
+    __tablename__ = "queue"
+    __table_args__ = (UniqueConstraint("chat_id", "key", name="queued_once"),)
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    chat_id: str = Field(foreign_key="chat.id", ondelete="CASCADE")
+    content: str
+    key: str
+    caller: dict[str, Any] = Field(sa_type=JSON)
+    error: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
 class ChatValues(SQLModel, table=True):
     """What an agent keeps for a chat. A table of its own: lists of chats need none of it."""
 
@@ -250,6 +269,18 @@ class HourRow(SQLModel, table=True):
     start: datetime = Field(primary_key=True, sa_type=UtcDateTime)
     recipe: str
     sums: dict[str, Any] = Field(sa_type=JSON)
+
+
+class SpentRow(SQLModel, table=True):
+    """What an owner took in a day (`2026-11-27`) or a month (`2026-11`), in UTC. Not tied to chats: to delete one gives
+    nothing back."""
+
+    __tablename__ = "spent"
+
+    owner: str = Field(primary_key=True)
+    period: str = Field(primary_key=True)
+    tokens: int = Field(default=0, sa_type=BigInteger)
+    dollars: float = 0.0
 
 
 class SurveyRow(SQLModel, table=True):

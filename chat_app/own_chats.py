@@ -17,6 +17,7 @@ from chat_app.errors import InvalidRequest, shown
 from chat_app.insights import Figures
 from chat_app.measures import Measure, Measures, Survey
 from chat_app.models import Chat, Message
+from chat_app.queue import OwnQueue, Queue
 from chat_app.store.chatfiles.process import read
 from chat_app.store.chatfiles.reading import Imported
 from chat_app.store.library import Library
@@ -35,6 +36,7 @@ class Shared:
     trash: Trash
     measures: Measures
     bills: Bills
+    queue: Queue
     source_models: tuple[str, ...] = ()
 
 
@@ -48,6 +50,7 @@ class OwnChats:
         self.caller = caller
         self.library = Library(shared.store.database).of(caller.owner)
         self.turns = OwnTurns(shared.turns, caller)
+        self.queue = OwnQueue(shared.queue, caller)
         self._shared = shared
         self._store = shared.store.of(caller.owner)
         self._announce = partial(shared.turns.announce, caller.owner)

@@ -20,13 +20,16 @@ from chat_app.context import Contexts
 from chat_app.errors import ChatError, DatabaseUnavailable, ProviderRefused, ShuttingDown
 from chat_app.extend import Agent, reply_source, setup_of
 from chat_app.hooks import Told, call
+from chat_app.limits import Limits
 from chat_app.measures import Measures
 from chat_app.metrics import Metrics
 from chat_app.own_chats import OwnChats, Shared
 from chat_app.prices import Prices
+from chat_app.queue import Queue
 from chat_app.readiness import Model, problem_of
 from chat_app.replies.openai_service import OpenAIService
 from chat_app.reply import Reply
+from chat_app.spending import Spending
 from chat_app.store.claim import claim
 from chat_app.store.search import Hit as Hit
 from chat_app.store.store import Store
@@ -65,6 +68,9 @@ class Service:
     reply: Reply
     openai: OpenAIService
     turns: Turns
+    queue: Queue
+    limits: Limits
+    spending: Spending
     local_model: "LocalModel | None"
     titles: Titles | None
     prices: Prices
@@ -121,6 +127,7 @@ class Service:
                 self.setup(self)
         self.measures.begin()
         self.metrics.begin()
+        await self.queue.open()
         logs.event(
             "server started",
             version=VERSION,
@@ -168,7 +175,9 @@ class Service:
         await self.shared.trash.close()
         if self.titles:
             await self.titles.close()
+        await self.queue.close()
         await self.turns.close()
+        await self.spending.close()
         await self._told.close()
         await self.measures.close()
         await self.metrics.close()
@@ -217,6 +226,9 @@ def build(settings: Settings) -> Service:
     agent = reply_source(settings.replies) if settings.replies else Agent(openai.reply_at_once, "")
     told = Told()
     hooks = Hooks(call, told.apart)
+    prices = Prices(settings.model_prices, settings.provider_url)
+    spending = Spending(store.database, prices, settings.limit_tokens, settings.limit_cost)
+    limits = Limits(settings, spending)
     # What a source of the user's can take is not known.
     room = (None if settings.replies else openai.context_chars) or settings.max_context_chars
     turns = Turns(
@@ -230,11 +242,12 @@ def build(settings: Settings) -> Service:
         context_chars=min(settings.max_context_chars, room),
         context=Contexts(store).of_turn if agent.with_context else None,
         hooks=hooks,
+        allow=limits.allow,
     )
+    turns.on_end(spending.ended)
     # Not by the embedded model: its titles are worse than the first line. Nor by a source that may be no model.
     wanted = settings.chat_titles and not settings.embedded and not settings.replies
     titles = Titles(store, turns, partial(_complete, openai, hooks)) if wanted else None
-    prices = Prices(settings.model_prices, settings.provider_url)
     measures = Measures(settings, store.database, prices)
     turns.on_first(lambda turn: measures.arrived(turn.id))
     metrics = Metrics()
@@ -246,7 +259,8 @@ def build(settings: Settings) -> Service:
     # A child's health costs nothing to ask; a function of the user's is not asked.
     look = local_model.base_url if local_model else None if settings.replies else openai.models
     bills = Bills(store.database, prices, local_model.context_tokens if local_model else settings.context_tokens)
-    shared = Shared(store, turns, Trash(store), measures, bills, agent.models)
+    queue = Queue(store, turns, limits)
+    shared = Shared(store, turns, Trash(store), measures, bills, queue, agent.models)
     return Service(
         settings,
         store,
@@ -254,6 +268,9 @@ def build(settings: Settings) -> Service:
         agent.reply,
         openai,
         turns,
+        queue,
+        limits,
+        spending,
         local_model,
         titles,
         prices,

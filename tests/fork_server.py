@@ -27,7 +27,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from chat_app import connections, logs, server
-from chat_app.api import create_api, guard, stream
+from chat_app.api import create_api, guard, stream, websocket
 from chat_app.api.deadline import SEND_TIMEOUT_S
 from chat_app.api.guard import Guard
 from chat_app.config import load_settings
@@ -43,6 +43,7 @@ from tests.app import read_certificates_once
 CONSTANTS = [
     (stream, "PING_S"),
     (stream, "SELFTEST_PAUSE_S"),
+    (websocket, "IDLE_S"),
     (journal, "BEAT_S"),
     (guard, "BODY_S"),
     (guard, "DISCARD_S"),

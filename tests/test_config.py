@@ -10,6 +10,8 @@ from pydantic import SecretStr
 
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import SettingsError
+from chat_app.periods import Period
+from chat_app.rates import rates
 
 SESSIONS = [f"session-{n}" for n in range(10_000)]
 
@@ -57,6 +59,15 @@ def test_every_setting_can_be_set() -> None:
             "MAX_CONTEXT_CHARS": "1000",
             "MAX_EVENT_BYTES": "2000",
             "FIRST_TOKEN_TIMEOUT": "1.5",
+            "LIMIT_REQUESTS": "60/minute, 1000/hour",
+            "LIMIT_TURNS": "2",
+            "LIMIT_TURNS_ALL": "50",
+            "LIMIT_TOKENS": "100000/day",
+            "LIMIT_COST": "0.5/day, 10/month",
+            "LIMIT_CONNECTIONS": "20",
+            "LIMIT_FOLLOWERS": "10",
+            "LIMIT_MESSAGES": "10/second",
+            "LIMIT_MESSAGE_BYTES": "5000",
             "NEXT_TOKEN_TIMEOUT": "2",
             "SHUTDOWN_GRACE": "0.5",
             "DATABASE_POOL_SIZE": "5",
@@ -66,6 +77,15 @@ def test_every_setting_can_be_set() -> None:
         }
     )
     assert settings == Settings(
+        limit_requests=rates("60/minute, 1000/hour"),
+        limit_turns=2,
+        limit_turns_all=50,
+        limit_tokens={Period.day: 100_000.0},
+        limit_cost={Period.day: 0.5, Period.month: 10.0},
+        limit_connections=20,
+        limit_followers=10,
+        limit_messages=rates("10/second"),
+        limit_message_bytes=5_000,
         host="0.0.0.0",
         port=8080,
         allowed_hosts=("chat.example.org", "other.example.org"),
@@ -160,6 +180,16 @@ def test_the_embedded_model_serves_without_key_and_base_url(environ: dict[str, s
         ("MAX_EVENT_BYTES", "8M"),
         ("MAX_EVENT_BYTES", "1e6"),
         ("MAX_EVENT_BYTES", "99999999999"),
+        ("LIMIT_REQUESTS", "60"),
+        ("LIMIT_REQUESTS", "0/minute"),
+        ("LIMIT_REQUESTS", "60/fortnight"),
+        ("LIMIT_TURNS", "0"),
+        ("LIMIT_TOKENS", "100000"),
+        ("LIMIT_TOKENS", "100000/hour"),
+        ("LIMIT_COST", "nan/day"),
+        ("LIMIT_COST", "-5/day"),
+        ("LIMIT_COST", "5 dollars/day"),
+        ("LIMIT_MESSAGES", "often"),
         ("FIRST_TOKEN_TIMEOUT", "0"),
         ("FIRST_TOKEN_TIMEOUT", "inf"),
         ("FIRST_TOKEN_TIMEOUT", "nan"),

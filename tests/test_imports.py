@@ -16,8 +16,8 @@ from chat_app.store.store import Store
 
 LAYERS = [
     ["folders", "lockfile"],
-    ["address", "alarm", "backoff", "errors", "finish", "names", "origins", "peers", "usage", "watchdog", "client"],
-    ["caller", "connections", "logs", "models", "proxy"],
+    ["address", "alarm", "backoff", "errors", "finish", "names", "origins", "peers", "periods", "usage", "watchdog", "client"],
+    ["caller", "connections", "logs", "models", "proxy", "rates"],
     ["parts", "shutdown"],
     ["kinds"],
     ["config", "reply", "server", "prices"],
@@ -25,7 +25,9 @@ LAYERS = [
     ["insights"],
     ["measures", "bills"],
     ["turns"],
-    ["trash"],
+    ["trash", "spending"],
+    ["limits"],
+    ["queue"],
     ["own_chats"],
     ["metrics", "traces"],
     ["replies", "extend", "readiness", "built", "weights", "context", "hooks"],
@@ -113,7 +115,7 @@ def test_no_module_imports_itself_through_others() -> None:
     [
         ("errors", set()),
         ("models", {"names", "usage"}),
-        ("config", {"address", "backoff", "errors", "folders", "names", "origins", "proxy"}),
+        ("config", {"address", "backoff", "errors", "folders", "names", "origins", "periods", "proxy", "rates"}),
         ("store", {"config", "errors", "folders", "kinds", "lockfile", "logs", "models", "names", "parts"}),
     ],
 )

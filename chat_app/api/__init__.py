@@ -19,6 +19,7 @@ from chat_app.api import (
     websocket,
 )
 from chat_app.api.deadline import SEND_TIMEOUT_S, Deadline
+from chat_app.api.limited import Limited
 from chat_app.api.reference import openapi, page
 
 
@@ -39,5 +40,6 @@ def create_api(send_timeout_s: float = SEND_TIMEOUT_S) -> FastAPI:
     # OpenAI's own reference describes what `completions` speaks.
     openapi.install(api, routers)
     paths.install(api, [*routers, completions.router])
+    api.add_middleware(Limited)
     api.add_middleware(Deadline, seconds=send_timeout_s)
     return api

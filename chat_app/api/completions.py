@@ -29,11 +29,12 @@ from chat_app.caller import Caller
 from chat_app.context import of_no_chat
 from chat_app.errors import ChatError, InternalError, InvalidRequest, NotFound, StreamingOff, shown, status_of
 from chat_app.extend import CONTEXT, option_names
-from chat_app.models import Role
+from chat_app.models import Role, new_id
 from chat_app.own_chats import OwnChats
 from chat_app.reply import ChatMessage
 from chat_app.service import Service, get_service
 from chat_app.store.chatfile import title_from
+from chat_app.turns.allowance import Allowance
 from chat_app.turns.hooks import Hooks
 from chat_app.turns.turn import Turn
 
@@ -158,10 +159,32 @@ async def _answer(own: OwnChats, service: Service, asked: Asked, key: str | None
         asked.model = asked.model if asked.model in service.source_models else None
     if asked.chat_id is not None or asked.kept:
         return await _turn(own, service, asked, key)
+    allowance = await service.limits.allow(len(await service.turns.answering()), 0, own.caller)
     asked.messages = await _let_through(service.turns.hooks, asked, own.caller)
-    if service.source_name:
-        return _from_source(service, asked, own.caller)
-    return _from_provider(service, asked)
+    answer = _from_source(service, asked, own.caller) if service.source_name else _from_provider(service, asked)
+    answer.steps = _limited(service, answer.steps, allowance, own.caller)
+    return answer
+
+
+async def _limited(
+    service: Service, steps: AsyncGenerator[Step | None, None], allowance: Allowance | None, caller: Caller
+) -> AsyncGenerator[Step | None, None]:
+    """Counted as a turn is, though it is none. Raises LimitReached."""
+    name, model = new_id(), ""
+    usage: dict[str, Any] = {}
+    if allowance:
+        allowance.begin(name)
+    with service.limits.apart():
+        try:
+            async with aclosing(steps):
+                async for step in steps:
+                    yield step
+                    if step and allowance:
+                        usage, model = step.usage or usage, step.model or model
+                        texts = (step.delta.get("content"), step.delta.get("reasoning_content"))
+                        allowance.wrote(sum(len(text) for text in texts if isinstance(text, str)), model)
+        finally:
+            service.spending.count(name, usage, caller.owner, model)
 
 
 async def _let_through(hooks: Hooks, asked: Asked, caller: Caller) -> list[dict[str, Any]]:

@@ -14,10 +14,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chat_app.api.crowd import Crowd
 from chat_app.api.policy import Policy
 from chat_app.api.problems import error_response, tell_refusal
+from chat_app.api.sockets import Addresses, Incoming
 from chat_app.built import served
 from chat_app.config import Settings
 from chat_app.connections import Abandoned, capacity
-from chat_app.errors import BadHost, BodyTooLarge, BodyTooSlow, ChatError, ForeignRequest, ServerBusy, shown
+from chat_app.errors import (
+    BadHost,
+    BodyTooLarge,
+    BodyTooSlow,
+    ChatError,
+    ForeignRequest,
+    ServerBusy,
+    TooManyConnections,
+    shown,
+)
 from chat_app.origins import origin, site
 
 # A character is at most two `\\uXXXX` escapes in JSON.
@@ -26,6 +36,8 @@ BODY_ALLOWANCE = 16_384
 IMPORT_PATH, IMPORT_BYTES = "/chats/import", 1_000_000_000
 # A whole conversation, which may have pictures.
 COMPLETIONS_PATH, COMPLETIONS_BYTES = "/v1/chat/completions", 50_000_000
+MESSAGE_BYTES = 1_000_000
+"""A websocket's message may have as much in any case: the page's is more than what was typed."""
 DISCARD_S = 2.0
 BODY_S = 20.0
 """Seconds in which some of a body must come; all of it must in these and one more for every `SLOWEST` bytes."""
@@ -52,6 +64,8 @@ class Guard:
         self.origins = set(map(origin, settings.origins)) - {None}
         self.max_body = max_bytes(settings)
         self.policy = Policy(served(), settings.cors_allowed_origins)
+        self.addresses = Addresses(settings.limit_connections)
+        self.most_sent = settings.limit_message_bytes or max(self.max_body, MESSAGE_BYTES)
         self.crowd = Crowd(capacity(settings.database_pool_size))
         self.abandoned = Abandoned(settings.port)
 
@@ -61,9 +75,9 @@ class Guard:
         scope[BEGAN] = time.monotonic()
         body = Body(Headers(scope=scope), receive, self._limit(scope))
         try:
-            with self.crowd.one_more(scope):
+            with self.crowd.one_more(scope), self.addresses.one_more(scope):
                 await self._serve(body, scope, receive, send)
-        except ServerBusy as error:
+        except (ServerBusy, TooManyConnections) as error:
             await _refuse(error, scope, receive, self._sending(send, scope, body, None))
         finally:
             if body.abandoned:
@@ -79,7 +93,8 @@ class Guard:
         except ChatError as error:
             return await _refuse(error, scope, receive, self._sending(send, scope, body, None))
         if scope["type"] == "websocket":
-            return await self.app(scope, receive, send)
+            incoming = Incoming(receive, send, self.most_sent, self.settings.limit_messages)
+            return await self.app(scope, incoming.receive, send)
         await self.app(scope, body.receive, self._sending(send, scope, body, headers.get("origin")))
 
     def _limit(self, scope: Scope) -> int:

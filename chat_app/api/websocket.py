@@ -7,6 +7,7 @@ often as it likes; turns may run side by side. `?include=` in the address asks f
 import asyncio
 import json
 import logging
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +19,7 @@ from chat_app.api.bodies import Metadata
 from chat_app.api.deadline import Undelivered
 from chat_app.api.own import own_chats
 from chat_app.api.problems import invalid
-from chat_app.errors import ChatError, InternalError, InvalidRequest, StreamingOff
+from chat_app.errors import ChatError, InternalError, InvalidRequest, StreamingOff, TooManyFollowers
 from chat_app.own_chats import OwnChats
 from chat_app.parts import TEXT
 from chat_app.service import get_service
@@ -29,6 +30,9 @@ from chat_app.turns.turn import Turn
 EVENTS_AT_ONCE = 256
 # What waits in front of the closing frame is not taken either.
 HANG_UP_S = 0.2
+IDLE_S = 600.0
+"""So long a client may follow nothing and ask nothing."""
+IDLE = 1000
 logger = logging.getLogger(__name__)
 router = APIRouter()
 
@@ -64,10 +68,12 @@ async def websocket(socket: WebSocket) -> None:
         return await socket.close(1008)
     try:
         # Who leaves, or does not read, ends the socket with all its followers; the turns go on.
-        async with asyncio.TaskGroup() as followers:
-            await _serve(socket, own, followers, sse.included(socket.query_params.get("include", "")))
+        async with asyncio.TaskGroup() as group:
+            await _serve(socket, own, Followers(group), sse.included(socket.query_params.get("include", "")))
     except* WebSocketDisconnect:
         pass
+    except* TimeoutError:
+        await socket.close(IDLE, "idle")
     except* Undelivered:
         await _hang_up(socket)
 
@@ -83,12 +89,34 @@ async def _hang_up(socket: WebSocket) -> None:
             await socket.close(1008)
 
 
-async def _serve(socket: WebSocket, own: OwnChats, followers: asyncio.TaskGroup, kinds: frozenset[str]) -> None:
-    """Do what the client asks until it leaves. Raises WebSocketDisconnect."""
+class Followers:
+    """The turns that one socket follows, each by a task of the `group`."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    def make_room(self) -> None:
+        """Raises TooManyFollowers: there is none for one more."""
+        most = get_service().settings.limit_followers
+        if len(self._tasks) >= most:
+            raise TooManyFollowers(most)
+
+    def add(self, following: Coroutine[Any, Any, None]) -> None:
+        task = self._group.create_task(following)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _serve(socket: WebSocket, own: OwnChats, followers: Followers, kinds: frozenset[str]) -> None:
+    """Do what the client asks until it leaves. Raises WebSocketDisconnect, and TimeoutError where it does nothing."""
     while True:
-        text = await _receive(socket)
+        text = await _receive(socket, followers)
         try:
-            turn, after = await _obey(own, text)
+            turn, after = await _obey(own, text, followers)
         except ChatError as error:
             await socket.send_text(sse.dumps({"error": error.as_dict()}))
             continue
@@ -98,18 +126,25 @@ async def _serve(socket: WebSocket, own: OwnChats, followers: asyncio.TaskGroup,
             await socket.send_text(sse.dumps({"error": InternalError().as_dict()}))
             continue
         if turn:
-            followers.create_task(_give(socket, turn, after, kinds))
+            followers.add(_give(socket, turn, after, kinds))
 
 
-async def _receive(socket: WebSocket) -> str | bytes:
+async def _receive(socket: WebSocket, followers: Followers) -> str | bytes:
     """The next message; JSON may come as a text or as a binary one."""
-    message = await socket.receive()
+    receiving = asyncio.ensure_future(socket.receive())
+    try:
+        while not (await asyncio.wait({receiving}, timeout=IDLE_S))[0]:
+            if not followers:
+                raise TimeoutError
+    finally:
+        receiving.cancel()
+    message = receiving.result()
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message["code"])
     return message.get("text") or message.get("bytes") or ""
 
 
-async def _obey(own: OwnChats, text: str | bytes) -> tuple[Turn | None, int]:
+async def _obey(own: OwnChats, text: str | bytes, followers: Followers) -> tuple[Turn | None, int]:
     """Do what the client asks; returns the turn to follow and after which number."""
     try:
         command = Command.model_validate_json(text)
@@ -117,6 +152,8 @@ async def _obey(own: OwnChats, text: str | bytes) -> tuple[Turn | None, int]:
         raise invalid(error) from None
     if len(command.model_dump(include={"content", "resume", "stop"}, exclude_none=True)) != 1:
         raise InvalidRequest("Send one of content, resume and stop.")
+    if command.stop is None:
+        followers.make_room()
     if command.content is not None:
         return await own.turns.start(command.content, command.chat_id, metadata=command.metadata), -1
     if command.resume:

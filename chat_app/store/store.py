@@ -13,9 +13,9 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app.errors import DatabaseUnavailable, InvalidRequest, NotFound, TurnRunning, no_answer, no_chat, no_message
-from chat_app.models import MAX_REMARK_CHARS, OF_OWNER, Chat, ChatValues, Message, Request, Role, now, owned_key
+from chat_app.models import MAX_REMARK_CHARS, OF_OWNER, Chat, ChatValues, Message, Queued, Request, Role, now, owned_key
 from chat_app.names import clean_name
-from chat_app.store import chatfile, paging, statements
+from chat_app.store import chatfile, paging, queue, statements
 from chat_app.store.archive import Rows
 from chat_app.store.chatfile import NEW_CHAT
 from chat_app.store.chatfile import TITLE_CHARS as TITLE_CHARS
@@ -186,20 +186,22 @@ class Store(Library):
         metadata: Mapping[str, Any] | None = None,
         digest: str | None = None,
         prompt: Prompt | None = None,
+        queued: Queued | None = None,
     ) -> tuple[Message, Message, bool]:
         """Save the user's message and the empty reply in one transaction; no chat id makes a new chat.
 
         The message continues the shown path; with `edit_of` it is another version of that user's message, in its chat.
         `settings` are those of a new chat, as `set_chat` takes them. `allowed` is called when it is its turn to write,
         which may be late, and may raise: then nothing is saved. `metadata` and `digest` are those of a `Request`.
-        A `prompt` is filled in.
+        A `prompt` is filled in, and a `queued` question leaves its line.
 
         Returns:
             The user's message, the assistant's, whose id is the turn's, and whether they are new: an idempotency key
             that another request used at the same moment gives that request's messages.
 
         Raises:
-            NotFound: there is no such chat, or no such message of the user's in it.
+            NotFound: there is no such chat, or no such message of the user's in it, or the `queued` question has
+                changed.
             TurnRunning: the chat has a running turn.
         """
         stored = self._stored_key(key)
@@ -208,7 +210,10 @@ class Store(Library):
 
         def begin(connection: Connection) -> tuple[Message, Message]:
             allowed()
-            return statements.begin_turn(connection, question, prompt)
+            begun = statements.begin_turn(connection, question, prompt)
+            if queued:
+                queue.take(connection, queued)
+            return begun
 
         try:
             user, reply = await self.database.write(begin)

@@ -13,6 +13,7 @@ from chat_app.errors import ChatError
 from chat_app.models import Message, Status
 from chat_app.parts import REASONING, RECAST, TEXT, Part, recast
 from chat_app.reply import Given, Piece, checked, storable
+from chat_app.turns.allowance import Allowance
 from chat_app.turns.journal import Page
 from chat_app.turns.log import Delta, Ended, Event, Whole
 from chat_app.turns.turn import numbered
@@ -59,6 +60,7 @@ class Generation:
     """What is not in the log yet."""
     showing: asyncio.Lock = field(default_factory=asyncio.Lock)
     source: AsyncGenerator[Any, None] | None = None
+    allowance: Allowance | None = None
     task: asyncio.Task[None] = field(init=False)
     on_first: Callable[[], None] = lambda: None
     """Called with the first of what the source gives."""

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 import math
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
@@ -21,16 +22,18 @@ from chat_app.errors import (
     InternalError,
     InvalidRequest,
     KeyReused,
+    LimitReached,
     NotFound,
     ShuttingDown,
     TurnRunning,
     no_turn,
     too_long,
 )
-from chat_app.models import Message, Role, Status, new_id
+from chat_app.models import Message, Queued, Role, Status, new_id
 from chat_app.reply import ChatMessage, Given, Reply
 from chat_app.store.statements import Prompt, Said
 from chat_app.store.store import Store
+from chat_app.turns.allowance import Allowance
 from chat_app.turns.backplane import Backplane, Entry
 from chat_app.turns.final_write import give_up, save_end, tell_end, tell_fault
 from chat_app.turns.generation import Generation
@@ -56,6 +59,14 @@ Begin = Callable[[Prompt], Awaitable[tuple[Message, Message, bool]]]
 """Saves the messages of a turn and fills in its prompt, see `Store.begin_turn`."""
 
 
+Allow = Callable[[int, int, Caller], Awaitable[Allowance | None]]
+"""Asked before a turn begins: how many run, how many of the caller's own, and the caller. It may raise a ChatError."""
+
+
+async def no_limits(_running: int, _own: int, _caller: Caller) -> None:
+    return None
+
+
 class Turns:
     """All turns. Those that are started here run in this process. Times are in seconds.
 
@@ -77,6 +88,7 @@ class Turns:
         max_answer_chars: int = 4_000_000,
         context: ContextOf | None = None,
         hooks: Hooks | None = None,
+        allow: Allow = no_limits,
     ) -> None:
         self._store = store
         self._backplane = backplane
@@ -88,10 +100,12 @@ class Turns:
         self._context_chars = context_chars
         self._max_answer_chars = max_answer_chars
         self._context = context
+        self._allow = allow
         self._journal = Journal(store.add_rows)
         # What this process has under way. What is true of a turn is asked of the backplane.
         self._beginning: set[asyncio.Task[tuple[str, bool]]] = set()
         self._running: set[Generation] = set()
+        self._starting = Counter[str]()
         self._closing = False
         self.hooks = hooks or Hooks()
 
@@ -104,21 +118,23 @@ class Turns:
         settings: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
         caller: Caller = LOCAL,
+        queued: Queued | None = None,
     ) -> Turn:
         """Save the user's message and begin the reply; no chat id makes a new chat, a known key gives its turn again.
 
         With `edit_of` the message is a new version of that question, in its chat. `settings` are those of a new chat,
-        as `store.set_chat` takes them, and `metadata` is JSON that the reply source may ask for.
+        as `store.set_chat` takes them, and `metadata` is JSON that the reply source may ask for. A `queued` question
+        leaves its line as the turn begins.
 
         Raises:
             ShuttingDown: the server is about to end.
             InvalidRequest: the content is empty, too long, or holds what cannot be stored.
             KeyReused: the key began a turn with other content, in another chat, or of another question.
-            NotFound: there is no such chat, or no such question in it.
+            NotFound: there is no such chat, or no such question in it, or the `queued` one does not wait any more.
             TurnRunning: the chat has a running turn.
         """
         self._refuse_if_closing()
-        self._check(content)
+        self.check(content)
         turn, new = await self._let_through(key, caller), False
         if turn is None:
             asked, sent = content, None
@@ -126,8 +142,17 @@ class Turns:
                 asked = await self.hooks.question(content, chat_id, metadata, caller.person)
                 sent = digest(content) if asked != content else None
             store, allowed = self._store.of(caller.owner), self._refuse_if_closing
-            begin = partial(store.begin_turn, asked, chat_id, key, edit_of, settings, allowed, metadata, sent)
-            turn, new = await self._shielded(lambda prompt: begin(prompt=prompt), caller)
+            begin = partial(
+                store.begin_turn, asked, chat_id, key, edit_of, settings, allowed, metadata, sent, queued=queued
+            )
+            try:
+                turn, new = await self._shielded(lambda prompt: begin(prompt=prompt), caller)
+            except LimitReached:
+                # What is sent again takes nothing.
+                known = await store.message_by_key(key) if key is not None else None
+                if known is None:
+                    raise
+                turn = await self.find(known.id, caller)
         if not new and not await self._asks_for(turn, content, chat_id, edit_of, metadata):
             raise KeyReused
         return turn
@@ -157,7 +182,7 @@ class Turns:
         try:
             turn, _ = await self._shielded(begin, caller)
             return turn
-        except (NotFound, TurnRunning):
+        except (LimitReached, NotFound, TurnRunning):
             # Asked only now: nearly every key is new.
             if known := await self._known(key, reply_id, caller):
                 return known
@@ -309,7 +334,8 @@ class Turns:
         if self._closing:
             raise ShuttingDown
 
-    def _check(self, content: str) -> None:
+    def check(self, content: str) -> None:
+        """Raises InvalidRequest: the content is empty, too long, or holds what cannot be stored."""
         if not content.strip():
             raise InvalidRequest("The message is empty. Write something first.")
         if len(content) > self._max_message_chars:
@@ -372,15 +398,33 @@ class Turns:
 
     async def _save_and_run(self, begin: Begin, caller: Caller) -> tuple[str, bool]:
         prompt = Prompt(self._context_chars)
-        async with self._backplane.beginning():
-            user, reply, new = await begin(prompt)
-            if new:
-                await self._run(user, reply, prompt, caller)
+        self._starting[caller.owner] += 1
+        try:
+            allowance = await self._allow(*await self._running_with(caller), caller)
+            async with self._backplane.beginning():
+                user, reply, new = await begin(prompt)
+                if new:
+                    await self._run(user, reply, prompt, caller, allowance)
+        finally:
+            self._starting[caller.owner] -= 1
+            if not self._starting[caller.owner]:
+                del self._starting[caller.owner]
         return reply.id, new
 
-    async def _run(self, user: Message, reply: Message, prompt: Prompt, caller: Caller) -> None:
+    async def _running_with(self, caller: Caller) -> tuple[int, int]:
+        """How many turns run, and how many of the caller's, this one left out. Those about to run count as well."""
+        own = sum(generation.caller.owner == caller.owner for generation in self._running)
+        running = len(await self._backplane.answering())
+        return running + self._starting.total() - 1, own + self._starting[caller.owner] - 1
+
+    async def _run(
+        self, user: Message, reply: Message, prompt: Prompt, caller: Caller, allowance: Allowance | None
+    ) -> None:
         page = self._journal.page(reply.id, len(reply.content))
         generation = Generation(user, reply, page, len(reply.content) + self._max_answer_chars, caller)
+        if allowance:
+            allowance.begin(reply.id)
+            generation.allowance = allowance
         entry = self._entry_of(generation)
         generation.on_first = partial(self._tell, entry, self.hooks.first)
         await self._backplane.add(entry, generation.stop)
@@ -503,9 +547,12 @@ class Turns:
     async def _append(self, generation: Generation, given: Given) -> None:
         if generation.page.late():
             await self._journal.catch_up(generation.page)
+        before = generation.seq
         if events := generation.take(given):
             generation.unseen += events
             await self._show(generation, self._journal.reach(generation.page))
+            if generation.allowance:
+                generation.allowance.wrote(generation.seq - before, generation.model)
 
     async def _show(self, generation: Generation, reach: float) -> None:
         """Give readers what has come, up to that number."""

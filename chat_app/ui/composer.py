@@ -11,6 +11,7 @@ from reflex_components_core.core.banner import has_connection_errors
 
 from chat_app.brand import brand
 from chat_app.errors import too_long
+from chat_app.models import Queued
 from chat_app.service import get_service
 from chat_app.turns.turn import Turn
 from chat_app.ui.connection import connection_chip
@@ -20,6 +21,7 @@ from chat_app.ui.icons import icon
 from chat_app.ui.live import Live
 from chat_app.ui.own import own
 from chat_app.ui.problems import complaint, known
+from chat_app.ui.queue import Line
 from chat_app.ui.settings import ChatSettings
 from chat_app.ui.transcript import Transcript, shown_chat
 
@@ -52,7 +54,8 @@ class Composer(rx.State):
 
     @rx.event
     async def send(self, form: dict[str, Any]) -> Any:
-        """Start a turn; `Live.watch` shows it. The page's outbox hears whether its message was taken.
+        """Start a turn, or let the message wait for the one that runs; `Live.watch` and `Line.watch` show them. The
+        page's outbox hears whether its message was taken.
 
         `form` has the `message`, and from the outbox its `key`, the `chat_id` that it was sent from ("" for a
         new one), and the question that it is a new version of, `edit_of`.
@@ -64,6 +67,9 @@ class Composer(rx.State):
             turn = await self._start(str(form.get("message", "")), chat_id or None, key, form.get("edit_of") or None)
         except Exception as error:
             return refused(key, error) if key else complaint(error)
+        if isinstance(turn, Queued):
+            await (await self.get_state(Line)).look(turn.chat_id)
+            return answered(turn.key, chat_id=turn.chat_id, waits=True)
         # Unless the reader went on to another chat meanwhile.
         opens = not chat_id and not shown_chat(self.router.url.path)
         if opens:
@@ -78,9 +84,9 @@ class Composer(rx.State):
         if transcript.running:
             await own(self).turns.stop(transcript.running)
 
-    async def _start(self, content: str, chat_id: str | None, key: str | None, edit_of: str | None) -> Turn:
+    async def _start(self, content: str, chat_id: str | None, key: str | None, edit_of: str | None) -> Turn | Queued:
         settings = (await self.get_state(ChatSettings)).of_new_chat()
-        return await own(self).turns.start(content, chat_id, key=key, edit_of=edit_of, settings=settings)
+        return await own(self).queue.ask(content, chat_id, key=key, edit_of=edit_of, settings=settings)
 
     async def _open(self, turn: Turn) -> None:
         """The new chat takes the place of the empty page, and its first message that of the one in the outbox."""
@@ -92,8 +98,8 @@ class Composer(rx.State):
 
 
 def answered(key: str, **answer: Any) -> EventSpec:
-    """Tell the outbox what became of its message: `chat_id` where it was taken, after `took_ms`, else the
-    `problem`."""
+    """Tell the outbox what became of its message: `chat_id` where it was taken, after `took_ms`, and whether it `waits`
+    there for an answer to end; else the `problem`."""
     detail = json.dumps({"key": key, **answer})
     return rx.call_script(f'window.dispatchEvent(new CustomEvent("chat:answered", {{detail: {detail}}}))')
 
@@ -112,6 +118,7 @@ def outbox() -> rx.Component:
     return Outbox.create(
         chat_id=Transcript.open_chat,
         rows=Transcript.loaded[-2:] + Transcript.recent,
+        waiting=Line.questions,
         connected=CONNECTED,
         limit=Composer.limit,
         too_long=Composer.too_long,
@@ -125,14 +132,17 @@ def composer() -> rx.Component:
             name="message",
             aria_label="Message",
             placeholder="Ask anything",
-            busy=Transcript.running != "",
             limit=Composer.limit,
             too_long=Composer.too_long,
         ),
         rx.el.div(
             model_button(),
             gauge(),
-            rx.cond(Transcript.running != "", stop_button(), send_button()),
+            rx.cond(
+                Transcript.running != "",
+                rx.el.span(queue_button(), stop_button(), class_name="sends"),
+                send_button(),
+            ),
             class_name="box-foot",
         ),
         class_name="box",
@@ -147,6 +157,18 @@ def send_button() -> rx.Component:
         aria_keyshortcuts="Enter",
         class_name="round send",
         key="send",
+    )
+
+
+def queue_button() -> rx.Component:
+    """Beside the button that stops, once there is something to send: not everybody has an Enter key for that."""
+    return rx.el.button(
+        icon("arrow-up"),
+        type="submit",
+        aria_label="Send after this answer",
+        aria_keyshortcuts="Enter",
+        class_name="round send later",
+        key="later",
     )
 
 

@@ -44,6 +44,7 @@ CHAT_LIST = rx.asset("chat_list.js", shared=True).importable_path
 KNOWN_ROWS = rx.asset("known_rows.js", shared=True).importable_path
 OUTBOX = rx.asset("outbox.jsx", shared=True).importable_path
 CONNECTION = rx.asset("connection.jsx", shared=True).importable_path
+QUEUE = rx.asset("queue.jsx", shared=True).importable_path
 TOASTS = ["sonner@2.0.8"]
 # What these and stream_chat.jsx import.
 _MARKDOWN = [
@@ -263,7 +264,6 @@ class MessageBox(rx.el.Textarea):
     library = FIELDS
     tag = "MessageBox"
 
-    busy: rx.Var[bool]
     limit: rx.Var[int]
     too_long: rx.Var[str]
 
@@ -277,10 +277,28 @@ class Outbox(rx.Component):
 
     chat_id: rx.Var[str]
     rows: rx.Var[list[Row]]
+    waiting: rx.Var[list[Any]]
     connected: rx.Var[bool]
     limit: rx.Var[int]
     too_long: rx.Var[str]
     on_send: rx.EventHandler[rx.event.passthrough_event_spec(dict[str, Any])]
+
+
+class Line(rx.Component):
+    """The questions that wait in a chat, but for those that are among `rows` by now; see queue.jsx. `on_change` gets a
+    question's id and its new text, `on_remove` and `on_send` its id."""
+
+    library = QUEUE
+    tag = "Line"
+    lib_dependencies: list[str] = TOASTS
+
+    chat_id: rx.Var[str]
+    questions: rx.Var[list[Any]]
+    held: rx.Var[bool]
+    rows: rx.Var[list[Row]]
+    on_change: rx.EventHandler[rx.event.passthrough_event_spec(str, str)]
+    on_remove: rx.EventHandler[rx.event.passthrough_event_spec(str)]
+    on_send: rx.EventHandler[rx.event.passthrough_event_spec(str)]
 
 
 class Connection(rx.Component):

@@ -20,13 +20,13 @@ export function sendOnEnter(event) {
 }
 
 /* Grows with its text, and puts it into the outbox. The draft of each chat is this tab's. */
-export function MessageBox({ busy, limit, tooLong, ...props }) {
+export function MessageBox({ limit, tooLong, ...props }) {
   const ref = useRef(null);
   // What was typed before the page was alive counts.
   const keep = useRef(true);
   const sent = useRef("");
   const given = useRef(null);
-  given.current = { busy, limit, tooLong };
+  given.current = { limit, tooLong };
   // By address, not by what the server calls the open chat: it lags behind a click on another chat.
   const location = useLocation();
   const place = useRef(null);
@@ -65,9 +65,10 @@ export function MessageBox({ busy, limit, tooLong, ...props }) {
     };
     const send = (event) => {
       event.preventDefault();
-      const { busy, limit, tooLong } = given.current;
-      const waiting = outbox.of(place.current).some(({ refusal }) => !refusal);
-      if (busy || waiting || area.value.trim() === "") return event.stopPropagation();
+      const { limit, tooLong } = given.current;
+      // Another message of a new chat would begin a second one.
+      const begins = !place.current.chatId && outbox.of(place.current).some(({ refusal }) => !refusal);
+      if (begins || area.value.trim() === "") return event.stopPropagation();
       const refused = tooLongFor(area.value, limit, tooLong);
       if (refused) {
         event.stopPropagation();

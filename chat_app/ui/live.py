@@ -18,6 +18,7 @@ from chat_app.ui.costs import Costs
 from chat_app.ui.elements import LiveWindow
 from chat_app.ui.own import own
 from chat_app.ui.pace import Pace
+from chat_app.ui.queue import Line
 from chat_app.ui.reply_text import ReplyText, utf16_length
 from chat_app.ui.session import Session
 from chat_app.ui.survey import Survey
@@ -116,6 +117,7 @@ class Live(rx.State):
         get_changes(self).show(tab, self._chat, transcript.missing)
         while turn := await turns.next(self._chat, self._followed) if self._chat else None:
             if await transcript.begin(turn):
+                (await self.get_state(Line)).began(turn.reply.key)
                 if self._thinking != turn.id:
                     self.announcement = TYPING
                 return turn

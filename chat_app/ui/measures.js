@@ -52,6 +52,11 @@ export const measures = {
     way = way ? Math.min(way, half) : half;
   },
 
+  /** It waits for another answer: how long that takes says nothing of its own. */
+  forget(key) {
+    asked.delete(key);
+  },
+
   /** The first window of an answer came; the server had its first token for `ms`, less than 0 where it cannot tell. */
   arrived(windowId, ms) {
     if (ms >= 0 && !arrivals.has(windowId)) arrivals.set(windowId, { ms, at: now() });

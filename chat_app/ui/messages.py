@@ -26,12 +26,12 @@ from chat_app.ui.rows import Row
 from chat_app.ui.transcript import Transcript
 
 
-def transcript(unsent: rx.Component) -> rx.Component:
-    """`unsent` shows what is not with the server yet."""
+def transcript(*after: rx.Component) -> rx.Component:
+    """`after` shows what comes after the messages: what waits, and what is not with the server yet."""
     # No live region: a screen reader is told where an answer begins and ends (`status`), not each token.
     return rx.el.div(
         rx.foreach(shown_rows(), shown),
-        unsent,
+        *after,
         role="log",
         aria_label="Conversation",
         aria_live="off",

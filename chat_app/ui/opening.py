@@ -8,6 +8,7 @@ from chat_app.ui.chats import Chats
 from chat_app.ui.composer import Composer
 from chat_app.ui.costs import Costs
 from chat_app.ui.live import Live
+from chat_app.ui.queue import Line
 from chat_app.ui.session import Session
 from chat_app.ui.settings import ChatSettings
 from chat_app.ui.transcript import Transcript, shown_chat
@@ -17,11 +18,12 @@ class Opening(rx.State):
     @rx.event
     async def open(self) -> Any:
         """Show the chat that the address names. With each address Reflex ends what ran for the one before."""
-        watched = [Chats.watch, Live.watch]
+        watched = [Chats.watch, Live.watch, Line.watch]
         chat_id = shown_chat(self.router.url.path)
         if (await self.get_state(Transcript)).shows(chat_id):
             # A new chat that only gets its address: all is there.
             return watched
         (await self.get_state(Session)).begin()
         await (await self.get_state(Live)).open(chat_id)
+        (await self.get_state(Line)).leave(chat_id)
         return [Composer.load, ChatSettings.show, Costs.look, *watched]

@@ -3,8 +3,8 @@ idempotency key, so that it can be sent as often as it takes and is asked once; 
 
 A message: {key, place, editOf, content, since, refusal, taken}. `place` is where it was sent from: {chatId, visit}, with ""
 for a new chat, of which each visit begins another; `editOf` the question that it is a new version of, or ""; `since` when it
-was last sent, in ms; `refusal` what the server said where it did not take it ({code, message, retryable}), else null;
-`taken` whether the server has it. */
+was last sent, in ms; `refusal` what the server said where it did not take it ({code, message, retryable, retry_after} and
+`at`, when it said so, in ms), else null; `taken` whether the server has it. */
 import { useSyncExternalStore } from "react";
 import { kept } from "./kept.js";
 import { measures } from "./measures.js";
@@ -84,7 +84,7 @@ export const outbox = {
     return message?.content ?? "";
   },
 
-  refuse: (key, refusal) => change(key, { refusal }),
+  refuse: (key, refusal) => change(key, { refusal: { ...refusal, at: Date.now() } }),
 
   /** Whoever can deliver: `carrier(message)`, and open the chat that a message began: `opener(place, chatId)`. */
   by(carrier, opener) {
@@ -99,8 +99,9 @@ export const outbox = {
   },
 };
 
-function answered({ detail: { key, chat_id: chatId, problem, took_ms: took } }) {
-  measures.answered(key, took);
+function answered({ detail: { key, chat_id: chatId, problem, took_ms: took, waits } }) {
+  if (waits) measures.forget(key);
+  else measures.answered(key, took);
   const message = all().find((one) => one.key === key);
   if (!message) return;
   if (problem) return outbox.refuse(key, problem);

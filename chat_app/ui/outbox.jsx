@@ -18,11 +18,12 @@ const restore = (text) => window.dispatchEvent(new CustomEvent(RESTORE_EVENT, { 
 
     chatId      the chat whose messages are shown
     rows        the newest of them
+    waiting     the questions that wait for an answer to end
     connected   whether the server hears us
     limit       the longest message, in characters; 0 while it is not known
     tooLong     the server's sentence for a longer one, with {} for its length
     onSend      takes {message, key, chat_id, edit_of} to the server */
-export function Outbox({ chatId, rows, connected, limit, tooLong, onSend }) {
+export function Outbox({ chatId, rows, waiting, connected, limit, tooLong, onSend }) {
   const messages = useOutbox();
   const here = placeOf(useLocation());
   const navigate = useNavigate();
@@ -48,7 +49,7 @@ export function Outbox({ chatId, rows, connected, limit, tooLong, onSend }) {
     }
   }, [messages]);
 
-  const arrived = new Set(rows.map(({ key }) => key));
+  const arrived = new Set([...rows, ...waiting].map(({ key }) => key));
   useEffect(() => {
     for (const { key, taken, editOf } of messages) if (taken && !editOf && arrived.has(key)) outbox.take(key);
   });
@@ -116,16 +117,29 @@ function Choices({ message: { key, refusal } }) {
       {refusal?.code === "not_found" ? (
         <Choice text="Take it to a new chat" onClick={anew} />
       ) : (
-        <Choice text="Try again" onClick={again} />
+        <Again refusal={refusal} onClick={again} />
       )}
       <Choice text="Edit" onClick={edit} />
     </span>
   );
 }
 
-function Choice({ text, onClick }) {
+/** Where a limit is reached, the time until it helps runs down. */
+function Again({ refusal, onClick }) {
+  const [, look] = useReducer((n) => n + 1, 0);
+  const limited = refusal?.code.startsWith("too_many");
+  const left = limited ? Math.ceil((refusal.at + (refusal.retry_after ?? 0) * 1000 - Date.now()) / 1000) : 0;
+  useEffect(() => {
+    if (left <= 0) return undefined;
+    const timer = setTimeout(look, 1000);
+    return () => clearTimeout(timer);
+  });
+  return <Choice text={left > 0 ? `Try again in ${left} s` : "Try again"} disabled={left > 0} onClick={onClick} />;
+}
+
+function Choice({ text, ...props }) {
   return (
-    <button type="button" className="text-button" onClick={onClick}>
+    <button type="button" className="text-button" {...props}>
       {text}
     </button>
   );

@@ -24,6 +24,7 @@ from chat_app.ui.live import live
 from chat_app.ui.loading import skeleton
 from chat_app.ui.messages import transcript
 from chat_app.ui.opening import Opening
+from chat_app.ui.queue import waiting
 from chat_app.ui.search import search_dialog
 from chat_app.ui.settings import settings_dialog
 from chat_app.ui.shortcuts import shortcut_list
@@ -133,7 +134,7 @@ def opened() -> rx.Component:
             rx.el.p("The messages cannot be loaded just now. It is tried again.", role="alert", class_name="unread"),
         ),
         Scroller.create(
-            transcript(outbox()),
+            transcript(waiting(), outbox()),
             chat_id=Transcript.open_chat,
             hidden=Transcript.hidden,
             gap=Transcript.gap,

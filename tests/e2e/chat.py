@@ -94,7 +94,7 @@ class ChatPage:
         await self.page.wait_for_function(CLOSE_TOASTS)
 
     async def ask(self, content: str = "", **keys: Any) -> None:
-        # While an answer grows the box sends nothing.
+        # While an answer grows it would wait.
         await expect(self.send).to_be_visible()
         await self._note_last()
         await self.box.fill(content or script(**keys))
