@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from chat_app.errors import InvalidRequest, NotFound, QueueFull, TurnRunning
+from chat_app.caller import Caller, Kind, Scope
+from chat_app.errors import InvalidRequest, NotFound, QueueFull, ReadOnly, TurnRunning
 from chat_app.models import Message, Queued, Status
-from chat_app.queue import Queue
+from chat_app.queue import OwnQueue, Queue
 from chat_app.store.queue import MOST
 from chat_app.store.store import Store
 from chat_app.turns.memory import MemoryBackplane
@@ -322,3 +323,38 @@ async def test_a_database_that_is_away_when_it_is_its_turn_loses_nothing(
     assert await server.quiet(turn.chat_id) == ["First", "After an outage"]
     assert failures == 3
     assert (await server.store.messages(turn.chat_id))[-1].status == Status.complete
+
+
+async def test_a_line_is_its_owners(server: Server) -> None:
+    ada, bob = (Caller(owner=name, kind=Kind.person) for name in ("ada", "bob"))
+    go = asyncio.Event()
+    server.reply.enqueue(go, "Hello Ada.")
+    of_ada, of_bob = OwnQueue(server.queue, ada), OwnQueue(server.queue, bob)
+    turn = await of_ada.ask("First")
+    assert isinstance(turn, Turn)
+    queued = await of_ada.ask("Second", turn.chat_id, "key")
+    assert isinstance(queued, Queued)
+    assert not (await of_bob.line(turn.chat_id)).questions
+    for attempt in (
+        of_bob.ask("Mine", turn.chat_id),
+        of_bob.change(turn.chat_id, queued.id, "Mine"),
+        of_bob.remove(turn.chat_id, queued.id),
+        of_bob.send_now(turn.chat_id, queued.id),
+    ):
+        with pytest.raises(NotFound):
+            await attempt
+    reader = OwnQueue(server.queue, Caller(owner="ada", kind=Kind.person, scopes=frozenset({Scope.read})))
+    assert [one.content for one in (await reader.line(turn.chat_id)).questions] == ["Second"]
+    with pytest.raises(ReadOnly):
+        await reader.remove(turn.chat_id, queued.id)
+    server.reply.enqueue("Hello again.")
+    go.set()
+
+    async def answered() -> bool:
+        messages = await server.store.of("ada").messages(turn.chat_id)
+        return [one.content for one in messages][-1] == "Hello again." and messages[-1].status == Status.complete
+
+    await server.until(answered)
+    # Whose it is goes with it: hooks and agents are told, and the key is Ada's.
+    again = await of_ada.ask("Second", turn.chat_id, "key")
+    assert isinstance(again, Turn) and again.caller.owner == "ada"

@@ -31,6 +31,7 @@ SAID = "A fruit with many seeds"
 COSTS, SEARCH = "chat_app___ui___costs____costs", "chat_app___ui___search____search"
 SETTINGS, SURVEY = "chat_app___ui___settings____chat_settings", "chat_app___ui___survey____survey"
 INSIGHTS, SESSION = "chat_app___ui___insights____insights", "chat_app___ui___session____session"
+LINE = "chat_app___ui___queue____line"
 OPENING = "chat_app___ui___opening____opening"
 DONE = f"{CHATS}.begin_rename"
 """Sent last: what it does is seen, and by then all that came before is done."""
@@ -93,6 +94,13 @@ HANDLERS: dict[str, Callable[[Things], Given] | None] = {
     f"{SETTINGS}.save": lambda of: {"form": form(model="", system_prompt="x", temperature="")},
     f"{SETTINGS}.began": lambda of: {},
     f"{SETTINGS}.of_new_chat": lambda of: {},
+    f"{LINE}.watch": lambda of: {},
+    f"{LINE}.look": lambda of: {"chat_id": of.chat_id},
+    f"{LINE}.leave": lambda of: {"chat_id": of.chat_id},
+    f"{LINE}.began": lambda of: {"key": "x"},
+    f"{LINE}.change": lambda of: {"question_id": of.question_id, "content": "Mine"},
+    f"{LINE}.remove": lambda of: {"question_id": of.question_id},
+    f"{LINE}.send_now": lambda of: {"question_id": of.question_id},
     f"{LIVE}.open": lambda of: {"chat_id": of.chat_id},
     f"{LIVE}.watch": lambda of: {},
     f"{LIVE}.resend": lambda of: {"window_id": of.turn_id[-8:]},

@@ -3,9 +3,9 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chat_app.api.crowd import ALWAYS
+from chat_app.api.own import known_caller
 from chat_app.api.problems import error_response, tell_refusal
-from chat_app.caller import Caller, caller_of
-from chat_app.errors import LimitReached, NotSignedIn
+from chat_app.errors import LimitReached
 from chat_app.service import get_service
 
 FREE = (*ALWAYS, "/metrics")
@@ -19,18 +19,11 @@ class Limited:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in FREE:
             try:
-                await get_service().limits.count_request(_known(scope), address_of(scope))
+                await get_service().limits.count_request(known_caller(scope), address_of(scope))
             except LimitReached as error:
                 tell_refusal(error, scope)
                 return await error_response(error.as_dict())(scope, receive, send)
         await self.app(scope, receive, send)
-
-
-def _known(scope: Scope) -> Caller | None:
-    try:
-        return caller_of(scope)
-    except NotSignedIn:
-        return None
 
 
 def address_of(scope: Scope) -> str:
