@@ -11,6 +11,7 @@ from limits import parse_many
 from chat_app.caller import LOCAL, Caller, Kind
 from chat_app.config import Settings
 from chat_app.errors import TooManyTurns
+from chat_app.peers import Peers
 from chat_app.rates import Counter
 from chat_app.spending import Spending
 from chat_app.turns.allowance import Allowance
@@ -25,6 +26,7 @@ class Limits:
     def __init__(self, settings: Settings, spending: Spending) -> None:
         self._settings = settings
         self._spending = spending
+        self.peers = Peers(settings.trusted_proxies)
         self._apart = 0
         self._local = Counter("requests", settings.limit_requests)
         self._others = Counter("requests", settings.limit_requests or REQUESTS)

@@ -16,7 +16,20 @@ from chat_app.store.store import Store
 
 LAYERS = [
     ["folders", "lockfile"],
-    ["address", "alarm", "backoff", "errors", "finish", "names", "origins", "peers", "periods", "usage", "watchdog", "client"],
+    [
+        "address",
+        "alarm",
+        "backoff",
+        "errors",
+        "finish",
+        "names",
+        "origins",
+        "peers",
+        "periods",
+        "usage",
+        "watchdog",
+        "client",
+    ],
     ["caller", "connections", "logs", "models", "proxy", "rates"],
     ["parts", "shutdown"],
     ["kinds"],

@@ -29,6 +29,7 @@ from chat_app.errors import (
     shown,
 )
 from chat_app.origins import origin, site
+from chat_app.peers import Peers
 
 # A character is at most two `\\uXXXX` escapes in JSON.
 BYTES_PER_CHAR = 12
@@ -64,7 +65,7 @@ class Guard:
         self.origins = set(map(origin, settings.origins)) - {None}
         self.max_body = max_bytes(settings)
         self.policy = Policy(served(), settings.cors_allowed_origins)
-        self.addresses = Addresses(settings.limit_connections)
+        self.addresses = Addresses(settings.limit_connections, Peers(settings.trusted_proxies))
         self.most_sent = settings.limit_message_bytes or max(self.max_body, MESSAGE_BYTES)
         self.crowd = Crowd(capacity(settings.database_pool_size))
         self.abandoned = Abandoned(settings.port)

@@ -19,13 +19,9 @@ class Limited:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in FREE:
             try:
-                await get_service().limits.count_request(known_caller(scope), address_of(scope))
+                limits = get_service().limits
+                await limits.count_request(known_caller(scope), limits.peers.address(scope))
             except LimitReached as error:
                 tell_refusal(error, scope)
                 return await error_response(error.as_dict())(scope, receive, send)
         await self.app(scope, receive, send)
-
-
-def address_of(scope: Scope) -> str:
-    """Of the machine at the other end: behind a proxy that is the proxy."""
-    return scope["client"][0] if scope.get("client") else ""

@@ -9,6 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chat_app import rates
 from chat_app.errors import LimitReached, TooManyConnections
+from chat_app.peers import UNKNOWN, Peers
 
 REFUSED, TOO_BIG = 1008, 1009
 
@@ -17,15 +18,16 @@ class Addresses:
     """How many requests and websockets each has open; `most` None: any number. A proxy on this machine stands for
     many people, so loopback has no limit."""
 
-    def __init__(self, most: int | None) -> None:
+    def __init__(self, most: int | None, peers: Peers) -> None:
         self._most = most
+        self._peers = peers
         self._open = Counts[str]()
 
     @contextmanager
     def one_more(self, scope: Scope) -> Iterator[None]:
         """Within the block it is open. Raises TooManyConnections."""
-        address = scope["client"][0] if scope.get("client") else ""
-        if self._most is None or not address or ip_address(address).is_loopback:
+        address = self._peers.address(scope) if self._most else UNKNOWN
+        if self._most is None or address == UNKNOWN or ip_address(address).is_loopback:
             yield
             return
         if self._open[address] >= self._most:
