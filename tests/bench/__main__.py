@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ class Run:
         self.quick: bool = given.quick
         self.tables: list[Table] = []
         self.too_long: list[str] = []
+        self.failed: list[str] = []
 
     def parts(self) -> None:
         in_browser = [part for part in self.given.only if part in ("page", "drawing", "measuring")]
@@ -39,26 +41,37 @@ class Run:
                 browser.close()
         for part in self.given.only:
             if part not in in_browser:
-                with timed(part):
+                with self._part(part):
                     self.tables += getattr(self, f"_{part}")()
 
     def _in_browser(self, browser: Browser, provider: Provider, parts: list[str]) -> None:
         late = page.table()
         if "page" in parts:
-            with timed("page"), page.own_app(provider) as app:
+            with self._part("page"), page.own_app(provider) as app:
                 late = page.run(browser, provider, app, page.QUICK if self.quick else page.CASES)
         for name in self.given.peers:
-            with timed(name):
+            with self._part(name):
                 peers.run(browser, provider, name, self.given.out / "peers", late, self.quick)
         self.tables += [late] if late.rows else []
         if "drawing" in parts:
-            with timed("drawing"), page.own_app(provider) as app:
+            with self._part("drawing"), page.own_app(provider) as app:
                 tables, too_long = drawing.run(browser, provider, app, self.quick)
-            self.tables += tables
-            self.too_long += too_long
+                self.tables += tables
+                self.too_long += too_long
         if "measuring" in parts:
-            with timed("measuring"):
+            with self._part("measuring"):
                 self.tables += measuring.run(browser, provider, self.quick)
+
+    @contextmanager
+    def _part(self, name: str) -> Iterator[None]:
+        """One that fails is told, and costs the run nothing else."""
+        began = time.monotonic()
+        try:
+            yield
+        except Exception:
+            traceback.print_exc()
+            self.failed.append(name)
+        print(f"{name}: {time.monotonic() - began:.0f} s\n", flush=True)
 
     def _doors(self) -> list[Table]:
         return asyncio.run(doors.run(self.quick))
@@ -72,13 +85,6 @@ class Run:
         tokens, messages = ([100, 1_000], [10, 100]) if self.quick else (growth.TOKENS, growth.MESSAGES)
         with Provider() as provider, page.own_app(provider, max_answer_chars=growth.MAX_ANSWER_CHARS) as app:
             return asyncio.run(growth.run(app, provider, tokens, messages))
-
-
-@contextmanager
-def timed(part: str) -> Iterator[None]:
-    began = time.monotonic()
-    yield
-    print(f"{part}: measured in {time.monotonic() - began:.0f} s\n", flush=True)
 
 
 def listed(of: list[str] | None = None) -> Callable[[str], list[str]]:
@@ -114,6 +120,8 @@ def main() -> None:
     finally:
         report.write(given.out, run.tables, said)
     print(f"Written to {given.out}: {report.MARKDOWN}, {report.JSON} and the plots.")
+    if run.failed:
+        sys.exit(f"Not measured, as it says above: {', '.join(run.failed)}.")
     if run.too_long:
         sys.exit(f"A task took {drawing.LIMIT_MS:.0f} ms of CPU time or more: {', '.join(run.too_long)}.")
 

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from chat_app.ui.transcript import FIRST, MORE
 from tests.app import App
 from tests.bench.page import ANSWER as ANSWER_BOX
-from tests.bench.page import BOX, OBSERVER, SETTLE_MS, VIEW, Case, Target, ask, settled, stamps_of_answer
+from tests.bench.page import BOX, OBSERVER, PATIENCE_MS, SETTLE_MS, VIEW, Case, Target, ask, settled, stamps_of_answer
 from tests.bench.records import Column, Plot, Table, quantiles
 from tests.e2e.chat import import_chat, import_turns
 from tests.provider_client import Provider
@@ -137,6 +137,7 @@ NOTE = (
 
 def draw(browser: Browser, provider: Provider, app: App, scene: Scene) -> Drawing:
     page = browser.new_page(viewport=VIEW)
+    page.set_default_timeout(PATIENCE_MS)
     if scene.in_long_chat:
         open_long_chat(page, app)
     else:
@@ -201,6 +202,7 @@ class LongChat:
         stored = self.app.http.get("/messages/", params={"chat_id": chat_id, "limit": 500}).json()["messages"]
         ids = [message["id"] for message in stored]
         page = self.browser.new_page(viewport=VIEW)
+        page.set_default_timeout(PATIENCE_MS)
         page.goto(self.app.url)
         page.locator(f".chat-link[href='/c/{chat_id}']").wait_for()
         page.wait_for_timeout(SETTLE_MS)

@@ -177,6 +177,7 @@ def measure(browser: Browser, provider: Provider, target: Target, case: Case) ->
     result = Result(case)
     context = browser.new_context(viewport=VIEW)
     page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     frames: list[int] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda data: frames.append(len(data))))
     for number in range(case.rounds):
