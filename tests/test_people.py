@@ -155,13 +155,15 @@ async def test_asvs_6_3_8_nobody_learns_which_names_there_are(api: Api, ada: str
 
 async def test_asvs_6_3_1_guessing_is_slowed_down(api: Api, ada: str) -> None:
     await add_person(api, "Guessed")
-    async with browser(api) as client:
-        answers = [await sign_in(client, "Guessed", f"wrong {number}") for number in range(7)]
-        assert [response.status_code for response in answers] == [401] * 5 + [429] * 2
-        assert 0 < int(answers[-1].headers["retry-after"]) <= 3_600
-        assert (await sign_in(client, "guessed")).status_code == 429, "also with the right one"
-        unknown = [await sign_in(client, "Not there", f"wrong {number}") for number in range(7)]
-        assert [response.status_code for response in unknown] == [401] * 5 + [429] * 2
+    for name in ("Guessed", "Not there"):
+        async with browser(api) as client:
+            token = token_in(await client.get("/login"))
+            # At once: each is counted before its password is looked at, so no minute goes by in between.
+            data = [{"token": token, "name": name, "password": f"wrong {number}"} for number in range(20)]
+            answers = await asyncio.gather(*(client.post("/login", data=one) for one in data))
+        assert {response.status_code for response in answers} == {401, 429}
+        refused = [response for response in answers if response.status_code == 429]
+        assert all(0 < int(response.headers["retry-after"]) <= 3_600 for response in refused)
 
 
 async def test_asvs_7_2_4_a_session_is_new_at_each_sign_in(api: Api, ada: str) -> None:
