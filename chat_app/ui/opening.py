@@ -20,10 +20,11 @@ class Opening(rx.State):
         """Show the chat that the address names. With each address Reflex ends what ran for the one before."""
         watched = [Chats.watch, Live.watch, Line.watch]
         chat_id = shown_chat(self.router.url.path)
+        rest = [Composer.load, ChatSettings.show, Costs.look, *watched]
         if (await self.get_state(Transcript)).shows(chat_id):
-            # A new chat that only gets its address: all is there.
-            return watched
+            # A new chat that only gets its address: all is there, unless "New chat" ended what was still loading it.
+            return watched if (await self.get_state(Composer)).model else rest
         (await self.get_state(Session)).begin()
         await (await self.get_state(Live)).open(chat_id)
         (await self.get_state(Line)).leave(chat_id)
-        return [Composer.load, ChatSettings.show, Costs.look, *watched]
+        return rest
