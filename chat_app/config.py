@@ -123,7 +123,7 @@ class Settings(BaseModel):
     port: int = Field(default=3000, ge=1, le=65535)
     allowed_hosts: CommaList = ()
     cors_allowed_origins: CommaList = ()
-    auth: Literal["password", "oidc", "proxy", "none"] | None = None
+    auth: Literal["password", "proxy", "none"] | None = None
     auth_header: str = "X-Remote-User"
     trusted_proxies: CommaList = ()
     secret_key_file: Path | None = None
@@ -262,7 +262,7 @@ class Settings(BaseModel):
     @property
     def accounts(self) -> bool:
         """Whether people sign in: without, there is one person, whoever it is."""
-        return self.auth in ("password", "oidc", "proxy")
+        return self.auth in ("password", "proxy")
 
     @property
     def embedded(self) -> bool:

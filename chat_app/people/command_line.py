@@ -12,7 +12,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     add = user.add_parser("add", help="make an account; the password is read from standard input")
     add.add_argument("--admin", action="store_true", help="an administrator's, as the first one is anyway")
-    add.add_argument("--no-password", action="store_true", help="for AUTH=proxy and AUTH=oidc")
+    add.add_argument("--no-password", action="store_true", help="for AUTH=proxy")
     user.add_parser("list", help="who there is")
     remove = user.add_parser("remove", help="remove an account, with its keys and its chats")
     password = user.add_parser("password", help="set another password, and sign out everywhere")

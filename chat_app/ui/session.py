@@ -21,5 +21,5 @@ class Session(rx.State):
             self.key = new_id()
         settings = get_service().settings
         self.person = caller_of_tab(self.router.session.client_token).name
-        self.leaves = settings.auth in ("password", "oidc")
+        self.leaves = settings.auth == "password"
         self.whole_replies, self.measured = not settings.streams(self.key), settings.measures
