@@ -158,7 +158,7 @@ class Settings(BaseModel):
     otel_service_name: str = "rill"
     limit_requests: Requests = ()
     limit_turns: int = Field(default=4, ge=1)
-    limit_turns_all: int = Field(default=100, ge=1)
+    limit_turns_all: int | None = Field(default=None, ge=1)
     limit_tokens: Budget = Field(default_factory=dict)
     limit_cost: Budget = Field(default_factory=dict)
     limit_connections: int | None = Field(default=None, ge=1)

@@ -1,8 +1,9 @@
 """Who may ask how much: requests, answers at the same time, and what they take. See docs/deploying.md.
 
-The one person of a server without accounts has no limits but those that are set, and the number of all answers.
+The one person of a server without accounts has no limits but those that are set.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,8 @@ from chat_app.rates import Counter
 from chat_app.spending import Spending
 from chat_app.turns.allowance import Allowance
 
+TURNS = 100
+"""Of all people together, where people share a server and LIMIT_TURNS_ALL says nothing."""
 REQUESTS = tuple(parse_many("600/minute"))
 """Of others than the one person of a server without accounts, where LIMIT_REQUESTS says nothing."""
 
@@ -27,6 +30,8 @@ class Limits:
         self._settings = settings
         self._spending = spending
         self.peers = Peers(settings.trusted_proxies)
+        # Without AUTH nobody but the one person of this machine asks.
+        self._turns = settings.limit_turns_all or (TURNS if settings.auth else math.inf)
         self._apart = 0
         self._local = Counter("requests", settings.limit_requests)
         self._others = Counter("requests", settings.limit_requests or REQUESTS)
@@ -49,7 +54,7 @@ class Limits:
 
     async def allow(self, running: int, own: int = 0, caller: Caller = LOCAL) -> Allowance | None:
         """Before a turn begins: so many run, and so many of the caller's `own`. Raises LimitReached."""
-        if running + self._apart >= self._settings.limit_turns_all:
+        if running + self._apart >= self._turns:
             raise TooManyTurns(running + self._apart, "for all people together")
         if caller.kind is not Kind.local and own >= self._settings.limit_turns:
             raise TooManyTurns(own, "for you")

@@ -59,15 +59,20 @@ async def test_the_one_person_of_a_server_without_accounts_has_only_the_limits_t
     free = Limits(load_settings({}), spending)
     for _ in range(1_000):
         await free.count_request(Caller(), "127.0.0.1")
-    assert await free.allow(running=99, own=99) is None
-    with pytest.raises(TooManyTurns):
-        await free.allow(running=100)
+    assert await free.allow(running=1_000, own=1_000) is None
     with pytest.raises(TooManyTurns):
         await free.allow(running=4, own=4, caller=PERSON)
     assert await free.allow(running=4, own=3, caller=PERSON) is None
     with pytest.raises(TooManyRequests):
         for _ in range(1_000):
             await free.count_request(PERSON, "10.0.0.1")
+
+
+async def test_where_people_share_a_server_all_together_have_a_hundred_answers(store: Store) -> None:
+    shared = Limits(load_settings({"AUTH": "none"}), Spending(store.database, Prices({}, None), {}, {}))
+    assert await shared.allow(running=99) is None
+    with pytest.raises(TooManyTurns):
+        await shared.allow(running=100)
 
 
 @pytest.fixture(scope="module")

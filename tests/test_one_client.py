@@ -50,7 +50,8 @@ async def test_hundreds_of_turns_of_one_socket_leave_others_their_answers(
 
 
 async def test_beyond_the_limit_one_socket_gets_no_more(provider: Provider, tmp_path: Path) -> None:
-    with Api(tmp_path, openai_base_url=provider.base_url, openai_model="bench", limit_followers=str(TURNS)) as api:
+    settings = {"limit_turns_all": "100", "limit_followers": str(TURNS), "openai_model": "bench"}
+    with Api(tmp_path, openai_base_url=provider.base_url, **settings) as api:
         async with Socket(f"{api.url}/stream/ws") as socket, api.client() as client:
             for _ in range(TURNS):
                 await socket.send({"content": script(tokens=-1, hold=[0])})

@@ -1,10 +1,10 @@
-"""How often a page is written to: a rest follows the length of the write before it."""
+"""How often a page is written to: a rest follows each write."""
 
 import asyncio
 
 import pytest
 
-from chat_app.ui.pace import LONGEST_S, RESTS, Pace
+from chat_app.ui.pace import REST_S, Pace
 
 pytestmark = pytest.mark.anyio
 
@@ -36,15 +36,10 @@ async def test_what_comes_alone_is_written_at_once(monkeypatch: pytest.MonkeyPat
     assert time.waited == []
 
 
-async def test_what_comes_fast_waits_for_a_multiple_of_the_last_write(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_comes_fast_waits_for_the_rest_of_the_write_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     time, pace = Time(monkeypatch), Pace()
-    for _ in range(3):
-        await time.write(pace, 0.001)
-    assert time.waited == pytest.approx([RESTS * 0.001] * 2)
-
-
-async def test_it_never_waits_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    time, pace = Time(monkeypatch), Pace()
-    for _ in range(2):
-        await time.write(pace, 5.0)
-    assert time.waited == pytest.approx([LONGEST_S])
+    for took in (0.001, 5.0, 0.001):
+        await time.write(pace, took)
+    time.now += REST_S / 2
+    await time.write(pace, 0.001)
+    assert time.waited == pytest.approx([REST_S, REST_S, REST_S / 2])

@@ -40,7 +40,7 @@ from chat_app.turns.generation import Generation
 from chat_app.turns.hooks import Hooks, PromptHook, QuestionHook
 from chat_app.turns.journal import Journal
 from chat_app.turns.log import Delta, Ended, Event
-from chat_app.turns.source import not_silent, own_faults, said_nothing
+from chat_app.turns.source import Stopped, not_silent, own_faults, said_nothing
 from chat_app.turns.turn import Turn, stored_turn
 from chat_app.turns.whereabouts import whereabouts
 
@@ -524,8 +524,8 @@ class Turns:
             count = 0
             async for given in pieces:
                 if generation.stopping:
-                    # The source took the cancel for something else.
-                    raise asyncio.CancelledError
+                    # Its cancel is still to come, or the source took it for something else.
+                    raise Stopped
                 try:
                     await self._append(generation, given)
                 except BadReply as problem:

@@ -25,6 +25,10 @@ async def not_silent(seconds: float) -> AsyncIterator[Limit]:
         raise ProviderSilent("The model was silent for too long. Try again, or choose a faster model.") from None
 
 
+class Stopped(asyncio.CancelledError):
+    """Who reads the source ends it: no fault of the source's."""
+
+
 @contextmanager
 def own_faults(whose: str) -> Iterator[None]:
     """Within the block, what the source does wrong is logged, under that name, and is an InternalError.
@@ -33,7 +37,7 @@ def own_faults(whose: str) -> Iterator[None]:
     """
     try:
         yield
-    except ChatError:
+    except (ChatError, Stopped):
         raise
     except BaseException as problem:
         if isinstance(problem, asyncio.CancelledError) and _is_cancelled():
