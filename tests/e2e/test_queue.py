@@ -172,6 +172,7 @@ async def test_a_killed_server_has_it_when_it_is_back(page: Page, own_app: App) 
     await expect(chat.answers.locator(".problem")).to_contain_text("The server ended while this answer")
     await expect(waiting(page)).to_contain_text(re.compile("Asked before the kill.*Waiting for you"))
     await page.get_by_role("button", name="Send now").click()
-    await expect(chat.answers.locator(".prose").filter(has_text="Asked before the kill")).to_be_visible()
+    # Where nothing of the first answer was saved, the model is asked both questions as one.
+    await expect(chat.answers.nth(1)).to_contain_text("This is a short answer to")
     await expect(waiting(page)).to_have_count(0)
     assert await asked(chat) == ["Asked before the kill"]
