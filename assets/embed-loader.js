@@ -3,6 +3,7 @@
     <script src="https://chat.example/embed-loader.js" data-accent="#0b6f6a" data-greeting="Ask us"></script>
 
 data-accent, data-greeting, data-theme (light or dark): see /embed. data-width, data-height: of the frame, in CSS.
+data-user, data-expires, data-signature: who uses it, signed by your server (docs/api.md).
 data-title: its name for screen readers. data-target: a selector of the element to put it into; without one it comes
 where the script is. The page's origin must be in CORS_ALLOWED_ORIGINS of the app.
 
@@ -15,11 +16,14 @@ With type="module" it is the same. Where another module imports it there is no s
   const MODULES = "script[type=module][src*='embed-loader.js']";
 
   function open(element, source, into) {
+    const { user, expires = "", signature = "" } = element.dataset;
     const { accent, greeting, theme, title = "Chat", width = "100%", height = "36rem" } = element.dataset;
     const address = new URL("/embed", source);
     for (const [name, value] of Object.entries({ accent, greeting, theme })) {
       if (value) address.searchParams.set(name, value);
     }
+    // Behind the #, which is sent to no server and stands in no log.
+    if (user) address.hash = new URLSearchParams({ user, expires, signature });
     const frame = document.createElement("iframe");
     frame.src = address.href;
     frame.title = title;

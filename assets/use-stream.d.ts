@@ -80,6 +80,7 @@ export interface Unsent {
 export interface StreamOptions {
   baseUrl?: string;
   headers?: Record<string, string>;
+  apiKey?: string;
   include?: string;
   onPart?: (part: WholePart) => void;
   fetch?: (input: string, init?: RequestInit) => Promise<Response>;

@@ -14,6 +14,8 @@ const DEFAULTS = {
   baseUrl: "",
   // Sent with every request, for example { "X-Session-Id": … }.
   headers: {},
+  // An API key, sent as `Authorization: Bearer …`. Whoever opens the page can read it there.
+  apiKey: "",
   // What is to come beside the text, such as "reasoning,steps": the parts of an answer are then in the state. "recast"
   // takes back what a model wrote as text and then called its thoughts.
   include: "",
@@ -221,10 +223,13 @@ class ChatStream {
     const { measure, turn } = this.#measured;
     this.#measured = null;
     const { mode, reason } = this.#state;
-    const { baseUrl, headers, door } = this.#options;
+    const { baseUrl, headers, apiKey, fetch, door } = this.#options;
     const session = headers["X-Session-Id"] ?? this.#session;
     const how = mode === "whole" ? { whole: true, reason } : {};
-    sendMeasure(baseUrl, { turn_id: turn.id, session, door, ...measure.report(), ...how, ...values });
+    const report = { turn_id: turn.id, session, door, ...measure.report(), ...how, ...values };
+    // A beacon says nothing of who sends it.
+    if (!apiKey && fetch === DEFAULTS.fetch) return sendMeasure(baseUrl, report);
+    this.#fetch(MEASURES, { method: "POST", body: JSON.stringify(report), keepalive: true }).catch(() => {});
   }
 
   // State
@@ -554,7 +559,8 @@ class ChatStream {
   }
 
   #fetch(path, request = {}) {
-    const { baseUrl, headers, fetch } = this.#options;
+    const { baseUrl, apiKey, fetch } = this.#options;
+    const headers = { ...(apiKey && { Authorization: `Bearer ${apiKey}` }), ...this.#options.headers };
     const url = baseUrl.replace(/\/+$/, "") + path;
     return fetch(url, { cache: "no-store", ...request, headers: { ...headers, ...request.headers } });
   }
@@ -779,7 +785,7 @@ function now() {
     Gives `{ partial, messages, status, busy, mode, reason, error, chatId, turnId, send, goOn, stop, open, painted }`, which
     createStream() describes. Another `chatId` opens that chat; null begins a new one. */
 export function useStream({ chatId = null, baseUrl = "", ...options } = {}) {
-  const client = useMemo(() => createStream({ baseUrl, ...options }), [baseUrl]);
+  const client = useMemo(() => createStream({ baseUrl, ...options }), [baseUrl, options.apiKey]);
   useEffect(() => {
     // A new chat may have a question that is not sent yet.
     if (chatId !== client.getState().chatId || client.getState().status === "idle") client.open(chatId);

@@ -25,6 +25,7 @@ from chat_app.rates import rates
 
 ROOT = FOLDER
 VERSION = "0.1.0"
+SHORTEST_SECRET = 32
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -127,6 +128,8 @@ class Settings(BaseModel):
     auth_header: str = "X-Remote-User"
     trusted_proxies: CommaList = ()
     secret_key_file: Path | None = None
+    visitors: bool = False
+    embed_secret: SecretStr | None = None
     base_path: str = "/"
     database_url: str = f"sqlite:///{ROOT / 'data' / 'chat.db'}"
     openai_api_key: SecretStr | None = None
@@ -175,6 +178,15 @@ class Settings(BaseModel):
         if not value.isascii() or not value.isprintable() or " " in value:
             raise ValueError("a key has only ASCII characters and no spaces; copy it again")
         return key
+
+    @field_validator("embed_secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret and len(secret.get_secret_value()) < SHORTEST_SECRET:
+            raise ValueError(
+                f"it has to have {SHORTEST_SECRET} characters at least; make one, for example by `openssl rand -hex 32`"
+            )
+        return secret
 
     @field_validator("openai_model")
     @classmethod
@@ -265,6 +277,11 @@ class Settings(BaseModel):
         return self.auth in ("password", "proxy")
 
     @property
+    def lets_visitors_in(self) -> bool:
+        """Whether the chat in other pages is for who has no account, too."""
+        return self.accounts and (self.visitors or self.embed_secret is not None)
+
+    @property
     def embedded(self) -> bool:
         """Whether the embedded model serves: there is neither a key, a base URL, nor a reply source of one's own."""
         return self.openai_api_key is None and self.openai_base_url is None and self.replies is None
@@ -287,6 +304,19 @@ class Settings(BaseModel):
                 "address."
             )
 
+        if self.visitors or self.embed_secret:
+            self._check_visitors("VISITORS=true" if self.visitors else "EMBED_SECRET")
+
+    def _check_visitors(self, setting: str) -> None:
+        if not self.accounts:
+            raise SettingsError(
+                f"{setting} lets visitors in beside people with accounts, and there are none here: set AUTH=password."
+            )
+        if not self.cors_allowed_origins:
+            raise SettingsError(
+                f"{setting} lets visitors in through the pages of CORS_ALLOWED_ORIGINS, which names none."
+            )
+
     def _reached_by_others(self) -> str:
         """The setting that lets them, as it is written; empty: only this machine can reach it."""
         if not is_loopback(self.host) or is_unspecified(self.host):
@@ -301,7 +331,8 @@ class Settings(BaseModel):
         """What no line of the log may hold: the key, and the passwords in addresses, also as they are written there."""
         key = self.openai_api_key.get_secret_value() if self.openai_api_key else ""
         written = [_password(address) for address in (self.database_url, self.openai_base_url or "")]
-        return [secret for secret in (key, *written, *map(unquote, written)) if secret]
+        embed = self.embed_secret.get_secret_value() if self.embed_secret else ""
+        return [secret for secret in (key, embed, *written, *map(unquote, written)) if secret]
 
     @property
     def url(self) -> str:
@@ -360,5 +391,5 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
         reason = first["msg"].removeprefix("Value error, ")
-        shown = "" if name.endswith(("KEY", "URL")) else f"={first['input']}"
+        shown = "" if name.endswith(("KEY", "URL", "SECRET")) else f"={first['input']}"
         raise SettingsError(f"The setting {name}{shown} cannot be used: {reason}.") from None

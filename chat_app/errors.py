@@ -304,6 +304,16 @@ class AdministratorsOnly(ChatError):
         super().__init__("Only an administrator may see this. Ask the one who runs this server.")
 
 
+class VisitorsElsewhere(ChatError):
+    """A visitor of the chat in somebody's page, at another door than that chat uses."""
+
+    code = "visitors_elsewhere"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("This is for people with an account. Visitors have the chat at /embed.")
+
+
 class BadHost(ChatError):
     """A request with two hosts, or with one that is no host at all."""
 

@@ -23,6 +23,7 @@ RESERVED = {"", "index", "c", "404", "assets", "_event", "_upload", "_health", "
     "logout",
     "invite",
     "account",
+    "embed",
 }
 """First parts of addresses that are the page's own, Reflex's, and those of accounts (`people.pages`); those of the API
 are asked for."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -41,11 +42,12 @@ class Closed(Exception):
 class Socket:
     """One connection: `async with Socket(url, Origin="http://…") as socket`; a header may be any name but `Host`."""
 
-    def __init__(self, url: str, *, host: str | None = None, **headers: str) -> None:
+    def __init__(self, url: str, *, host: str | None = None, protocols: Sequence[str] = (), **headers: str) -> None:
         parts = urlsplit(url)
         self._address = parts.hostname, parts.port
         self._host = host or parts.netloc
         self._target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        self._protocols = list(protocols)
         self._headers = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         self._connection = WSConnection(ConnectionType.CLIENT)
         self._events: deque[Event] = deque()
@@ -53,7 +55,9 @@ class Socket:
     async def __aenter__(self) -> Self:
         self._reader, self._writer = await asyncio.open_connection(*self._address)
         try:
-            await self._send(Request(self._host, self._target, extra_headers=self._headers))
+            await self._send(
+                Request(self._host, self._target, extra_headers=self._headers, subprotocols=self._protocols)
+            )
             event = await self._next()
             if isinstance(event, RejectConnection):
                 raise Refused(event.status_code)

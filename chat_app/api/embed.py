@@ -19,6 +19,9 @@ async def embed() -> HTMLResponse:
     if not page.is_file():
         raise NotFound("The page to embed is not built. Start the app with `python -m chat_app`, which builds it.")
     html = page.read_text("utf-8")
-    if get_service().measures.on:
+    service = get_service()
+    if service.measures.on:
         html = html.replace("<html ", '<html data-measures="true" ', 1)
+    if service.settings.lets_visitors_in:
+        html = html.replace("<html ", '<html data-visitors="true" ', 1)
     return HTMLResponse(html, headers={"Cache-Control": "no-cache"})

@@ -33,6 +33,7 @@ HANG_UP_S = 0.2
 IDLE_S = 600.0
 """So long a client may follow nothing and ask nothing."""
 IDLE = 1000
+PROTOCOL = "rill"
 logger = logging.getLogger(__name__)
 router = APIRouter()
 
@@ -56,7 +57,8 @@ class Command(BaseModel):
 
 @router.websocket("/stream/ws")
 async def websocket(socket: WebSocket) -> None:
-    await socket.accept()
+    # A browser opens no socket that speaks none of the protocols it asked for; one of them may be its token.
+    await socket.accept(subprotocol=PROTOCOL if PROTOCOL in socket.scope.get("subprotocols", ()) else None)
     session = socket.headers.get("x-session-id") or (socket.client.host if socket.client else "")
     if not get_service().settings.streams(session):
         await socket.send_text(sse.dumps({"error": StreamingOff().as_dict()}))

@@ -13,11 +13,13 @@ SIGNED_OUT = 4401
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What let somebody in: a session (by its hash), or an API key (by its id), of this person."""
+    """What let somebody in: a session (by its hash), or an API key (by its id), of this person; or a `visit`, which is
+    stored nowhere."""
 
     person_id: str
     session: str = ""
     key_id: str = ""
+    visit: bool = False
 
 
 class Connections:

@@ -17,18 +17,23 @@ from chat_app.api.problems import error_response, tell_refusal
 from chat_app.built import served
 from chat_app.caller import IN_SCOPE
 from chat_app.config import Settings
-from chat_app.errors import AdministratorsOnly, ChatError, NotSignedIn
+from chat_app.errors import AdministratorsOnly, ChatError, NotSignedIn, VisitorsElsewhere
 from chat_app.origins import origin, site
 from chat_app.people import cookies
 from chat_app.people.connections import SIGNED_OUT
 from chat_app.people.entrance import CHALLENGE
 from chat_app.people.pages import PAGES, router
 from chat_app.people.people import Known, get_people
+from chat_app.people.visitors import PREFIX
 
 KNOWN = "known"
 """In the scope of the pages of this folder: the `Known` who asks, or None."""
 HEALTH = {"/healthz", "/readyz", "/ping", "/_health"}
 METRICS = "/metrics"
+FOR_VISITORS = {"stream", "messages", "measures"}
+"""First parts of the addresses that the chat at `/embed` uses."""
+BEARER = "bearer."
+"""Before a token among a websocket's protocols: a page can send no header with it."""
 EVENTS = "/_event"
 """The page's websocket. A browser learns from its close code only why it was refused, so it is opened first."""
 
@@ -51,7 +56,10 @@ class Gate:
             return await self.app(scope, receive, send)
         try:
             found = await self._who(scope)
-            if scope["path"].split("/")[1] in PAGES and scope["type"] == "http":
+            first = scope["path"].split("/")[1]
+            if found and found.by.visit and first not in FOR_VISITORS:
+                raise VisitorsElsewhere
+            if first in PAGES and scope["type"] == "http":
                 scope[KNOWN] = found
                 return await self.pages(scope, receive, send)
             if found is None:
@@ -71,7 +79,9 @@ class Gate:
         kind, _, given = headers.get("authorization", "").partition(" ")
         # A proxy may have a Basic password of its own, and passes it on.
         if kind.lower() == "bearer":
-            return await people.by_key(given.strip())
+            return await _by_token(given.strip())
+        if protocols := [one for one in scope.get("subprotocols", ()) if one.startswith(BEARER)]:
+            return await _by_token(protocols[0].removeprefix(BEARER))
         if not self._is_own_page(headers):
             return None
         if self.settings.auth == "proxy":
@@ -132,6 +142,12 @@ class Gate:
         if isinstance(error, NotSignedIn):
             response.headers["WWW-Authenticate"] = CHALLENGE
         return response
+
+
+async def _by_token(token: str) -> Known:
+    """Of an API key or a visit. Raises NotSignedIn."""
+    people = get_people()
+    return people.by_visit(token) if token.startswith(PREFIX) else await people.by_key(token)
 
 
 def named_by_proxy(is_proxy: bool, headers: Headers, header: str) -> str:

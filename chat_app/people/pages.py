@@ -2,13 +2,13 @@
 
 from starlette.routing import Router
 
-from chat_app.people import account, entrance, files
+from chat_app.people import account, entrance, files, visit
 
-PAGES = {"login", "logout", "invite", "account"}
+PAGES = {"login", "logout", "invite", "account", "embed"}
 """First parts of their addresses."""
 
 
-ROUTES = [*files.ROUTES, *entrance.ROUTES, *account.ROUTES]
+ROUTES = [*files.ROUTES, *entrance.ROUTES, *account.ROUTES, *visit.ROUTES]
 
 
 def router() -> Router:

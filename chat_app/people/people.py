@@ -24,6 +24,7 @@ from chat_app.people.secret import load_secret
 from chat_app.people.sessions import Sessions, live_sessions
 from chat_app.people.throttle import Throttle
 from chat_app.people.tokens import digest
+from chat_app.people.visitors import Visitors
 from chat_app.store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class People:
         self.sessions = Sessions(database)
         self.invitations = Invitations(database)
         self.keys = Keys(database)
+        self.visitors = Visitors(settings, self.secret)
         self.open = Connections()
         self._database = database
         self._throttle = Throttle()
@@ -82,6 +84,11 @@ class People:
             found = self._remember(digested, known(holder, key_id=holder.key_id, scope=Scope(holder.scope)))
         self._note_use(found.by.key_id)
         return found
+
+    def by_visit(self, token: str) -> Known:
+        """Whose browser shows this token at `/embed`. Raises NotSignedIn."""
+        caller = self.visitors.caller(token)
+        return Known(caller, Credential(caller.owner, visit=True))
 
     async def by_header(self, name: str) -> Known:
         """Whom a proxy names; who is new gets an account. Raises NotSignedIn: nobody can be called so."""
@@ -209,9 +216,12 @@ def alive(credentials: set[Credential], transaction: Transaction) -> set[Credent
     return {
         one
         for one in credentials
-        if one.person_id in people
-        and (not one.session or one.session in sessions)
-        and (not one.key_id or one.key_id in keys)
+        if one.visit
+        or (
+            one.person_id in people
+            and (not one.session or one.session in sessions)
+            and (not one.key_id or one.key_id in keys)
+        )
     }
 
 

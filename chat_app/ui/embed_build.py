@@ -24,7 +24,7 @@ from chat_app.ui.storage import STORAGE
 
 EVENTSOURCE_PARSER = "eventsource-parser@4.1.3"
 _HERE = Path(__file__).parent
-_SOURCES = ["embed_page.jsx", "stream_chat.jsx", "stream_chat.css", "colour_worker.js", "embed_vite.mjs"]
+_SOURCES = ["embed_page.jsx", "stream_chat.jsx", "visitor.js", "stream_chat.css", "colour_worker.js", "embed_vite.mjs"]
 # How `colours.js` names the worker.
 _WORKER = re.compile(r"/assets/colour_worker\.js")
 _STYLESHEET = re.compile(r'<link [^>]*rel="stylesheet"[^>]*>')

@@ -7,11 +7,15 @@
 Anything else in them is ignored. */
 import { createRoot } from "react-dom/client";
 import { StreamChat } from "./stream_chat.jsx";
+import { namedUser, visitorOf } from "./visitor.js";
 
 const MAX_GREETING = 200;
 // Of text against its background.
 const CONTRAST = 4.5;
-const CHAT = "embed:chat";
+const user = namedUser();
+// Each user has an own draft and open chat: others may have used this tab.
+const of = user ? `:${user.user}` : "";
+const CHAT = `embed:chat${of}`;
 const SESSION = "embed:session";
 
 const root = document.documentElement;
@@ -68,15 +72,15 @@ function dress() {
   root.style.setProperty("--accent-soft", `rgb(${primary} / 0.12)`.replaceAll(",", " "));
 }
 
-function remember(chatId) {
-  if (chatId) sessionStorage.setItem(CHAT, chatId);
-  else sessionStorage.removeItem(CHAT);
-}
+/** "" is a new one: a user's own comes back by itself only where none was open yet. */
+const remember = (chatId) => sessionStorage.setItem(CHAT, chatId);
 
 const system = matchMedia("(prefers-color-scheme: dark)");
 system.addEventListener("change", dress);
 dress();
 
+const visitor = root.dataset.visitors === "true" ? visitorOf(user) : null;
+const open = sessionStorage.getItem(CHAT) ?? (user && visitor ? await visitor.newest() : null);
 const session = localStorage.getItem(SESSION) ?? crypto.getRandomValues(new Uint32Array(4)).join("");
 localStorage.setItem(SESSION, session);
 const own = document.querySelector("meta[name=greeting]")?.content;
@@ -86,14 +90,16 @@ createRoot(document.getElementById("root")).render(
   <main style={{ height: "var(--height, 100dvh)" }}>
     <h1 className="visually-hidden">Chat</h1>
     <StreamChat
-      chatId={sessionStorage.getItem(CHAT)}
+      chatId={open || null}
       greeting={greeting}
       headers={{ "X-Session-Id": session }}
+      fetch={visitor?.fetch}
       measure={root.dataset.measures === "true"}
       door="embed"
       onChat={remember}
       onTitle={(title) => (document.title = title || name)}
       storage={sessionStorage}
+      storedAs={`embed${of}`}
     />
   </main>,
 );

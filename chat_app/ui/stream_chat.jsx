@@ -43,17 +43,20 @@ export function StreamChat({
   chatId = null,
   greeting = "What would you like to know?",
   headers,
+  apiKey = "",
+  fetch,
   onChat,
   onTitle,
   storage = null,
+  storedAs = "embed",
   measure = false,
   door = "client",
 }) {
   const box = useRef(null);
-  const unsent = useMemo(() => keptIn(storage, "embed:unsent"), [storage]);
-  const draft = useMemo(() => keptIn(storage, "embed:draft"), [storage]);
+  const unsent = useMemo(() => keptIn(storage, `${storedAs}:unsent`), [storage, storedAs]);
+  const draft = useMemo(() => keptIn(storage, `${storedAs}:draft`), [storage, storedAs]);
   const include = "reasoning,recast,steps,sources,suggestions";
-  const chat = useStream({ baseUrl, chatId, headers, include, unsent, measure, door, paced: true });
+  const chat = useStream({ baseUrl, chatId, headers, apiKey, ...(fetch && { fetch }), include, unsent, measure, door, paced: true });
   const { messages, partial, parts, turnId, busy, status } = chat;
   const empty = messages.length === 0 && !busy;
   const [error, dismiss] = useError(chat);
