@@ -8,6 +8,7 @@ from reflex.vars.function import FunctionStringVar
 from reflex_base.utils.imports import ImportVar
 
 from chat_app.ui.rows import Row
+from chat_app.ui.short_stack import in_short_stack
 
 STREAMDOWN = [
     "streamdown@2.7.1",
@@ -30,25 +31,52 @@ STREAMDOWN = [
     "micromark-util-subtokenize@2.1.0",
     "unified@11.0.5",
 ]
-# Each once: to find its folder, Reflex looks at the whole stack, which takes a while.
-ANSWER = rx.asset("answer.jsx", shared=True).importable_path
-PAGE = rx.asset("page.jsx", shared=True).importable_path
-SCROLLER = rx.asset("scroller.jsx", shared=True).importable_path
-UNLOADED = rx.asset("unloaded.jsx", shared=True).importable_path
-FILES = rx.asset("files.jsx", shared=True).importable_path
-FIELDS = rx.asset("fields.jsx", shared=True).importable_path
-BOUNDARY = rx.asset("boundary.jsx", shared=True).importable_path
-GRADUAL = rx.asset("gradual.jsx", shared=True).importable_path
-FORMS = rx.asset("forms.jsx", shared=True).importable_path
-CHAT_LIST = rx.asset("chat_list.js", shared=True).importable_path
-KNOWN_ROWS = rx.asset("known_rows.js", shared=True).importable_path
-OUTBOX = rx.asset("outbox.jsx", shared=True).importable_path
-CONNECTION = rx.asset("connection.jsx", shared=True).importable_path
-QUEUE = rx.asset("queue.jsx", shared=True).importable_path
+
+
+def linked(*files: str) -> list[str]:
+    """Where scripts of the page import these files from, which lie beside this module."""
+    return [rx.asset(file, shared=True).importable_path for file in files]
+
+
+(
+    ANSWER,
+    MARKDOWN,
+    PRINTING,
+    PAGE,
+    SCROLLER,
+    UNLOADED,
+    FILES,
+    FIELDS,
+    BOUNDARY,
+    GRADUAL,
+    FORMS,
+    CHAT_LIST,
+    KNOWN_ROWS,
+    OUTBOX,
+    CONNECTION,
+    QUEUE,
+) = in_short_stack(
+    linked,
+    "answer.jsx",
+    "markdown.jsx",
+    "printing.jsx",
+    "page.jsx",
+    "scroller.jsx",
+    "unloaded.jsx",
+    "files.jsx",
+    "fields.jsx",
+    "boundary.jsx",
+    "gradual.jsx",
+    "forms.jsx",
+    "chat_list.js",
+    "known_rows.js",
+    "outbox.jsx",
+    "connection.jsx",
+    "queue.jsx",
+)
 TOASTS = ["sonner@2.0.8"]
 # What these and stream_chat.jsx import.
 _MARKDOWN = [
-    "markdown.jsx",
     "reply.jsx",
     "reply_blocks.js",
     "steps.jsx",
@@ -88,8 +116,7 @@ _BROWSER = [
     "upload",
     "viewport",
 ]
-for _file in [*_MARKDOWN, *(f"{name}.js" for name in _BROWSER)]:
-    rx.asset(_file, shared=True)
+in_short_stack(linked, *_MARKDOWN, *(f"{name}.js" for name in _BROWSER))
 
 
 def function(library: str, name: str) -> FunctionStringVar[Any]:
@@ -128,7 +155,7 @@ class Answer(rx.Component):
 class Markdown(rx.Component):
     """Text of an answer as the chat shows it; `growing`: unfinished marks at its end are closed."""
 
-    library = rx.asset("markdown.jsx", shared=True).importable_path
+    library = MARKDOWN
     tag = "Markdown"
     lib_dependencies: list[str] = STREAMDOWN
 
@@ -203,7 +230,7 @@ class PrintedEarlier(rx.Component):
     """Where the page is printed, the `hidden` messages of the chat that come before the one with the id `before`, or
     before all that it shows."""
 
-    library = rx.asset("printing.jsx", shared=True).importable_path
+    library = PRINTING
     tag = "PrintedEarlier"
     lib_dependencies: list[str] = STREAMDOWN
 

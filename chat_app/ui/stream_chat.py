@@ -6,8 +6,15 @@ import reflex as rx
 
 from chat_app.ui.elements import STREAMDOWN
 from chat_app.ui.embed_build import EVENTSOURCE_PARSER
+from chat_app.ui.short_stack import in_short_stack
 
-rx.asset("stream_chat.css", shared=True)
+
+def _linked() -> str:
+    rx.asset("stream_chat.css", shared=True)
+    return rx.asset("stream_chat.jsx", shared=True).importable_path
+
+
+STREAM_CHAT = in_short_stack(_linked)
 
 
 class StreamChat(rx.Component):
@@ -18,7 +25,7 @@ class StreamChat(rx.Component):
     typed and what is not sent yet.
     """
 
-    library = rx.asset("stream_chat.jsx", shared=True).importable_path
+    library = STREAM_CHAT
     tag = "StreamChat"
     lib_dependencies: list[str] = [*STREAMDOWN, EVENTSOURCE_PARSER]
 
