@@ -33,6 +33,21 @@ def server_address(text: str) -> str:
     return urlunsplit((parts.scheme.lower(), parts.netloc, _ENDPOINT.sub("", parts.path), parts.query, ""))
 
 
+def issuer_address(text: str) -> str:
+    """The address of an OpenID Connect provider, as the provider writes it but for a slash at its end.
+
+    Raises:
+        ValueError: it is none; the text says what to use.
+    """
+    address = server_address(text)
+    parts = urlsplit(address)
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise ValueError("use an address that starts with https://; whoever is in between could be anybody")
+    if parts.query or parts.fragment:
+        raise ValueError("use the address of the provider alone, such as https://sso.example.org/realms/home")
+    return address.removesuffix("/.well-known/openid-configuration").rstrip("/")
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine, by its name or its address; no name is looked up."""
     host = host.strip("[]").rstrip(".").lower()

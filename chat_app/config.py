@@ -14,7 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from chat_app.address import OPENAI_URL, is_loopback, is_unspecified, server_address
+from chat_app.address import OPENAI_URL, is_loopback, is_unspecified, issuer_address, server_address
+from chat_app.claims import Claim, claims_in
 from chat_app.errors import SettingsError
 from chat_app.folders import ROOT as FOLDER
 from chat_app.names import clean_name
@@ -110,8 +111,13 @@ def _budget(value: Any) -> Any:
     return budget
 
 
+def _claims(value: Any) -> Any:
+    return claims_in(value) if isinstance(value, str) else value
+
+
 Budget = Annotated[dict[Period, float], BeforeValidator(_budget)]
 Requests = Annotated[tuple[Any, ...], BeforeValidator(_requests)]
+Claims = Annotated[tuple[Claim, ...], BeforeValidator(_claims)]
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
 
 
@@ -124,8 +130,14 @@ class Settings(BaseModel):
     port: int = Field(default=3000, ge=1, le=65535)
     allowed_hosts: CommaList = ()
     cors_allowed_origins: CommaList = ()
-    auth: Literal["password", "proxy", "none"] | None = None
+    auth: Literal["password", "oidc", "proxy", "none"] | None = None
     auth_header: str = "X-Remote-User"
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
+    oidc_scopes: str = "openid profile email"
+    oidc_admin: Claims = ()
+    oidc_allowed: Claims = ()
     trusted_proxies: CommaList = ()
     secret_key_file: Path | None = None
     visitors: bool = False
@@ -199,6 +211,16 @@ class Settings(BaseModel):
     @classmethod
     def _http_url(cls, url: str | None) -> str | None:
         return None if url is None else server_address(url)
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, url: str | None) -> str | None:
+        return None if url is None else issuer_address(url)
+
+    @field_validator("oidc_scopes")
+    @classmethod
+    def _with_openid(cls, scopes: str) -> str:
+        return " ".join(dict.fromkeys(["openid", *scopes.replace(",", " ").split()]))
 
     @field_validator("database_url")
     @classmethod
@@ -274,7 +296,7 @@ class Settings(BaseModel):
     @property
     def accounts(self) -> bool:
         """Whether people sign in: without, there is one person, whoever it is."""
-        return self.auth in ("password", "proxy")
+        return self.auth in ("password", "oidc", "proxy")
 
     @property
     def lets_visitors_in(self) -> bool:
@@ -297,6 +319,11 @@ class Settings(BaseModel):
             raise SettingsError(
                 f"With {reached} others can reach this server: set AUTH=password so that people sign in, or AUTH=none "
                 "to let everybody see all chats."
+            )
+        if self.auth == "oidc" and not (self.oidc_issuer and self.oidc_client_id):
+            raise SettingsError(
+                "AUTH=oidc signs people in at an OpenID Connect provider: set OIDC_ISSUER to its address, and "
+                "OIDC_CLIENT_ID to what it calls this server."
             )
         if self.auth == "proxy" and not self.trusted_proxies:
             raise SettingsError(
@@ -328,11 +355,11 @@ class Settings(BaseModel):
 
     @property
     def secrets(self) -> list[str]:
-        """What no line of the log may hold: the key, and the passwords in addresses, also as they are written there."""
-        key = self.openai_api_key.get_secret_value() if self.openai_api_key else ""
+        """What no line of the log may hold: keys, and the passwords in addresses, also as they are written there."""
+        given = (self.openai_api_key, self.oidc_client_secret, self.embed_secret)
+        keys = [key.get_secret_value() for key in given if key]
         written = [_password(address) for address in (self.database_url, self.openai_base_url or "")]
-        embed = self.embed_secret.get_secret_value() if self.embed_secret else ""
-        return [secret for secret in (key, embed, *written, *map(unquote, written)) if secret]
+        return [secret for secret in (*keys, *written, *map(unquote, written)) if secret]
 
     @property
     def url(self) -> str:
@@ -382,7 +409,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         values["system_prompt"] = stripped["system_prompt"]
     try:
         settings = Settings.model_validate(values)
-        if address := settings.provider_url:
+        for address in filter(None, (settings.provider_url, settings.oidc_issuer)):
             proxy_for(address, {name: value for name, value in source.items() if value})
         return settings
     except BadProxy as error:

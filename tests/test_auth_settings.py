@@ -11,6 +11,8 @@ from chat_app.people.accounts import key_of
 from chat_app.people.addresses import own_address
 from chat_app.people.pages import PAGES, ROUTES
 
+DISCOVERY = ".well-known/openid-configuration"
+
 
 def refused(**environ: str) -> str:
     with pytest.raises(SettingsError) as caught:
@@ -61,11 +63,26 @@ def test_a_proxy_is_named() -> None:
     load_settings({"AUTH": "proxy", "TRUSTED_PROXIES": "10.0.0.5, fd00::/8"}).check_auth()
 
 
+def test_a_provider_is_named() -> None:
+    assert "set OIDC_ISSUER" in refused(AUTH="oidc")
+    assert "OIDC_CLIENT_ID" in refused(AUTH="oidc", OIDC_ISSUER="https://sso.example.org")
+    given = {"AUTH": "oidc", "OIDC_CLIENT_ID": "rill", "OIDC_CLIENT_SECRET": "hush", "OIDC_SCOPES": "email, groups"}
+    for issuer in ("https://sso.example.org/realms/home/", "https://sso.example.org/realms/home/" + DISCOVERY):
+        settings = load_settings(given | {"OIDC_ISSUER": issuer})
+        settings.check_auth()
+        assert settings.oidc_issuer == "https://sso.example.org/realms/home"
+    assert settings.oidc_scopes == "openid email groups" and "hush" in settings.secrets
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("AUTH", "passwords"),
-        ("AUTH", "oidc"),
+        ("OIDC_ISSUER", "http://sso.example.org"),
+        ("OIDC_ISSUER", "sso.example.org"),
+        ("OIDC_ISSUER", "https://sso.example.org/?realm=x"),
+        ("OIDC_ADMIN", "ada"),
+        ("OIDC_ALLOWED", "groups="),
         ("TRUSTED_PROXIES", "proxy.example.org"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("AUTH_HEADER", "X Remote"),

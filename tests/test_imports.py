@@ -30,7 +30,7 @@ LAYERS = [
         "watchdog",
         "client",
     ],
-    ["caller", "connections", "logs", "models", "proxy", "rates"],
+    ["caller", "claims", "connections", "logs", "models", "proxy", "rates"],
     ["parts", "shutdown"],
     ["kinds"],
     ["config", "reply", "server", "prices"],
@@ -128,7 +128,10 @@ def test_no_module_imports_itself_through_others() -> None:
     [
         ("errors", set()),
         ("models", {"names", "usage"}),
-        ("config", {"address", "backoff", "errors", "folders", "names", "origins", "periods", "proxy", "rates"}),
+        (
+            "config",
+            {"address", "backoff", "claims", "errors", "folders", "names", "origins", "periods", "proxy", "rates"},
+        ),
         ("store", {"config", "errors", "folders", "kinds", "lockfile", "logs", "models", "names", "parts"}),
     ],
 )

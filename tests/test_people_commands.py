@@ -85,10 +85,17 @@ async def test_what_cannot_be_done_is_a_sentence(tmp_path: Path) -> None:
         ),
         (("user", "remove", "carl"), "", "There is nobody called 'carl'."),
         (("key", "add", "carl"), "", "There is nobody called 'carl'."),
+        (("user", "link", "ada", "1"), "", "Nobody says where they sign in. Set OIDC_ISSUER first."),
     ]:
         with pytest.raises(CannotStart) as caught:
             await done(app, *arguments, given=given)
         assert str(caught.value).startswith(sentence)
+    there = App(tmp_path, oidc_issuer="https://sso.example.org/")
+    linked = await done(there, "user", "link", "ada", "a-1")
+    assert linked == "ada signs in at https://sso.example.org as 'a-1'.\n"
+    await done(there, "user", "add", "ben", "--no-password")
+    with pytest.raises(CannotStart, match="'ada' signs in there as this one already"):
+        await done(there, "user", "link", "ben", "a-1")
 
 
 def test_no_start_lets_others_in_by_chance(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from starlette.routing import Route
 from chat_app import logs
 from chat_app.caller import Scope
 from chat_app.errors import AdministratorsOnly, ChatError, InvalidRequest
-from chat_app.peers import is_tls
 from chat_app.people import cookies, passwords
 from chat_app.people.accounts import MAX_NAME_CHARS, PersonRow
+from chat_app.people.addresses import our_origin
+from chat_app.people.entrance import after_sign_out
 from chat_app.people.forms import Forms
 from chat_app.people.html import button, field, form, frame, heading, note, problem
 from chat_app.people.invitations import LASTS
@@ -100,7 +101,7 @@ async def leave_everywhere(request: Request) -> Response:
         except ChatError as error:
             return await _page(request, known, problem(error.message), error.status)
         await people.sign_out_everywhere(known.caller.owner)
-    response = RedirectResponse("/login", 303)
+    response = RedirectResponse(after_sign_out(people), 303)
     cookies.clear_session(response, people, request.scope)
     return response
 
@@ -238,8 +239,7 @@ def _with_origin(done: Done) -> Callable[[Request], Awaitable[Response]]:
     """For what needs the address that people reach the server by."""
 
     async def acting(request: Request) -> Response:
-        scheme = "https" if is_tls(request.scope) else "http"
-        request.path_params["origin"] = f"{scheme}://{request.headers['host']}"
+        request.path_params["origin"] = our_origin(request)
         return await act(done)(request)
 
     return acting

@@ -2,6 +2,8 @@
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
@@ -11,6 +13,7 @@ from chat_app.errors import InvalidRequest, NotFound, shown
 from chat_app.models import Chat, Message, Person, new_id, now
 from chat_app.names import clean_name
 from chat_app.store.database import Database
+from chat_app.store.statements import adopt
 
 MAX_NAME_CHARS = 64
 _table = Person.__table__  # type: ignore[attr-defined]
@@ -50,6 +53,22 @@ class Accounts:
         query = select(_table).where(_table.c.subject == subject)
         return await self._database.read(lambda connection: connection.execute(query).first())
 
+    async def join(self, subject: str, names: Sequence[str], admin: bool | None = None) -> "Joined":
+        """The account of whom a provider knows by this subject; a new one for who is new. It has the first of these
+        names that nobody else has. Where `admin` is given it is what counts from now on."""
+        return await self._database.write(lambda connection: join(connection, subject, names, admin))
+
+    async def link(self, person_id: str, subject: str) -> None:
+        """From now on this person signs in at a provider. Raises InvalidRequest: somebody does so already."""
+
+        def work(connection: Connection) -> None:
+            taken = select(_table.c.name).where(_table.c.subject == subject, _table.c.id != person_id)
+            if name := connection.execute(taken).scalar():
+                raise InvalidRequest(f"{shown(name)!r} signs in there as this one already. Remove that account first.")
+            connection.execute(update(_table).where(_table.c.id == person_id).values(subject=subject))
+
+        await self._database.write(work)
+
     async def known(self, name: str) -> PersonRow:
         """Raises NotFound."""
         if person := await self.named(name):
@@ -73,6 +92,11 @@ class Accounts:
 def key_of(name: str) -> str:
     """The name as it is compared: `ADA` and `ada` are one, as are letters that are written in two ways."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", clean_name(name)).casefold())
+
+
+def subject_of(issuer: str, sub: str) -> str:
+    """As it is stored: what one provider calls somebody is nobody at another."""
+    return f"{issuer} {sub}"
 
 
 def checked_name(name: str) -> str:
@@ -103,6 +127,53 @@ def insert_person(
     except IntegrityError:
         raise InvalidRequest(f"There is somebody called {shown(name)!r} already. Choose another name.") from None
     return connection.execute(select(_table).where(_table.c.id == values["id"])).one()
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """`demoted`: an administrator until now. `adopted` chats were nobody's, and are the first administrator's now."""
+
+    person: PersonRow
+    new: bool
+    demoted: bool = False
+    adopted: int = 0
+
+
+def join(connection: Connection, subject: str, names: Sequence[str], admin: bool | None) -> Joined:
+    """As `Accounts.join`."""
+    by_subject = select(_table).where(_table.c.subject == subject)
+    before = connection.execute(by_subject).first()
+    if before is None:
+        person = insert_person(connection, _free_name(connection, names), subject=subject)
+    else:
+        person = _renamed(connection, before, names)
+    adopted = 0
+    if admin is not None and admin != person.admin:
+        first = admin and not connection.execute(select(_table.c.id).where(_table.c.admin)).first()
+        connection.execute(update(_table).where(_table.c.id == person.id).values(admin=admin))
+        adopted = adopt(connection, person.id) if first else 0
+    found = connection.execute(by_subject).one()
+    return Joined(found, before is None, person.admin and not found.admin, adopted)
+
+
+def _renamed(connection: Connection, person: PersonRow, names: Sequence[str]) -> PersonRow:
+    """By the first name, if it is another one now, and nobody else's."""
+    name = names[0][:MAX_NAME_CHARS].strip() if names else person.name
+    if name == person.name or not key_of(name) or _holder(connection, name) not in (None, person.id):
+        return person
+    connection.execute(update(_table).where(_table.c.id == person.id).values(name=name, key=key_of(name)))
+    return connection.execute(select(_table).where(_table.c.id == person.id)).one()
+
+
+def _free_name(connection: Connection, names: Sequence[str]) -> str:
+    shortened = [name[:MAX_NAME_CHARS].strip() for name in names if key_of(name)] or ["Somebody"]
+    numbered = (f"{shortened[0][: MAX_NAME_CHARS - 8]} {number}" for number in count(2))
+    return next(name for name in chain(shortened, numbered) if _holder(connection, name) is None)
+
+
+def _holder(connection: Connection, name: str) -> str | None:
+    """The id of who is called so."""
+    return connection.execute(select(_table.c.id).where(_table.c.key == key_of(name))).scalar()
 
 
 def delete_person(connection: Connection, person_id: str) -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from chat_app.config import Settings
 from chat_app.errors import CannotStart, ChatError, NotFound, shown
 from chat_app.people import passwords
-from chat_app.people.accounts import Accounts, checked_name
+from chat_app.people.accounts import Accounts, checked_name, subject_of
 from chat_app.people.invitations import LASTS, Invitations
 from chat_app.people.keys import Keys
 from chat_app.people.sessions import Sessions
@@ -24,6 +24,7 @@ async def run_command(settings: Settings, arguments: argparse.Namespace) -> None
     command = COMMANDS[arguments.command, arguments.action]
     if arguments.action in ("add", "invite") and arguments.command == "user":
         arguments.url = getattr(arguments, "url", None) or settings.url
+    arguments.issuer = settings.oidc_issuer
     async with _opened(settings) as store:
         try:
             await command(store, arguments)
@@ -74,6 +75,15 @@ async def make_admin(store: Store, given: argparse.Namespace) -> None:
         await adopt(store, person.id)
 
 
+async def link_user(store: Store, given: argparse.Namespace) -> None:
+    if not given.issuer:
+        raise CannotStart("Nobody says where they sign in. Set OIDC_ISSUER first.")
+    accounts = Accounts(store.database)
+    person = await accounts.known(given.name)
+    await accounts.link(person.id, subject_of(given.issuer, given.sub))
+    print(f"{person.name} signs in at {given.issuer} as {shown(given.sub)!r}.")
+
+
 async def adopt(store: Store, person_id: str) -> None:
     """The first administrator gets the chats from before there were accounts."""
     if number := await store.adopt(person_id):
@@ -111,6 +121,7 @@ COMMANDS: dict[tuple[str, str], Command] = {
     ("user", "remove"): remove_user,
     ("user", "password"): set_password,
     ("user", "admin"): make_admin,
+    ("user", "link"): link_user,
     ("user", "invite"): invite,
     ("key", "add"): add_key,
     ("key", "list"): list_keys,

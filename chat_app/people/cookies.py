@@ -1,4 +1,4 @@
-"""The cookies: one that says who is signed in, and one that ties a form to the browser that got it."""
+"""The cookies: one that says who is signed in, and those that tie a form, or a sign-in under way, to their browser."""
 
 import re
 
@@ -6,6 +6,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from chat_app.peers import is_tls
+from chat_app.people.flow import LASTS_S
 from chat_app.people.people import People
 from chat_app.people.sessions import LASTS
 from chat_app.people.tokens import digest
@@ -23,6 +24,11 @@ def form_name(people: People, scope: Scope) -> str:
     return session_name(people, scope) + "-form"
 
 
+def flow_name(people: People, scope: Scope) -> str:
+    """Of a sign-in that is under way at a provider."""
+    return session_name(people, scope) + "-flow"
+
+
 def is_token(text: str | None) -> bool:
     return text is not None and _TOKEN.fullmatch(text) is not None
 
@@ -33,6 +39,14 @@ def set_session(response: Response, people: People, scope: Scope, token: str) ->
 
 def set_form(response: Response, people: People, scope: Scope, token: str) -> None:
     _set(response, form_name(people, scope), token, scope, None)
+
+
+def set_flow(response: Response, people: People, scope: Scope, token: str) -> None:
+    _set(response, flow_name(people, scope), token, scope, round(LASTS_S))
+
+
+def clear_flow(response: Response, people: People, scope: Scope) -> None:
+    _set(response, flow_name(people, scope), "", scope, 0)
 
 
 def clear_session(response: Response, people: People, scope: Scope) -> None:

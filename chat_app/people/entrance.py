@@ -1,6 +1,7 @@
 """To sign in and out, and to take an invitation."""
 
 import math
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -12,13 +13,18 @@ from chat_app.api.problems import error_response
 from chat_app.errors import ChatError, NotFound, NotSignedIn, TooManyRequests
 from chat_app.people import cookies, passwords
 from chat_app.people.accounts import MAX_NAME_CHARS, PersonRow
-from chat_app.people.addresses import own_address
+from chat_app.people.addresses import our_origin, own_address
 from chat_app.people.forms import Forms, StaleForm
-from chat_app.people.html import button, field, form, frame, heading, hidden, problem
+from chat_app.people.html import button, field, form, frame, heading, hidden, link, note, problem
 from chat_app.people.invitations import no_invitation
-from chat_app.people.people import get_people
+from chat_app.people.people import People, get_people
+from chat_app.people.trouble import sentence
+
+if TYPE_CHECKING:
+    from chat_app.people.provider import Provider
 
 CHALLENGE = 'Bearer realm="Rill"'
+SIGNED_OUT = "signed_out"
 BY_SCRIPT = "x-requested-with"
 """A page of another origin cannot send this header unasked, and who asks is refused."""
 
@@ -27,7 +33,9 @@ async def login_page(request: Request) -> Response:
     address = own_address(request.query_params.get("next"))
     if request.scope["known"]:
         return RedirectResponse(address, 303)
-    forms = Forms(get_people(), request)
+    people, forms = get_people(), Forms(get_people(), request)
+    if people.provider:
+        return forms.page(_login_there(people.provider, request, address))
     return forms.page(_login(forms, address))
 
 
@@ -44,10 +52,10 @@ async def sign_in(request: Request) -> Response:
         person = await people.by_password(name, given.get("password", ""), client)
     except (StaleForm, NotSignedIn, TooManyRequests, NotFound) as error:
         return forms.page(_login(forms, address, name, error.message), error.status, **_headers(error))
-    return await _signed_in(request, person, address)
+    return await signed_in(request, person, address)
 
 
-async def _signed_in(request: Request, person: PersonRow, address: str) -> Response:
+async def signed_in(request: Request, person: PersonRow, address: str) -> Response:
     """A session of its own, whatever this browser had before."""
     people = get_people()
     before = request.cookies.get(cookies.session_name(people, request.scope))
@@ -77,15 +85,20 @@ async def sign_out(request: Request) -> Response:
             except StaleForm as error:
                 return error_response(error.as_dict())
         await people.sign_out(known.by.session)
-    response = RedirectResponse("/login", 303)
+    response = RedirectResponse(after_sign_out(people), 303)
     cookies.clear_session(response, people, request.scope)
     return response
+
+
+def after_sign_out(people: People) -> str:
+    """Where somebody is led who has signed out."""
+    return f"/login?said={SIGNED_OUT}" if people.provider else "/login"
 
 
 async def invitation_page(request: Request) -> Response:
     people, forms = get_people(), Forms(get_people(), request)
     token = request.path_params["token"]
-    if not await people.invitations.counts(token):
+    if not await _counts(people, token):
         return forms.page(_no_invitation(), 404)
     return forms.page(_invitation(forms, token))
 
@@ -96,7 +109,7 @@ async def take_invitation(request: Request) -> Response:
     try:
         given = await forms.read()
         name = given.get("name", "")
-        if not await people.invitations.counts(token):
+        if not await _counts(people, token):
             raise no_invitation()
         hashed = await passwords.hash_aside(given.get("password", ""))
         person = await people.invitations.take(token, name, hashed)
@@ -104,7 +117,26 @@ async def take_invitation(request: Request) -> Response:
         return forms.page(_no_invitation(), 404)
     except ChatError as error:
         return forms.page(_invitation(forms, token, name, error.message), error.status, **_headers(error))
-    return await _signed_in(request, person, "/")
+    return await signed_in(request, person, "/")
+
+
+async def _counts(people: People, invitation: str) -> bool:
+    """Where others say who comes in, no account has a password."""
+    return people.settings.auth == "password" and await people.invitations.counts(invitation)
+
+
+def _login_there(provider: "Provider", request: Request, address: str) -> str:
+    """Links, not forms: browsers let a form lead to no other site (`form-action`)."""
+    said = request.query_params.get("said")
+    parts = [heading("Sign in"), problem(sentence(said, provider.host))]
+    if said == SIGNED_OUT:
+        parts.append(note("You are signed out here."))
+    start = f"/login/start?next={quote(address, safe='/')}"
+    parts.append(link(f"Sign in with {provider.host}", start, "button"))
+    leave = provider.sign_out_address(our_origin(request) + "/login") if said == SIGNED_OUT else None
+    if leave:
+        parts.append(f'<p class="below">{link(f"Sign out of {provider.host} too", leave)}</p>')
+    return frame("Sign in", "".join(parts))
 
 
 def _login(forms: Forms, address: str, name: str = "", wrong: str = "") -> str:

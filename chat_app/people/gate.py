@@ -44,7 +44,7 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: Settings, folder: Path | None = None) -> None:
         self.app = app
         self.settings = settings
-        self.pages = router()
+        self.pages = router(settings)
         self.built = (folder or served()).resolve()
         self.own = {origin(one) for one in settings.origins} - {origin(one) for one in settings.cors_allowed_origins}
 

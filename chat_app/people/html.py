@@ -74,6 +74,10 @@ def button(text: str, kind: str = "button", label: str = "") -> str:
     return f'<button type="submit" class="{kind}"{name}>{escape(text)}</button>'
 
 
+def link(text: str, address: str, kind: str = "") -> str:
+    return f'<a href="{escape(address)}" class="{escape(kind)}">{escape(text)}</a>'
+
+
 def problem(sentence: str) -> str:
     return f'<p class="problem" role="alert">{escape(sentence)}</p>' if sentence else ""
 

@@ -2,6 +2,7 @@
 
 from starlette.routing import Router
 
+from chat_app.config import Settings
 from chat_app.people import account, entrance, files, visit
 
 PAGES = {"login", "logout", "invite", "account", "embed"}
@@ -11,5 +12,10 @@ PAGES = {"login", "logout", "invite", "account", "embed"}
 ROUTES = [*files.ROUTES, *entrance.ROUTES, *account.ROUTES, *visit.ROUTES]
 
 
-def router() -> Router:
-    return Router(ROUTES)
+def router(settings: Settings) -> Router:
+    if settings.auth != "oidc":
+        return Router(ROUTES)
+    # What it needs takes long to load.
+    from chat_app.people import there
+
+    return Router([*ROUTES, *there.ROUTES])

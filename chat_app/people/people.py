@@ -3,20 +3,22 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection as Transaction
 
 from chat_app import logs
 from chat_app.caller import Caller, Kind, Scope
+from chat_app.claims import has_one, names_of
 from chat_app.config import Settings
 from chat_app.errors import InvalidRequest, NotSignedIn
 from chat_app.peers import Peers
 from chat_app.people import passwords
-from chat_app.people.accounts import Accounts, PersonRow, key_of, live_people
+from chat_app.people.accounts import Accounts, PersonRow, key_of, live_people, subject_of
 from chat_app.people.connections import Connections, Credential
 from chat_app.people.invitations import Invitations
 from chat_app.people.keys import SCOPES, Keys, live_keys
@@ -24,8 +26,12 @@ from chat_app.people.secret import load_secret
 from chat_app.people.sessions import Sessions, live_sessions
 from chat_app.people.throttle import Throttle
 from chat_app.people.tokens import digest
+from chat_app.people.trouble import SignInFailed, Trouble
 from chat_app.people.visitors import Visitors
 from chat_app.store.database import Database
+
+if TYPE_CHECKING:
+    from chat_app.people.provider import Provider
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +57,7 @@ class People:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.secret = load_secret(settings)
+        self.provider = provider_of(settings)
         self.peers = Peers(settings.trusted_proxies)
         self.accounts = Accounts(database)
         self.sessions = Sessions(database)
@@ -72,7 +79,15 @@ class People:
         if found := self._remembered(digested):
             return found
         person = await self.sessions.person(digested)
-        return self._remember(digested, known(person, session=digested)) if person else None
+        if person is None or not self._signs_in_so(person):
+            return None
+        return self._remember(digested, known(person, session=digested))
+
+    def _signs_in_so(self, person: PersonRow) -> bool:
+        """A session from before AUTH, or the provider, was another one counts no more."""
+        if self.provider is None:
+            return person.password is not None
+        return bool((person.subject or "").startswith(subject_of(self.provider.issuer, "")))
 
     async def by_key(self, secret: str) -> Known:
         """Whose program sends this key. Raises NotSignedIn."""
@@ -122,6 +137,28 @@ class People:
             logs.event("sign-in failed", level=logging.WARNING, same_as=address, address=address)
             raise NotSignedIn(WRONG)
         self._throttle.forgive(key, address)
+        return person
+
+    def count_try(self, address: str) -> None:
+        """Of a sign-in at the provider, which costs it and us some requests. Raises TooManyRequests."""
+        self._throttle.count_address(address)
+
+    async def by_claims(self, claims: Mapping[str, Any]) -> PersonRow:
+        """Whom the provider means; who is new gets an account. Raises SignInFailed: it is open to others only."""
+        assert self.provider
+        settings = self.settings
+        if settings.oidc_allowed and not has_one(claims, settings.oidc_allowed):
+            raise SignInFailed(Trouble.not_allowed, "none of OIDC_ALLOWED is true of them")
+        admin = has_one(claims, settings.oidc_admin) if settings.oidc_admin else None
+        joined = await self.accounts.join(subject_of(self.provider.issuer, claims["sub"]), names_of(claims), admin)
+        person = joined.person
+        if joined.new:
+            logs.event("account made", person=person.id)
+        if joined.adopted:
+            logs.event("chats from before there were accounts are theirs", person=person.id, chats=joined.adopted)
+        if joined.demoted:
+            # What is open knows them as an administrator.
+            self._end(lambda by: by.person_id == person.id)
         return person
 
     async def begin(self, person_id: str, before: str | None = None) -> str:
@@ -202,6 +239,15 @@ class People:
             await self.keys.used(key_id)
 
 
+def provider_of(settings: Settings) -> "Provider | None":
+    """What it needs takes long to load, so only where people sign in there."""
+    if settings.auth != "oidc":
+        return None
+    from chat_app.people.provider import Provider
+
+    return Provider(settings)
+
+
 def known(person: PersonRow, *, session: str = "", key_id: str = "", scope: Scope = Scope.chat) -> Known:
     """A row of the table `person`, by what was shown."""
     caller = Caller(person.id, person.name, Kind.person, person.admin, SCOPES[scope], key_id)
@@ -233,6 +279,8 @@ async def knowing(settings: Settings, database: Database) -> AsyncIterator[Peopl
     """The people for the time that the app serves. Raises CannotStart."""
     global _people
     people = _people = People(settings, database)
+    if people.provider:
+        await people.provider.discover()
     watching = asyncio.create_task(people.watch(), name="watch who is signed in")
     if settings.auth == "password" and not await people.accounts.every():
         logs.event("nobody has an account yet; make one: python -m chat_app user add NAME", level=logging.WARNING)

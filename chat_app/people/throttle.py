@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
@@ -25,7 +25,14 @@ class Throttle:
 
     def count(self, name: str, address: str) -> None:
         """One more try. Raises TooManyRequests: too many."""
-        for limit, who in self._limits(name, address):
+        self._count(self._limits(name, address))
+
+    def count_address(self, address: str) -> None:
+        """One more try of nobody that is known yet. Raises TooManyRequests: too many."""
+        self._count((limit, ("address", address)) for limit in ADDRESS)
+
+    def _count(self, counted: Iterable[tuple[RateLimitItem, tuple[str, ...]]]) -> None:
+        for limit, who in counted:
             if not self._limiter.hit(limit, *who):
                 wait = self._limiter.get_window_stats(limit, *who).reset_time - time.time()
                 raise TooManyRequests(

@@ -28,7 +28,8 @@ UNDO_MS = 8_000
 MOST_CHANGES = 4
 # A page of another origin could not send this header: see chat_app/people/entrance.py.
 SIGN_OUT = """
-fetch("/logout", { method: "POST", headers: { "X-Requested-With": "rill" } }).then(() => location.assign("/login"))
+fetch("/logout", { method: "POST", headers: { "X-Requested-With": "rill" } })
+  .then((answer) => location.assign(answer.url))
 """
 
 
