@@ -115,13 +115,19 @@ class Live(rx.State):
             # Another tab deleted it, or took it out of the trash again.
             await transcript.load(self._chat)
         get_changes(self).show(tab, self._chat, transcript.missing)
+        line = await self.get_state(Line)
         while turn := await turns.next(self._chat, self._followed) if self._chat else None:
-            if await transcript.begin(turn):
-                (await self.get_state(Line)).began(turn.reply.key)
+            begun = await transcript.begin(turn)
+            # Also where there is nothing to follow: it may have waited and ended before the page came to it.
+            line.began(turn.reply.key)
+            if begun:
                 if self._thinking != turn.id:
                     self.announcement = TYPING
                 return turn
             self._went_on(turn)
+        if line.questions:
+            # Nothing runs, so it is held, or was asked while the page was read anew.
+            await line.look(self._chat)
         if transcript.running:
             # It is known nowhere any more: the chat was deleted meanwhile, and taken out of the trash again.
             await transcript.reload()
