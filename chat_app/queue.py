@@ -31,7 +31,8 @@ EMPTY = Line()
 class Queue:
     """The lines of all chats, from `open` to `close`."""
 
-    def __init__(self, store: Store, turns: Turns, limits: Limits | None = None) -> None:
+    def __init__(self, store: Store, turns: Turns, limits: Limits | None = None, *, accounts: bool = False) -> None:
+        self._accounts = accounts
         self._store = store
         self._limits = limits
         self._turns = turns
@@ -42,10 +43,12 @@ class Queue:
         turns.on_end(self._ended)
 
     async def open(self) -> None:
-        """What may go on goes on: an answer may have been complete when the server ended."""
+        """What may go on goes on: an answer may have been complete when the server ended. In chats from before there
+        were accounts nobody asks any more, until they are somebody's."""
         self._chats |= await self._store.database.read(statements.chats)
-        for chat_id in list(self._chats):
-            self._soon(self._go_on(chat_id), chat_id)
+        for chat_id, owner in list(self._chats.items()):
+            if owner or not self._accounts:
+                self._soon(self._go_on(chat_id), chat_id)
 
     async def close(self) -> None:
         for task in self._going:
@@ -83,9 +86,14 @@ class Queue:
 
     async def line(self, chat_id: str, owner: str = "") -> Line:
         """What waits in a chat of the owner's."""
-        if self._chats.get(chat_id) != owner:
+        if chat_id not in self._chats:
             return EMPTY
-        return await self._store.database.read(lambda connection: statements.line(connection, owner, chat_id))
+        line = await self._store.database.read(lambda connection: statements.line(connection, owner, chat_id))
+        if line.questions and self._chats[chat_id] != owner:
+            # Adopted since, perhaps by another process.
+            self._chats[chat_id] = owner
+            self._soon(self._go_on(chat_id), chat_id)
+        return line
 
     async def change(self, chat_id: str, question_id: str, content: str, owner: str = "") -> None:
         """Raises InvalidRequest; NotFound: it does not wait any more."""

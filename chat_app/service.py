@@ -103,6 +103,12 @@ class Service:
         """The chats of one caller, for the doors."""
         return OwnChats(caller, self.shared)
 
+    async def forget_owner(self, owner: str) -> None:
+        """Somebody was removed, with their chats: their turns end too, and nothing is left of what began meanwhile."""
+        await self.turns.drop_owner(owner)
+        await self.store.drop_owner(owner)
+        self.shared.trash.forget_soon()
+
     async def open(self) -> None:
         """Raises CannotStart: another server uses the database, or it cannot be brought up to date."""
         if claimed := await asyncio.to_thread(claim, self.settings.database_url):
@@ -259,7 +265,7 @@ def build(settings: Settings) -> Service:
     # A child's health costs nothing to ask; a function of the user's is not asked.
     look = local_model.base_url if local_model else None if settings.replies else openai.models
     bills = Bills(store.database, prices, local_model.context_tokens if local_model else settings.context_tokens)
-    queue = Queue(store, turns, limits)
+    queue = Queue(store, turns, limits, accounts=settings.accounts)
     shared = Shared(store, turns, Trash(store), measures, bills, queue, agent.models)
     return Service(
         settings,

@@ -126,6 +126,11 @@ class Spending:
         name = period.name_at(self._now())
         return await self._database.read(lambda connection: statements.of(connection, owner, name))
 
+    async def by_owner(self, period: Period, most: int) -> dict[str, Spent]:
+        """Of those who took most in it."""
+        name = period.name_at(self._now())
+        return dict(await self._database.read(lambda connection: statements.totals(connection, name, most)))
+
     async def total(self, period: Period) -> Spent:
         """Of all owners."""
         name = period.name_at(self._now())

@@ -16,9 +16,14 @@ import pytest
 from sqlalchemy import Connection, select
 from sqlmodel import SQLModel
 
+from chat_app.caller import Scope
 from chat_app.errors import CannotStart
 from chat_app.models import Status
-from chat_app.store.backup import back_up, restore
+from chat_app.people.accounts import Accounts
+from chat_app.people.invitations import Invitations
+from chat_app.people.keys import Keys
+from chat_app.people.sessions import Sessions
+from chat_app.store.backup import SIGNED_IN, back_up, restore
 from chat_app.store.store import Store
 from tests.forked import Api, starter
 from tests.postgres import Postgres
@@ -79,6 +84,19 @@ async def fill(url: str) -> None:
         await store.close()
 
 
+async def add_people(url: str) -> None:
+    """Somebody with a key who is signed in, and an invitation."""
+    store = Store(url)
+    await store.open()
+    try:
+        person = await Accounts(store.database).add("Ada", "a hash", admin=True)
+        await Sessions(store.database).begin(person.id)
+        await Invitations(store.database).make()
+        await Keys(store.database).make(person.id, "laptop", Scope.read)
+    finally:
+        await store.close()
+
+
 async def rows(url: str) -> dict[str, list[dict[str, Any]]]:
     """All that is stored, of each table."""
 
@@ -108,12 +126,16 @@ async def found(url: str, words: str) -> int:
 
 async def test_all_comes_back_whatever_the_databases(url: str, other_url: str, tmp_path: Path) -> None:
     await fill(url)
+    await add_people(url)
     file = tmp_path / "backups" / "rill.db"
     copied = await back_up(url, file)
     assert (str(copied), file.stat().st_mode & 0o777) == ("3 chats with 8 messages", 0o600)
     assert list(file.parent.iterdir()) == [file]
     before = await rows(url)
-    assert len(before["journal"]) == 1
+    assert len(before["journal"]) == len(before["person"]) == len(before["api_key"]) == 1
+    # Or whoever has signed out since would be in again.
+    assert [len(before.pop(table)) for table in SIGNED_IN] == [1, 1]
+    before |= {table: [] for table in SIGNED_IN}
     assert str(await restore(other_url, file)) == "3 chats with 8 messages"
     assert await rows(other_url) == before
     assert await rows(f"sqlite:///{shutil.copy(file, tmp_path / 'copy.db')}") == before

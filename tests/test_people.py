@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from chat_app.caller import Scope
+from chat_app.people.accounts import Accounts
 from tests.app import App
 from tests.forked import Api
 from tests.people import (
@@ -16,6 +17,7 @@ from tests.people import (
     add_person,
     browser,
     invitation,
+    opened,
     session_cookie,
     sign_in,
     signed_in,
@@ -356,6 +358,45 @@ async def test_only_administrators_invite_and_remove(api: Api, ada: str, ben: st
         assert (await submit(admin, f"/account/people/{person}/remove")).status_code == 200
         assert (await client.get("/chats/")).status_code == 303
         assert (await admin.get("/metrics")).status_code == 200
+
+
+async def test_administrators_see_totals_and_limits_and_never_text(api: Api, ada: str) -> None:
+    bearer = {"Authorization": f"Bearer {await add_key(api, await add_person(api, 'Writer'))}"}
+    async with api.client() as client, signed_in(api, "Ada") as admin, signed_in(api, "Writer") as writer:
+        await client.post("/messages/", json={"content": f"pomegranate {script(tokens=7)}"}, headers=bearer)
+
+        async def of_writer() -> str:
+            return (await admin.get("/account")).text.partition("<strong>Writer</strong>")[2].partition("</li>")[0]
+
+        while "tokens" not in await of_writer():
+            await asyncio.sleep(0.05)
+        row, page = await of_writer(), (await admin.get("/account")).text
+        assert "1 API key · today" in row and "this month" in row
+        assert "Each person: 4 answers at a time · requests: 600 per minute" in page
+        assert "All together: 100 answers at a time" in page and "pomegranate" not in page
+        own = (await writer.get("/account")).text
+        assert "<h2>Usage</h2><p>today" in own and "All together" not in own and "Ada" not in own
+
+
+async def test_with_the_account_its_answers_end_and_its_chats_are_gone(api: Api, ada: str, provider: Provider) -> None:
+    for by_command in (False, True):
+        person = await add_person(api, "Leaving")
+        bearer = {"Authorization": f"Bearer {await add_key(api, person)}"}
+        async with api.client() as client, signed_in(api, "Ada") as admin:
+            body = {"content": script(tokens=3, hold=[1])}
+            async with streaming(client, "POST", "/stream/", json=body, headers=bearer) as stream:
+                await stream.next()
+            # Nobody follows it any more, and it would wait for its next token for a minute.
+            assert "1 answer is being written" in (await admin.get("/account")).text
+            if by_command:
+                async with opened(api) as store:
+                    await Accounts(store.database).remove(person)
+            else:
+                assert (await submit(admin, f"/account/people/{person}/remove")).status_code == 200
+            while "rill_running_turns 0.0" not in (await admin.get("/metrics")).text:
+                await asyncio.sleep(0.05)
+        async with opened(api) as store:
+            assert await store.of(person).chats() == []
 
 
 # Keys

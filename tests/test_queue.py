@@ -23,11 +23,11 @@ pytestmark = pytest.mark.anyio
 class Server:
     """Turns and the queue on one database, until it is closed, or is gone as after a kill."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, accounts: bool = False) -> None:
         self.store = Store(url)
         self.reply = ScriptedReply()
         self.turns = Turns(self.store, MemoryBackplane(), self.reply, max_message_chars=100)
-        self.queue = Queue(self.store, self.turns)
+        self.queue = Queue(self.store, self.turns, accounts=accounts)
 
     async def open(self) -> "Server":
         await self.store.open()
@@ -358,3 +358,31 @@ async def test_a_line_is_its_owners(server: Server) -> None:
     # Whose it is goes with it: hooks and agents are told, and the key is Ada's.
     again = await of_ada.ask("Second", turn.chat_id, "key")
     assert isinstance(again, Turn) and again.caller.owner == "ada"
+
+
+async def test_one_from_before_there_were_accounts_waits_for_its_new_owner(database_url: str) -> None:
+    """Nobody is there who would read the answer; and another process tells whose it is, while the server runs."""
+    old = await Server(database_url).open()
+    turn, go = await old.begin("Done.")
+    await old.waits(turn.chat_id, "For Ada", "key")
+    await old.queue.close()
+    go.set()
+    await turn.end()
+    await old.close()
+    new = await Server(database_url, accounts=True).open()
+    ada, bob = (OwnQueue(new.queue, Caller(owner=name, kind=Kind.person)) for name in ("ada", "bob"))
+    try:
+        await new.store.adopt("ada")
+        assert not (await bob.line(turn.chat_id)).questions
+        new.reply.enqueue("Here.")
+        [question] = (await ada.line(turn.chat_id)).questions
+        assert question.caller["owner"] == "ada" and question.caller["kind"] == "person"
+        store = new.store.of("ada")
+
+        async def answered() -> bool:
+            return (await store.messages(turn.chat_id))[-1].content == "Here."
+
+        await new.until(answered)
+        assert [one.content for one in await store.messages(turn.chat_id)][::2] == ["First", "For Ada"]
+    finally:
+        await new.close()

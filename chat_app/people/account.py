@@ -21,6 +21,8 @@ from chat_app.people.forms import Forms
 from chat_app.people.html import button, field, form, frame, heading, note, problem
 from chat_app.people.invitations import LASTS
 from chat_app.people.people import Known, People, get_people
+from chat_app.people.usage import limits_in_words, own_usage, usage
+from chat_app.service import get_service
 
 Done = Callable[[People, Known, dict[str, str]], Awaitable[str]]
 """What a form of the page does; returns HTML that says what was done."""
@@ -139,6 +141,7 @@ async def _page(request: Request, known: Known, said: str = "", status: int = 20
         await _keys(people, forms, person),
         _password(forms) if has_password else "",
         _everywhere(forms) if known.by.session else "",
+        await _usage(people, person),
         await _people(people, forms, person, has_password) if person.admin else "",
     ]
     return forms.page(frame("Account", "\n".join(parts), "account"), status)
@@ -196,11 +199,28 @@ def _everywhere(forms: Forms) -> str:
     return _section("Sign out everywhere", text + leave)
 
 
+async def _usage(people: People, person: PersonRow) -> str:
+    took = await own_usage(get_service(), person.id) or "Nothing this month."
+    own, _ = limits_in_words(people.settings)
+    return _section("Usage", f'<p>{escape(took)}</p><p class="hint">{escape(own)}</p>')
+
+
 async def _people(people: People, forms: Forms, me: PersonRow, invites: bool) -> str:
+    used, keys = await usage(get_service()), await people.keys.numbers()
     rows = [
         _row(
             one.name,
-            f"{'administrator · ' if one.admin else ''}since {_day(one.created_at)}",
+            " · ".join(
+                filter(
+                    None,
+                    [
+                        "administrator" if one.admin else "",
+                        f"since {_day(one.created_at)}",
+                        _number_of_keys(keys.get(one.id, 0)),
+                        used.of(one.id),
+                    ],
+                )
+            ),
             ""
             if one.id == me.id
             else form(
@@ -212,7 +232,14 @@ async def _people(people: People, forms: Forms, me: PersonRow, invites: bool) ->
         for one in await people.accounts.every()
     ]
     invite = form("/account/invitations", forms.token, f"<div>{button('Invite somebody', 'quiet-button')}</div>")
-    return _section("People", _list(rows) + (invite if invites else ""))
+    together = used.of_all or "Nothing this month."
+    sums = f'<p class="hint">All together, with visitors: {escape(together)}</p>'
+    limits = "".join(f'<p class="hint">{escape(one)}</p>' for one in limits_in_words(people.settings))
+    return _section("People", _list(rows) + (invite if invites else "")) + _section("Totals and limits", sums + limits)
+
+
+def _number_of_keys(number: int) -> str:
+    return f"{number} API key{'' if number == 1 else 's'}" if number else ""
 
 
 def _section(title: str, inside: str) -> str:

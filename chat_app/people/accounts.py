@@ -10,14 +10,13 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chat_app.errors import InvalidRequest, NotFound, shown
-from chat_app.models import Chat, Message, Person, new_id, now
+from chat_app.models import Person, new_id, now
 from chat_app.names import clean_name
 from chat_app.store.database import Database
-from chat_app.store.statements import adopt
+from chat_app.store.statements import adopt, drop_owner
 
 MAX_NAME_CHARS = 64
 _table = Person.__table__  # type: ignore[attr-defined]
-_chat, _message = Chat.__table__, Message.__table__  # type: ignore[attr-defined]
 PersonRow = Row[Any]
 """A row of the table `person`."""
 
@@ -182,10 +181,7 @@ def delete_person(connection: Connection, person_id: str) -> None:
         others = select(func.count()).select_from(_table).where(_table.c.id != person_id)
         if connection.execute(others).scalar_one():
             raise InvalidRequest("This is the only administrator. Make another one first: `user admin NAME`.")
-    chats = select(_chat.c.id).where(_chat.c.owner == person_id)
-    # Untied first, as the store does it: a cascade from message to message is as deep as a chat is long.
-    connection.execute(update(_message).where(_message.c.chat_id.in_(chats)).values(parent_id=None))
-    connection.execute(delete(_chat).where(_chat.c.owner == person_id))
+    drop_owner(connection, person_id)
     connection.execute(delete(_table).where(_table.c.id == person_id))
 
 

@@ -54,6 +54,7 @@ async def remove_user(store: Store, given: argparse.Namespace) -> None:
     accounts = Accounts(store.database)
     person = await accounts.known(given.name)
     await accounts.remove(person.id)
+    await store.database.forget()
     print(f"The account of {person.name} is removed, with its chats.")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from chat_app.caller import Scope
 from chat_app.errors import InvalidRequest
@@ -63,6 +63,12 @@ class Keys:
         return await self._database.read(
             lambda connection: connection.execute(query.order_by(_person.c.key, _table.c.id)).all()
         )
+
+    async def numbers(self) -> dict[str, int]:
+        """How many each person has."""
+        query = select(_table.c.person_id, func.count().label("number")).group_by(_table.c.person_id)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {row.person_id: row.number for row in rows}
 
     async def holder(self, digested: str) -> KeyRow | None:
         """Who has the key of this hash, as a row of `person` with `key_id` and `scope`; None: nobody any more."""

@@ -28,6 +28,7 @@ from chat_app.people.throttle import Throttle
 from chat_app.people.tokens import digest
 from chat_app.people.trouble import SignInFailed, Trouble
 from chat_app.people.visitors import Visitors
+from chat_app.service import get_service
 from chat_app.store.database import Database
 
 if TYPE_CHECKING:
@@ -184,27 +185,32 @@ class People:
         self._end(lambda by: by.key_id == key_id and by.person_id == person_id)
 
     async def remove(self, person_id: str) -> None:
-        """Raises InvalidRequest."""
+        """With all that is theirs: sessions, keys, chats, and answers that are being written. Raises InvalidRequest."""
         await self.accounts.remove(person_id)
         self._end(lambda by: by.person_id == person_id)
+        await get_service().forget_owner(person_id)
 
     def _end(self, which: Callable[[Credential], bool]) -> None:
         self._cached = {key: entry for key, entry in self._cached.items() if not which(entry[1].by)}
         self.open.end(which)
 
     async def watch(self) -> None:
-        """End what is open by sessions and keys that ended elsewhere, or are too old, for ever."""
+        """End what is open, or being answered, by sessions, keys and people that ended elsewhere, or are too old, for
+        ever."""
         while True:
             await asyncio.sleep(LOOK_S)
-            if not (open_ := self.open.credentials()):
-                continue
-            try:
-                gone = open_ - await self._database.read(partial(alive, open_))
-            except Exception:
-                # The database says itself that it is away; nobody is put out for it.
-                continue
-            if gone:
-                self._end(gone.__contains__)
+            # The database says itself that it is away; nobody is put out for it.
+            with suppress(Exception):
+                await self._look()
+
+    async def _look(self) -> None:
+        asking = set(map(Credential, get_service().turns.of_people()))
+        if not (open_ := self.open.credentials() | asking):
+            return
+        if gone := open_ - await self._database.read(partial(alive, open_)):
+            self._end(gone.__contains__)
+            for one in gone & asking:
+                await get_service().forget_owner(one.person_id)
 
     async def close(self) -> None:
         if self._noting:

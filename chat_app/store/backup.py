@@ -30,6 +30,8 @@ from chat_app.store.database import Database
 from chat_app.store.sqlite_file import check, make_private
 
 ROWS_AT_ONCE = 500
+SIGNED_IN = ("login", "invitation")
+"""What is in no backup: whoever has signed out since, or has taken an invitation, would be able to once more."""
 # Each after what it refers to.
 TABLES: list[Table] = SQLModel.metadata.sorted_tables
 
@@ -58,6 +60,7 @@ async def back_up(url: str, file: Path, *, force: bool = False) -> Copied:
         raise CannotStart(f"{file} is there already. Name another file, or add --force to overwrite it.")
     with _whole_or_not(file) as part:
         await _write(url, part)
+        _sign_everybody_out(part)
         copied = _read(part)
         part.replace(file)
     return copied
@@ -120,6 +123,15 @@ def _copy_file(source: Path, part: Path) -> None:
         connection.execute("VACUUM INTO ?", [str(part)])
 
 
+def _sign_everybody_out(part: Path) -> None:
+    """Also in a database of a version that had no accounts."""
+    with closing(sqlite3.connect(part)) as connection, connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for table in there.intersection(SIGNED_IN):
+            connection.execute(f"DELETE FROM {table}")
+
+
 def _put_in_place(part: Path, target: Path, kept: Path | None) -> None:
     """Also of a database that is damaged, or of a newer version: it is kept as it is."""
     for end in ("", "-wal", "-shm"):
@@ -172,6 +184,8 @@ def _updated(part: Path, file: Path) -> Copied:
             if MigrationContext.configure(connection).get_current_revision() is None:
                 raise CannotStart(f"{file} is no backup of Rill. Name one that `python -m chat_app backup` wrote.")
             schema.upgrade(connection, keep_copy=False)
+        # One that was made otherwise may have some.
+        _sign_everybody_out(part)
         return _read(part)
     except (sqlite3.Error, SQLAlchemyError) as problem:
         raise CannotStart(f"{file} is damaged, or no backup ({trouble.reason(problem)}). Name another.") from problem

@@ -21,7 +21,9 @@ from chat_app.store.chatfile import title_from
 
 INTERRUPTED = {"status": Status.interrupted, "finish_reason": Status.interrupted.value}
 
-_chat, _message, _journal = (SQLModel.metadata.tables[name] for name in ("chat", "message", "journal"))
+_chat, _message, _journal, _queue, _person = (
+    SQLModel.metadata.tables[name] for name in ("chat", "message", "journal", "queue", "person")
+)
 # Made once: to put a statement together takes longer than to run it.
 ADD_CHAT, ADD_MESSAGES, ADD_ROWS = insert(_chat), insert(_message), insert(_journal)
 ADD_REQUEST = insert(SQLModel.metadata.tables["request"])
@@ -179,12 +181,23 @@ def _fill(connection: Connection, prompt: Prompt, user: Message, options: dict[s
 
 
 def adopt(connection: Connection, owner: str) -> int:
-    """Give this owner the chats that have none; returns how many."""
+    """Give this owner the chats that have none, with the questions that wait in them; returns how many chats."""
     ownerless = select(_chat.c.id).where(_chat.c.owner == "")
     began = _message.c.idempotency_key.is_not(None) & _message.c.chat_id.in_(ownerless)
     keys = update(_message).where(began)
     connection.execute(keys.values(idempotency_key=literal(owned_key(owner, "")) + _message.c.idempotency_key))
+    name = connection.execute(select(_person.c.name).where(_person.c.id == owner)).scalar() or ""
+    asking = {"owner": owner, "name": name, "kind": "person", "key_id": ""}
+    connection.execute(update(_queue).where(_queue.c.chat_id.in_(ownerless)).values(caller=asking))
     return connection.execute(update(_chat).where(_chat.c.owner == "").values(owner=owner)).rowcount
+
+
+def drop_owner(connection: Connection, owner: str) -> None:
+    """Delete all chats of an owner's, those in the trash too."""
+    chats = select(_chat.c.id).where(_chat.c.owner == owner)
+    # Untied first: a cascade from message to message is as deep as a chat is long.
+    connection.execute(update(_message).where(_message.c.chat_id.in_(chats)).values(parent_id=None))
+    connection.execute(delete(_chat).where(_chat.c.owner == owner))
 
 
 def add_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -173,6 +173,10 @@ class Store(Library):
         their turns; returns how many."""
         return await self.database.write(lambda connection: statements.adopt(connection, owner))
 
+    async def drop_owner(self, owner: str) -> None:
+        """Delete all chats of somebody who was removed."""
+        await self.database.write(lambda connection: statements.drop_owner(connection, owner))
+
     # Turns
 
     async def begin_turn(

@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from functools import partial
 from typing import Any
 
-from chat_app.caller import LOCAL, Caller, Person
+from chat_app.caller import LOCAL, Caller, Kind, Person
 from chat_app.errors import (
     BadReply,
     ChatError,
@@ -303,6 +303,16 @@ class Turns:
         await asyncio.gather(*(self._stop(self._turn(entry)) for entry in entries if entry.ended_at is None))
         await self._backplane.forget(chat_id)
         await self.announce(owner)
+
+    def of_people(self) -> Counter[str]:
+        """How many turns run in this process, by the id of whose they are; only those of people with accounts."""
+        return Counter(one.caller.owner for one in self._running if one.caller.kind is Kind.person)
+
+    async def drop_owner(self, owner: str) -> None:
+        """The same for all chats of somebody who was removed."""
+        await self._backplane.begun()
+        for chat_id in {one.reply.chat_id for one in self._running if one.caller.owner == owner}:
+            await self.drop(chat_id, owner)
 
     @property
     def unsaved_s(self) -> float:
