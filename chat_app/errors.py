@@ -314,6 +314,16 @@ class VisitorsElsewhere(ChatError):
         super().__init__("This is for people with an account. Visitors have the chat at /embed.")
 
 
+class NoKeyHere(ChatError):
+    """An API key for what is a person's alone. Else one that may only read could make one that may do more."""
+
+    code = "no_key_here"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("An account is its person's: sign in with a browser. API keys open the API alone.")
+
+
 class BadHost(ChatError):
     """A request with two hosts, or with one that is no host at all."""
 

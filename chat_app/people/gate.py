@@ -17,7 +17,7 @@ from chat_app.api.problems import error_response, tell_refusal
 from chat_app.built import served
 from chat_app.caller import IN_SCOPE
 from chat_app.config import Settings
-from chat_app.errors import AdministratorsOnly, ChatError, NotSignedIn, VisitorsElsewhere
+from chat_app.errors import AdministratorsOnly, ChatError, NoKeyHere, NotSignedIn, VisitorsElsewhere
 from chat_app.origins import origin, site
 from chat_app.people import cookies
 from chat_app.people.connections import SIGNED_OUT
@@ -30,6 +30,7 @@ KNOWN = "known"
 """In the scope of the pages of this folder: the `Known` who asks, or None."""
 HEALTH = {"/healthz", "/readyz", "/ping", "/_health"}
 METRICS = "/metrics"
+ACCOUNT = "account"
 FOR_VISITORS = {"stream", "messages", "measures"}
 """First parts of the addresses that the chat at `/embed` uses."""
 BEARER = "bearer."
@@ -59,6 +60,8 @@ class Gate:
             first = scope["path"].split("/")[1]
             if found and found.by.visit and first not in FOR_VISITORS:
                 raise VisitorsElsewhere
+            if found and found.by.key_id and first == ACCOUNT:
+                raise NoKeyHere
             if first in PAGES and scope["type"] == "http":
                 scope[KNOWN] = found
                 return await self.pages(scope, receive, send)
