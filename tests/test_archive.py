@@ -110,6 +110,7 @@ def without_ids(text: str) -> list[Any]:
     return list(chats)
 
 
+@pytest.mark.slow
 def test_any_chats_come_back_as_they_were(runner: asyncio.Runner, migrated: Path, tmp_path: Path) -> None:
     @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(ALL)

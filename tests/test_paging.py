@@ -67,7 +67,7 @@ def trees(draw: st.DrawFn) -> Grown:
     )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def run_with_store(request: pytest.FixtureRequest) -> Iterator[Callable[[Callable[[Store], Any]], Any]]:
     """Runs a coroutine function with a store, in a loop of its own: Hypothesis knows no coroutines."""
     with asyncio.Runner() as runner:
@@ -114,9 +114,7 @@ async def compare(store: Store, grown: Grown, name: str) -> None:
     async with store.database.writing() as session:
         session.add(chat)
         await session.flush()
-        for message in messages:
-            session.add(message)
-            await session.flush()
+        session.add_all(messages)
     messages.sort(key=lambda message: message.id)
     expected = places(path_items(messages, leaf))
     assert places(await store.path(name)) == expected

@@ -16,6 +16,7 @@ from chat_app.scaffold import new_agent
 from tests.own_app import own_app
 
 
+@pytest.mark.slow
 def test_the_folder_works_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: object) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["chat_app", "new", "my_helper"])

@@ -185,7 +185,7 @@ def half_update(file: Path, step: int) -> bool:
     return False
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 async def new_database(request: pytest.FixtureRequest, postgres: Postgres, tmp_path: Path) -> AsyncIterator[str]:
     """The URL of one without a schema."""
     if request.param == "sqlite":

@@ -649,6 +649,7 @@ async def test_deleting_a_chat_deletes_its_messages_and_no_others(store: Store, 
     assert contents(await store.messages(kept.chat_id)) == ["kept", "1"]
 
 
+@pytest.mark.slow
 async def test_a_long_chat_can_be_deleted_too(store: Store, file: Path) -> None:
     """SQLite follows a cascade from message to message at most 1,000 deep."""
     chat = Chat(title="long")

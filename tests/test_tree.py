@@ -60,6 +60,7 @@ def next_of(id: str) -> Message:
     return MESSAGES[int(id) - 1]
 
 
+@pytest.mark.slow
 def test_a_tree_as_deep_as_a_chat_is_long() -> None:
     chain = [
         Message(id=f"{n:06}", chat_id="c", parent_id=f"{n - 1:06}" if n else None, role=Role.user)

@@ -174,6 +174,7 @@ async def test_a_huge_paste_is_refused_before_it_is_in_the_box(page: Page, app: 
     await expect(chat.box).to_have_value("Typed before")
 
 
+@pytest.mark.slow
 async def test_a_message_that_is_allowed_comes_through_the_socket(
     page: Page, page_built: None, provider: Provider, tmp_path: Path
 ) -> None:
