@@ -260,6 +260,9 @@ class Measures:
     async def _store(self, start: datetime) -> None:
         self._changed.discard(start)
         rows = await self._database.read_aside(lambda connection: hours.rows(connection, start))
+        if not hours.is_over(rows[0]):
+            # An answer may take longer than an hour has to settle; until it has ended, the hour is read from its rows.
+            return
         sums = (await asyncio.to_thread(self._sums_of, {start: rows}))[start]
         # What came since is not in them.
         if start not in self._changed:

@@ -204,6 +204,24 @@ async def test_what_comes_late_is_in_the_sums(store: Store) -> None:
     assert message["id"] != row.id
 
 
+async def test_an_hour_is_added_up_when_all_its_answers_have_ended(store: Store) -> None:
+    measures = measures_of(store)
+    moment = now() - timedelta(hours=3)
+    long = Message(id=turn_id(moment, random.Random(2)), chat_id="c", role="assistant", created_at=moment)
+    ended = Message.__table__.update().values(status="complete", duration_ms=4_000_000)
+
+    def fill(connection: Any) -> None:
+        connection.execute(text(CHAT))
+        connection.execute(Message.__table__.insert(), long.model_dump() | {"status": "streaming"})
+
+    await store.database.write(fill)
+    for answers in (0, 1):
+        await measures.add_up()
+        assert (await measures.figures(2)).answers == answers
+        await store.database.write(lambda connection: connection.execute(ended))
+    assert await store.database.read(lambda connection: hours.starts(connection, measures._recipe))
+
+
 async def test_remarks_are_found_among_many_thumbs(file: Path) -> None:
     with closing(sqlite3.connect(file)) as database:
         database.execute(CHAT)
@@ -236,6 +254,13 @@ async def test_imported_answers_do_not_count(store: Store) -> None:
     assert (await measures_of(store).figures(1)).answers == 0
 
 
+NUMBERS = f"WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {MANY // 10_000 - 1})"
+
+
+def copied(id: str, nth: int) -> str:
+    return f"{id[:-2]}{nth:02x}"
+
+
 @pytest.mark.slow
 async def test_a_month_of_a_million_answers_is_read_in_no_time(file: Path, figure: Callable[[object], None]) -> None:
     with closing(sqlite3.connect(file)) as database:
@@ -244,15 +269,16 @@ async def test_a_month_of_a_million_answers_is_read_in_no_time(file: Path, figur
             database.execute(f"DROP TRIGGER {trigger}")
         database.execute("PRAGMA synchronous=OFF")
         database.execute(CHAT)
-        pairs = sorted(seeded(10_000, 30, random.Random(1)), key=lambda pair: pair[0]["id"])
+        pairs = list(seeded(10_000, 30, random.Random(1)))
         # The same ten thousand, a hundred times, each a little later.
-        for message, report in pairs:
-            start, tail = message["id"][:13], message["id"][13:]
-            ids = [f"{start}{tail[:-2]}{n:02x}" for n in range(MANY // len(pairs))]
-            names = list(message)
-            database.executemany(insert("message", names), [message | {"id": id} for id in ids])
-            if report:
-                database.executemany(insert("measure", list(report)), [report | {"turn_id": id} for id in ids])
+        for table, rows in (
+            ("message", [message | {"id": copied(message["id"], 0)} for message, _ in pairs]),
+            ("measure", [report | {"turn_id": copied(report["turn_id"], 0)} for _, report in pairs if report]),
+        ):
+            database.executemany(insert(table, rows[0]), rows)
+            id, *rest = rows[0]
+            others = ", ".join([f"substr({id}, 1, 34) || printf('%02x', n)", *rest])
+            database.execute(f"{NUMBERS} INSERT INTO {table} ({id}, {', '.join(rest)}) SELECT {others} FROM {table}, n")
         database.commit()
     store = Store(f"sqlite:///{file}")
     steps = Steps(store)

@@ -23,7 +23,7 @@ FORM = "1"
 Sums = dict[str, dict[str, Any]]
 """By what is counted, then by what it is counted of: `{"ends": {"complete": 12}}`; `slowest` is a list within."""
 Rows = tuple[Sequence[Any], Sequence[Any]]
-"""The answers that began in an hour, and the reports about them."""
+"""The answers that began in an hour, those that still grow among them, and the reports about them."""
 Price = Callable[[str, Mapping[str, Any]], float]
 """What an answer of a model with this usage cost, in US dollars; 0 where it is not known."""
 
@@ -36,7 +36,7 @@ ANSWERS = select(
     _message.c.error,
     _message.c.first_token_ms,
     _message.c.rating,
-).where(_message.c.role == Role.assistant, _message.c.status != Status.streaming)
+).where(_message.c.role == Role.assistant)
 STEPS: list[int] = [*range(100), *range(100, 1_000, 10), *range(1_000, 10_000, 100), *range(10_000, 100_000, 1_000)]
 STEPS += [*range(100_000, 1_000_001, 10_000)]
 """To what milliseconds are rounded: two digits are enough to tell, and few enough to add up."""
@@ -117,7 +117,14 @@ def rows(connection: Connection, start: datetime) -> Rows:
     return connection.execute(answers).all(), connection.execute(measures).all()
 
 
+def is_over(answers: Sequence[Any]) -> bool:
+    """Whether none of them grows any more: their sums stay as they are."""
+    return all(answer.status != Status.streaming for answer in answers)
+
+
 def sums_of(answers: Sequence[Any], measures: Sequence[Any], price: Price) -> Sums:
+    """Of the answers that have ended."""
+    answers = [answer for answer in answers if answer.status != Status.streaming]
     groups = {measure.turn_id: group(measure.streams) for measure in measures}
     counts: dict[str, Counter[str]] = {name: Counter() for name in COUNTED}
     for answer in answers:
