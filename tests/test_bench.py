@@ -11,7 +11,7 @@ from chat_app.config import ROOT
 from tests.bench import figures, peers, plots, report
 from tests.bench.__main__ import PARTS
 from tests.bench.page import Case
-from tests.bench.records import Column, Plot, Table, as_json, as_markdown, quantile, shown
+from tests.bench.records import Column, Plot, Table, as_json, as_markdown, median_interval, quantile, shown
 
 ABOUT = {"made": "2026-11-27T08:00:00+00:00", "commit": "abc", "python": "3.11", "system": "Linux", "cores": 2}
 
@@ -92,6 +92,14 @@ def test_numbers() -> None:
     assert quantile([1.0], 0.99) == 1.0
     assert quantile([*map(float, range(101))], 0.99) == 99.0
     assert Case("", {"tokens": 12}).last == 11
+
+
+def test_how_sure_a_median_is() -> None:
+    """As the tables of the sign test have it."""
+    for count, rank in ((6, 1), (12, 3), (60, 22)):
+        values = [float(n) for n in range(1, count + 1)]
+        assert median_interval(values[::-1]) == (rank, count + 1 - rank)
+    assert median_interval([1.0] * 5) == median_interval([]) == (None, None)
 
 
 @pytest.mark.slow

@@ -1,35 +1,41 @@
-"""Whether measuring costs anything, and is right: the same answers with MEASURES on and off, by turns in one run;
+"""Whether measuring costs anything, and is right: each answer with MEASURES on beside the same with it off, in one run;
 and what the page reports of itself beside what the observer saw."""
 
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from tests.app import App
-from tests.bench.page import FIRST, Case, Result, Target, measure, own_app
-from tests.bench.records import Column, Plot, Table, quantiles
+from tests.bench.page import FIRST, PATIENCE_MS, VIEW, Case, Result, Target, one_round, open_page, own_app
+from tests.bench.records import Column, Plot, Table, median_interval
 from tests.provider_client import Provider
 
-TURNS = 4
-CASES = [Case("first token", FIRST, rounds=10), Case("500 tokens at 5 ms", {"tokens": 500, "interval_ms": 5})]
-QUICK = [Case("first token", FIRST, rounds=2)]
+CASES = [
+    Case("first token", FIRST, rounds=60),
+    Case("500 tokens at 5 ms", {"tokens": 500, "interval_ms": 5}, rounds=12),
+]
+QUICK = [Case("first token", FIRST, rounds=6)]
 REPORTED_S = 120.0
 SIDE_BY_SIDE = Table(
     "measuring",
     "With measuring and without",
     [
-        Column("first_p50", "first token p50, ms"),
-        Column("first_p90", "p90"),
-        Column("lag_p50", "lag p50, ms"),
-        Column("lag_p99", "p99"),
+        Column("pairs", "pairs", 0),
+        Column("on", "lag with, median ms"),
+        Column("off", "without, median ms"),
+        Column("apart", "with − without, median ms", 2),
+        Column("least", "95 % from", 2),
+        Column("most", "to", 2),
     ],
-    f"The same app with `MEASURES=true` and `false`, {TURNS} times by turns, in one browser.",
-    Plot(["lag_p50", "lag_p99"], "milliseconds"),
+    "Two apps with `MEASURES=true` and `false`, each with a page in one browser. The same answer comes to both, one "
+    "after the other, by turns first to this and to that: what else the machine does meets both. Of each pair the "
+    "difference; its median lies between the last two with 95 % confidence.",
+    Plot(["on", "off"], "milliseconds"),
 )
 REPORTS = Table(
     "reports",
@@ -44,44 +50,68 @@ REPORTS = Table(
 )
 
 
+@dataclass
+class Side:
+    """One of the two apps, with its page."""
+
+    app: App
+    page: Page
+
+    def round(self, provider: Provider, case: Case) -> Result:
+        result = Result(case)
+        one_round(self.page, provider, Target(self.app.url, self.app.pid), result, [])
+        return result
+
+
 def run(browser: Browser, provider: Provider, quick: bool = False) -> list[Table]:
-    cases, turns = (QUICK, 1) if quick else (CASES, TURNS)
+    cases = QUICK if quick else CASES
     with ExitStack() as apps:
-        on, off = (apps.enter_context(own_app(provider, measures=measures)) for measures in ("true", "false"))
+        on, off = (_side(browser, apps.enter_context(own_app(provider, measures=it))) for it in ("true", "false"))
         for case in cases:
-            found: dict[str, list[Result]] = {"on": [], "off": []}
-            for turn in range(turns):
-                # Not the same one first each time.
-                for name, app in [("on", on), ("off", off)][:: 1 if turn % 2 == 0 else -1]:
-                    found[name].append(measure(browser, provider, Target(app.url, app.pid), case))
-            for name, results in found.items():
-                firsts = [first for result in results for first in result.firsts]
-                lags = [lag for result in results for lag in result.lags]
-                values = quantiles("first", firsts, 50, 90) | quantiles("lag", lags, 50, 99)
-                SIDE_BY_SIDE.add(case.name, f"measuring {name}", **values)
+            pairs = [_pair(on, off, provider, case, first=nth % 2) for nth in range(case.rounds)]
+            _add(case.name, [(_lag(with_it), _lag(without)) for with_it, without in pairs])
             if case is cases[0]:
-                _compare(on, found["on"])
+                _compare(on.app, [with_it for with_it, _ in pairs])
+        for side in (on, off):
+            side.page.context.close()
     return [SIDE_BY_SIDE, REPORTS]
 
 
+def _side(browser: Browser, app: App) -> Side:
+    """With an answer on its page."""
+    page = browser.new_context(viewport=VIEW).new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    open_page(page, Target(app.url, app.pid), warm=True)
+    return Side(app, page)
+
+
+def _pair(on: Side, off: Side, provider: Provider, case: Case, first: int) -> tuple[Result, Result]:
+    """`first` is 0 where the one with measuring comes first, else 1."""
+    results = [side.round(provider, case) for side in ((on, off), (off, on))[first]]
+    return results[first], results[1 - first]
+
+
+def _lag(result: Result) -> float:
+    """Of a short answer its first token's, of a long one the median."""
+    return result.firsts[0] if result.case.script is FIRST else median(result.lags)
+
+
+def _add(name: str, pairs: list[tuple[float, float]]) -> None:
+    on, off = ([pair[nth] for pair in pairs] for nth in (0, 1))
+    apart = [with_it - without for with_it, without in pairs]
+    least, most = median_interval(apart)
+    values = {"on": median(on), "off": median(off), "apart": median(apart), "least": least, "most": most}
+    SIDE_BY_SIDE.add(name, pairs=len(pairs), **values)
+
+
 def _compare(app: App, results: list[Result]) -> None:
-    """Each of its answers but the first of a page, which nobody observed."""
-    shown = [one for result in results for one in result.shown]
-    lags = [one for result in results for one in result.firsts]
-    rows = list(_observed(app, [len(result.shown) for result in results]))
+    """Each answer but the one that warmed the page, which nobody observed."""
+    rows = _rows(app, len(results) + 1)[1:]
     apart = {
-        "first_ms": [abs(row["first_ms"] - one) for row, one in zip(rows, shown, strict=True)],
-        "lag_ms": [abs(row["lag_ms"] - one) for row, one in zip(rows, lags, strict=True)],
+        "first_ms": [abs(row["first_ms"] - result.shown[0]) for row, result in zip(rows, results, strict=True)],
+        "lag_ms": [abs(row["lag_ms"] - result.firsts[0]) for row, result in zip(rows, results, strict=True)],
     }
     REPORTS.add("first token", answers=len(rows), **{name: median(values) for name, values in apart.items()})
-
-
-def _observed(app: App, counts: list[int]) -> Iterator[dict[str, Any]]:
-    """The reports about so many answers of each page, after the one that warmed it."""
-    rows = _rows(app, sum(counts) + len(counts))
-    for count in counts:
-        yield from rows[1 : count + 1]
-        rows = rows[count + 1 :]
 
 
 def _rows(app: App, count: int) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What a benchmark gives: tables of numbers, the same for JSON, Markdown and plots. Pure."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,6 +82,17 @@ def quantile(values: Sequence[float], share: float) -> float:
     if len(values) < 2:
         return values[0]
     return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
+
+
+def median_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Between which two of them the median of all such values lies with 95 % confidence, by their order alone. None:
+    there are too few to say."""
+    ordered = sorted(values)
+    count, below, rank = len(ordered), 0.0, 0
+    # Each value is below the median or not, as a coin falls.
+    while count and (below := below + math.comb(count, rank) / 2**count) <= 0.025:
+        rank += 1
+    return (ordered[rank - 1], ordered[count - rank]) if rank else (None, None)
 
 
 def quantiles(name: str, values: Sequence[float], *shares: int) -> dict[str, float | None]:
