@@ -591,7 +591,9 @@ export class Measure {
   #lag = null;
   #last = null;
   #gap = null;
+  // Whether nobody saw the tab when it was asked or the first token came, and when the last one did.
   #hidden = isHidden();
+  #unseen = false;
 
   constructor(asked, resumed = 0) {
     this.#asked = asked;
@@ -611,16 +613,18 @@ export class Measure {
   /** Some more of the answer is on the screen. */
   painted() {
     const at = now();
-    this.#hidden ||= isHidden();
-    if (this.#last !== null) this.#gap = Math.max(this.#gap ?? 0, at - this.#last);
-    else {
+    const unseen = this.#unseen;
+    this.#unseen = isHidden();
+    if (this.#last === null) {
+      this.#hidden ||= this.#unseen;
       this.#first = this.#since(at);
       this.#lag = this.#arrival === null ? null : at - this.#arrival;
-    }
+    } else if (!unseen && !this.#unseen) this.#gap = Math.max(this.#gap ?? 0, at - this.#last);
     this.#last = at;
   }
 
   report() {
+    if (this.#last === null) this.#hidden ||= isHidden();
     const times = { own_ms: this.#own, first_ms: this.#first, lag_ms: this.#lag, gap_ms: this.#gap };
     for (const name in times) if (times[name] !== null) times[name] = Math.round(times[name]);
     return { ...times, resumed: this.resumed, hidden: this.#hidden };

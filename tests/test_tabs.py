@@ -106,8 +106,6 @@ HANDLERS: dict[str, Callable[[Things], Given] | None] = {
     f"{LIVE}.resend": lambda of: {"window_id": of.turn_id[-8:]},
     f"{LIVE}.follow_from": lambda of: {"chat_id": of.chat_id},
     f"{SURVEY}.choose": lambda of: {"feel": 1},
-    f"{SURVEY}.close": lambda of: {},
-    f"{SURVEY}.count": lambda of: {},
     f"{SURVEY}.send": lambda of: {"form": form(remark="x")},
     f"{CHATS}.watch": lambda of: {},
     f"{CHATS}.more": lambda of: {},

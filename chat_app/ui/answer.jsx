@@ -4,7 +4,7 @@
 splices them into a string kept here, see reply_text.js; `Answer` shows one message and renders again only when that one
 changes.
 */
-import { memo, useCallback, useContext, useLayoutEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { memo, useCallback, useContext, useInsertionEffect, useLayoutEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { StateStoreContext } from "$/utils/context-registry";
 import { Boundary } from "./boundary.jsx";
 import { copyText } from "./clipboard.js";
@@ -147,9 +147,12 @@ export const Answer = memo(function Answer({ messageId, asked, stored, layout, s
 const suggestion = (text) => <Suggestion key={text} text={text} className="suggestion" />;
 
 function useMeasure(messageId, asked, stored, streaming) {
+  // Before what is in it says that it is drawn. An answer that is asked for here may have ended by then.
+  useInsertionEffect(() => {
+    if (streaming || measures.awaits(asked)) measures.begun(messageId, asked, stored);
+  }, [streaming]);
   useLayoutEffect(() => {
-    if (streaming) measures.begun(messageId, asked, stored);
-    else measures.ended(messageId);
+    if (!streaming) measures.ended(messageId, stored);
   }, [streaming]);
   useLayoutEffect(() => () => measures.left(messageId), []);
 }

@@ -174,7 +174,7 @@ def sidebar() -> rx.Component:
                 on_click=open_dialog("help"),
                 custom_attrs={"data-key": "help"},
             ),
-            Link.create("Insights", to="/insights", class_name="quiet-text"),
+            rx.cond(Session.runs_the_server, Link.create("Insights", to="/insights", class_name="quiet-text")),
             account(),
             class_name="side-foot",
         ),

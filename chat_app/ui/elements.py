@@ -55,6 +55,7 @@ def linked(*files: str) -> list[str]:
     OUTBOX,
     CONNECTION,
     QUEUE,
+    SURVEY,
 ) = in_short_stack(
     linked,
     "answer.jsx",
@@ -73,6 +74,7 @@ def linked(*files: str) -> list[str]:
     "outbox.jsx",
     "connection.jsx",
     "queue.jsx",
+    "survey.jsx",
 )
 TOASTS = ["sonner@2.0.8"]
 # What these and stream_chat.jsx import.
@@ -150,6 +152,15 @@ class Answer(rx.Component):
     stored: rx.Var[str]
     layout: rx.Var[str]
     streaming: rx.Var[bool]
+
+
+class SurveyLine(rx.Component):
+    """Its children while the page asks how fast answers feel; `on`: it does at all."""
+
+    library = SURVEY
+    tag = "Survey"
+
+    on: rx.Var[bool]
 
 
 class Markdown(rx.Component):

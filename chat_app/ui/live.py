@@ -21,7 +21,6 @@ from chat_app.ui.pace import Pace
 from chat_app.ui.queue import Line
 from chat_app.ui.reply_text import ReplyText, utf16_length
 from chat_app.ui.session import Session
-from chat_app.ui.survey import Survey
 from chat_app.ui.transcript import Transcript
 from chat_app.ui.window import Window, WindowSender
 
@@ -196,8 +195,6 @@ class Live(rx.State):
                         await transcript.end(turn)
                         self._end = End(turn.id, transcript.version(turn.id), _failure(ended))
                         self.announcement = _said_of(ended)
-                        if get_service().settings.survey:
-                            (await self.get_state(Survey)).count()
             offset += utf16_length(text)
             pace.end()
 

@@ -3,6 +3,7 @@
 An answer is known by the key that it was asked with until its row is on the page, then by its id, and in the windows of the
 growing text by the end of that. */
 import { Measure, actedAt, heedActs, sendMeasure } from "$/public/use-stream.js";
+import { countAnswer } from "./survey.jsx";
 
 const SESSION = "session";
 
@@ -21,10 +22,21 @@ function send(messageId, values = {}) {
   const measure = running.get(short(messageId));
   running.delete(short(messageId));
   asked.delete(measure?.key);
-  if (!measure || !on) return;
-  const how = whole ? { whole, reason: "off" } : {};
   const session = localStorage.getItem(SESSION);
-  if (session) sendMeasure("", { turn_id: messageId, session, door: "page", ...measure.report(), ...how, ...values });
+  if (!measure || !on || !session) return;
+  const report = measure.report();
+  // A browser's first report about an answer counts: that of the tab in which it was asked for, or is looked at.
+  if (report.hidden && !measure.known) return;
+  const how = whole ? { whole, reason: "off" } : {};
+  sendMeasure("", { turn_id: messageId, session, door: "page", ...report, ...how, ...values });
+}
+
+function finish(messageId, measure, stored) {
+  // It had ended before the page followed it.
+  if (!measure.drawn && stored) measures.painted(messageId);
+  arrivals.delete(short(messageId));
+  if (measure.drawn && document.visibilityState === "visible") countAnswer();
+  send(messageId);
 }
 
 export const measures = {
@@ -62,6 +74,9 @@ export const measures = {
     if (ms >= 0 && !arrivals.has(windowId)) arrivals.set(windowId, { ms, at: now() });
   },
 
+  /** Whether the answer to a question of this page is not on it yet. */
+  awaits: (key) => Boolean(asked.get(key)?.measure),
+
   /** The row of a growing answer is on the page; `stored` is what was saved of it by then. */
   begun(messageId, key, stored) {
     const id = short(messageId);
@@ -74,7 +89,8 @@ export const measures = {
     known?.shown();
     // Met in its middle: the page was loaded anew. One that goes on with an older text begins with that.
     const met = !known && stored !== "" && !key.startsWith("go on ");
-    running.set(id, Object.assign(known ?? new Measure(null, met ? 1 : 0), { id: messageId, key, begun: now() }));
+    const of = { id: messageId, key, known: Boolean(known), drawn: false, begun: now() };
+    running.set(id, Object.assign(known ?? new Measure(null, met ? 1 : 0), of));
   },
 
   /** Some more of it is on the page. */
@@ -84,14 +100,19 @@ export const measures = {
     const arrival = arrivals.get(short(messageId));
     // Not where the first token was there before the page was.
     if (arrival && arrival.at - arrival.ms >= measure.begun - way - LATE_MS) measure.arrived(arrival.ms + way, arrival.at);
+    measure.drawn = true;
     measure.painted();
   },
 
-  ended(messageId) {
-    arrivals.delete(short(messageId));
-    clearTimeout(running.get(short(messageId))?.leaving);
-    // The last of its text may be drawn with the next frame, of which a tab that nobody sees has none.
-    setTimeout(() => send(messageId), DRAWN_MS);
+  /** `stored` is what its row has of it. */
+  ended(messageId, stored) {
+    const measure = running.get(short(messageId));
+    if (measure && !measure.ending) {
+      measure.ending = true;
+      clearTimeout(measure.leaving);
+      // The last of its text may be drawn with the next frame, of which a tab that nobody sees has none.
+      setTimeout(() => finish(messageId, measure, stored), DRAWN_MS);
+    } else arrivals.delete(short(messageId));
   },
 
   /** The reader went elsewhere before the end; or the page only draws it anew. */
@@ -102,7 +123,8 @@ export const measures = {
 
   /** The connection is there again. */
   resumed() {
-    for (const measure of running.values()) measure.resumed += 1;
+    const unanswered = [...asked.values()].map(({ measure }) => measure).filter(Boolean);
+    for (const measure of [...running.values(), ...unanswered]) measure.resumed += 1;
   },
 };
 

@@ -1,4 +1,4 @@
-"""This browser: a random key that lasts as long as its storage, and whether its answers stream and are measured."""
+"""This browser: a random key that lasts as long as its storage, and what the server has for whoever uses it."""
 
 import reflex as rx
 
@@ -11,6 +11,9 @@ class Session(rx.State):
     key: str = rx.LocalStorage("", name="session")
     whole_replies: bool = False
     measured: bool = False
+    surveyed: bool = False
+    # Whether it is shown what is about all people.
+    runs_the_server: bool = False
     # Who is signed in, and whether by a session, which can be ended here; empty on a server without accounts.
     person: str = ""
     leaves: bool = False
@@ -20,6 +23,8 @@ class Session(rx.State):
         if not self.key:
             self.key = new_id()
         settings = get_service().settings
-        self.person = caller_of_tab(self.router.session.client_token).name
+        caller = caller_of_tab(self.router.session.client_token)
+        self.person, self.runs_the_server = caller.name, caller.runs_the_server
         self.leaves = settings.auth == "password"
         self.whole_replies, self.measured = not settings.streams(self.key), settings.measures
+        self.surveyed = settings.survey and settings.measures

@@ -1,4 +1,7 @@
-"""A quiet question under a person's tenth answer, asked once, where SURVEY is on: how fast do answers feel?"""
+"""A quiet question under a person's tenth answer, asked once, where SURVEY is on: how fast do answers feel?
+
+When it is asked is decided in `survey.jsx`.
+"""
 
 from typing import Any
 
@@ -6,13 +9,15 @@ import reflex as rx
 
 from chat_app.measures import Survey as Answer
 from chat_app.models import MAX_REMARK_CHARS
+from chat_app.ui.elements import SurveyLine
 from chat_app.ui.icons import icon
 from chat_app.ui.insight_tables import FEELS
 from chat_app.ui.own import own
 from chat_app.ui.problems import complaint
 from chat_app.ui.session import Session
 
-ASKED_AT = 10
+# For good.
+CLOSE = rx.call_script('window.dispatchEvent(new Event("chat:survey-closed"))')
 # Reflex's form hears no keys. Esc is no stop of an answer here.
 ESCAPE: rx.Var[Any] = rx.Var(
     "((event) => { if (event.key === 'Escape') { event.stopPropagation();"
@@ -21,26 +26,11 @@ ESCAPE: rx.Var[Any] = rx.Var(
 
 
 class Survey(rx.State):
-    answers: str = rx.LocalStorage("0", name="answers")
-    closed: str = rx.LocalStorage("", name="survey")
-    asks: bool = False
     feel: int = 0
-
-    def count(self) -> None:
-        """One more answer has ended."""
-        seen = int(self.answers) + 1 if self.answers.isdecimal() else 1
-        self.answers = str(seen)
-        if seen >= ASKED_AT and not self.closed:
-            self.asks = True
 
     @rx.event
     def choose(self, feel: int) -> None:
         self.feel = feel
-
-    @rx.event
-    def close(self) -> None:
-        """For good."""
-        self.asks, self.closed = False, "closed"
 
     @rx.event
     async def send(self, form: dict[str, Any]) -> Any:
@@ -53,13 +43,11 @@ class Survey(rx.State):
             await own(self).answer_survey(answer, f"page {session}")
         except Exception as error:
             return complaint(error)
-        self.close()
-        return rx.toast("Thank you.")
+        return [CLOSE, rx.toast("Thank you.")]
 
 
 def survey() -> rx.Component:
-    return rx.cond(
-        Survey.asks,
+    return SurveyLine.create(
         rx.el.form(
             rx.el.p("How fast do answers feel?", id="survey"),
             rx.el.div(
@@ -70,7 +58,7 @@ def survey() -> rx.Component:
                 type="button",
                 aria_label="Do not ask again",
                 class_name="tool",
-                on_click=Survey.close,
+                on_click=CLOSE,
                 custom_attrs={"data-close": ""},
             ),
             rx.cond(
@@ -90,6 +78,7 @@ def survey() -> rx.Component:
             custom_attrs={"onKeyDown": ESCAPE},
             class_name="survey",
         ),
+        on=Session.surveyed,
     )
 
 

@@ -1,5 +1,6 @@
-"""What the page and `/embed` report of themselves is what an observer beside them sees."""
+"""What the page and `/embed` report of themselves is what an observer beside them sees, and what the figures show."""
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -9,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, WebSocketRoute, expect
 
+from chat_app.insights import EDGES, WITHIN_MS
+from chat_app.store import hours
 from tests.app import App
 from tests.e2e.chat import ChatPage
 from tests.e2e.embed import EmbedPage, Open, the_embed, the_page
+from tests.e2e.figures import card, numbers
 from tests.forked import ForkedApp
 from tests.provider_client import Provider
 from tests.proxy import Proxy
+from tests.test_metrics import metrics
 
 pytestmark = pytest.mark.anyio
 
@@ -142,7 +147,7 @@ async def observed(page: Page) -> Page:
 
 @pytest.mark.parametrize("opened", [the_page, the_embed])
 async def test_a_report_is_what_an_observer_sees(page: Page, app: App, provider: Provider, opened: Open) -> None:
-    before = len(rows(app))
+    before, counted = len(rows(app)), metrics(app)
     chat = await opened(await observed(page), app)
     for nth in range(2):
         provider.clear()
@@ -151,6 +156,8 @@ async def test_a_report_is_what_an_observer_sees(page: Page, app: App, provider:
         await provider.until(len)
         for token in range(SCRIPT["tokens"]):
             provider.go()
+            # Not in the answer before.
+            await expect(chat.answers).to_have_count(nth + 1)
             await expect(chat.answers.last).to_contain_text(f"tok{token}")
         await chat.ended()
         row = (await reported(page, app, before + nth + 1))[-1]
@@ -164,6 +171,39 @@ async def test_a_report_is_what_an_observer_sees(page: Page, app: App, provider:
         how = {"door": "page" if isinstance(chat, ChatPage) else "embed", "whole": 0, "reason": "", "resumed": 0}
         assert {name: row[name] for name in how} == how
         assert (row["closed"], row["hidden"], row["streams"]) == (0, 0, 1)
+    await check_metrics(page, app, counted, rows(app)[before:])
+    await check_insights(page, app)
+
+
+async def check_metrics(
+    page: Page, app: App, before: dict[tuple[str, ...], float], reported: list[dict[str, Any]]
+) -> None:
+    """They grew by what was reported."""
+    displayed = ("rill_first_token_displayed_seconds_count",)
+    # A report counts when it is kept.
+    while (after := metrics(app))[displayed] < before[displayed] + len(reported):
+        await page.wait_for_timeout(20)
+    for name, times in (("displayed", "first_ms"), ("lag", "lag_ms")):
+        count, total = (f"rill_first_token_{name}_seconds_{what}" for what in ("count", "sum"))
+        assert after[count,] - before[count,] == len(reported)
+        took = sum(row[times] for row in reported) / 1000
+        assert after[total,] - before[total,] == pytest.approx(took)
+
+
+async def check_insights(page: Page, app: App) -> None:
+    """The page shows the bars of what the rows have, and the share that was quick enough."""
+    seen = [row for row in rows(app) if not row["hidden"]]
+    await page.goto(app.url + "/insights")
+    for name, title in (
+        ("first_ms", "From Enter to the first token"),
+        ("lag_ms", "From the first token's generation to its paint"),
+    ):
+        times = [hours.rounded(row[name]) for row in seen if row[name] is not None]
+        counts = [sum(above < max(ms, 1) <= to for ms in times) for above, to in pairwise([*EDGES, 10**9])]
+        assert [int(count) for _, count in (await numbers(page, title))[1:]] == counts
+    quick = [row["lag_ms"] <= WITHIN_MS for row in seen if row["lag_ms"] is not None]
+    share = int(1_000 * sum(quick) / len(quick)) / 10
+    await expect(card(page, "First token shown")).to_contain_text(f"{share:g}%")
 
 
 def check_lag(row: dict[str, Any], seen: dict[str, Any], provider: Provider) -> None:
@@ -199,7 +239,7 @@ async def test_what_the_server_keeps_is_in_the_lag(
 
 @pytest.mark.parametrize("opened", [the_page, the_embed])
 async def test_a_closed_tab_reports_too(page: Page, app: App, opened: Open) -> None:
-    before = len(rows(app))
+    before, counted = len(rows(app)), metrics(app)
     chat = await opened(page, app)
     await chat.ask(tokens=-1, interval_ms=20)
     await expect(chat.answers.last).to_contain_text("tok3")
@@ -208,6 +248,7 @@ async def test_a_closed_tab_reports_too(page: Page, app: App, opened: Open) -> N
     row = (await reported(other, app, before + 1))[-1]
     assert (row["closed"], row["whole"]) == (1, 0)
     assert row["first_ms"] is not None
+    await check_metrics(other, app, counted, [row])
     await other.close()
 
 
@@ -228,8 +269,41 @@ async def test_an_answer_that_is_met_again_was_resumed(page: Page, app: App) -> 
     assert 0 <= row["lag_ms"] < 1_000
 
 
+async def test_an_answer_that_ended_out_of_reach_is_timed_where_it_is_shown(
+    page: Page, app: App, provider: Provider
+) -> None:
+    before, sockets, reachable = len(rows(app)), list[WebSocketRoute](), True
+
+    async def routed(socket: WebSocketRoute) -> None:
+        if not reachable:
+            return await socket.close()
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    await page.route_web_socket(re.compile("/_event"), routed)
+    await page.goto("about:blank")
+    chat = await ChatPage(page, app).open()
+    provider.clear()
+    await chat.ask(tokens=1, hold=[0])
+    await chat.chat_id()
+    await provider.until(len)
+    reachable = False
+    await sockets[-1].close()
+    await expect(page.locator("[data-connection=reconnecting]")).to_be_visible()
+    provider.go()
+    while (await chat.stored())[-1]["status"] != "complete":
+        await page.wait_for_timeout(20)
+    reachable = True
+    await chat.ended()
+    row = (await reported(page, app, before + 1))[-1]
+    assert (row["resumed"], row["closed"]) == (1, 0)
+    assert row["first_ms"] >= row["own_ms"]
+    # How long the server had it is not known here.
+    assert row["lag_ms"] is None
+
+
 async def test_a_blocked_event_stream_counts_as_a_fallback(page: Page, app: App) -> None:
-    before = len(rows(app))
+    before, counted = len(rows(app)), metrics(app)
     was = app.http.get("/measures/?days=2").json()
     async with Proxy(app.port) as proxy:
         proxy.mode = "strip"
@@ -243,6 +317,9 @@ async def test_a_blocked_event_stream_counts_as_a_fallback(page: Page, app: App)
     assert now["fallbacks"]["not-a-stream"] == was["fallbacks"].get("not-a-stream", 0) + 1
     streamed = [next(one for one in figures["goals"] if "streamed" in one["name"]) for figures in (was, now)]
     assert streamed[1]["count"] == streamed[0]["count"] + 1
+    fallen = "rill_fallbacks_total", "not-a-stream"
+    while metrics(app).get(fallen, 0) != counted.get(fallen, 0) + 1:
+        await page.wait_for_timeout(20)
 
 
 async def test_nothing_is_sent_where_it_is_turned_off(
