@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from chat_app.models import Status
-from chat_app.store.hours import SLOWEST, Sums, added, slowest_of
+from chat_app.store.hours import SLOWEST, Sums, added, began, slowest_of
 
 WITHIN_MS = 200
 FIRST_TOKEN_TARGET, STREAMED_TARGET = 0.9, 0.8
@@ -74,6 +74,7 @@ class Slow(BaseModel):
     """`chat_id` is null where the chat is gone, or is somebody else's."""
 
     ms: int
+    when: datetime
     turn_id: str
     chat_id: str | None
     model: str | None
@@ -285,7 +286,7 @@ def _models(tokens: Mapping[str, float], priced: Callable[[str], bool]) -> list[
 
 
 def _slow(ms: int, turn_id: str, turn: Any) -> Slow:
-    return Slow(ms=ms, turn_id=turn_id, chat_id=turn and turn.chat_id, model=turn and turn.model)
+    return Slow(ms=ms, when=began(turn_id), turn_id=turn_id, chat_id=turn and turn.chat_id, model=turn and turn.model)
 
 
 def _group(name: str, total: Mapping[str, Counter[str]], felt: Sequence[Felt]) -> Group:

@@ -66,7 +66,7 @@ def cost_button(message_id: rx.Var[str], bill: rx.Var[str]) -> rx.Component:
 
 def gauge() -> rx.Component:
     """In the message box, once it is worth a look."""
-    text = "This chat fills " + Costs.percent.to_string() + " % of the model's context"
+    text = "This chat fills " + Costs.percent.to_string() + "% of the model's context"
     return rx.cond(
         Costs.percent > GAUGE_FROM,
         rx.el.span(

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypedDict
 
 from chat_app.insights import EDGES, Figures, Goal, Group, Period, Spread
@@ -95,9 +96,17 @@ def money(value: float | None) -> str:
     return f"${value:,.2f}" if value >= 1 or not value else f"${value:.2g}" if value >= 0.0001 else "under $0.0001"
 
 
+def when(moment: datetime) -> str:
+    return f"{moment:%-d %b, %H:%M} UTC"
+
+
 def slowest(figures: Figures) -> list[Entry]:
     return [
-        Entry(text=ms(slow.ms), note=slow.model or "", href=f"/c/{slow.chat_id}#{slow.turn_id}" if slow.chat_id else "")
+        Entry(
+            text=ms(slow.ms),
+            note=" · ".join(part for part in (slow.model, when(slow.when)) if part),
+            href=f"/c/{slow.chat_id}#{slow.turn_id}" if slow.chat_id else "",
+        )
         for slow in figures.slowest
     ]
 
@@ -106,13 +115,13 @@ def remarks(figures: Figures) -> list[Entry]:
     said = [
         Entry(
             text=remark.remark,
-            note=f"{'Good' if remark.rating > 0 else 'Bad'} answer · {remark.when:%-d %b, %H:%M}",
+            note=f"{'Good' if remark.rating > 0 else 'Bad'} answer · {when(remark.when)}",
             href=f"/c/{remark.chat_id}#{remark.turn_id}",
         )
         for remark in figures.remarks
     ]
     felt = [
-        Entry(text=answer.remark, note=f"Answers feel {FEELS[answer.feel - 1]} · {answer.when:%-d %b, %H:%M}", href="")
+        Entry(text=answer.remark, note=f"Answers feel {FEELS[answer.feel - 1]} · {when(answer.when)}", href="")
         for answer in figures.survey
         if answer.remark
     ]
@@ -121,7 +130,7 @@ def remarks(figures: Figures) -> list[Entry]:
 
 def _share(share: float | None) -> str:
     # Not rounded up to a target that is missed.
-    return "–" if share is None else f"{int(share * 1_000) / 10:g} %"
+    return "–" if share is None else f"{int(share * 1_000) / 10:g}%"
 
 
 def _spread(spread: Spread) -> Table:

@@ -7,7 +7,7 @@ import reflex as rx
 from chat_app.errors import ChatError
 from chat_app.ui import insight_tables
 from chat_app.ui.elements import Fonts, Link
-from chat_app.ui.insight_tables import Card, Entry, Table, csv_of, quantiles
+from chat_app.ui.insight_tables import ENDS, Card, Entry, Table, csv_of, quantiles
 from chat_app.ui.own import own
 from chat_app.ui.problems import known
 from chat_app.ui.theme import NAME
@@ -17,6 +17,8 @@ NO_TABLE = Table(columns=[], rows=[], bars=[], count=0)
 NAMES = ["first", "lag", "series", "errors", "fallbacks", "models", "groups", "survey"]
 COLOURS = ["var(--primary)", "var(--chart-2)", "var(--chart-3)", "var(--chart-4)", "var(--chart-5)"]
 PLOT_PX, WIDEST_PX = 220, 56
+# 1,600,000 as 1.6M.
+SHORT = "(value) => new Intl.NumberFormat('en', { notation: 'compact' }).format(value)"
 
 
 class Insights(rx.State):
@@ -128,12 +130,13 @@ def figures() -> rx.Component:
         section(
             "series",
             "Answers over time",
-            stacked("series", ["complete", "stopped", "failed", "interrupted", "resumed"]),
+            # One that was resumed is among those that ended somehow.
+            stacked("series", ENDS, beside="resumed"),
             nothing="Answers will be here by how they ended, and how many were resumed.",
         ),
         section("errors", "Failures by kind", columns("errors", "answers"), nothing="No answer has failed."),
         section(
-            "fallbacks", "Why answers came whole", columns("fallbacks", "answers"), nothing="All of them streamed."
+            "fallbacks", "Why answers came whole", columns("fallbacks", "answers"), nothing="No answer came whole."
         ),
         section(
             "models",
@@ -215,7 +218,8 @@ def numbers(name: str, title: str, table: rx.Var[Table], open_: bool) -> rx.Comp
             tab_index=0,
             role="region",
             aria_label=f"{title}, as a table",
-            class_name="table",
+            # Not `table`, which Tailwind lays out as one: it would not scroll.
+            class_name="numbers",
         ),
         rx.el.button("Download as CSV", type="button", class_name="text-button", on_click=Insights.download(name)),
         open=open_,
@@ -238,19 +242,23 @@ def columns(name: str, key: str) -> rx.Component:
     )
 
 
-def stacked(name: str, keys: list[str]) -> rx.Component:
+def stacked(name: str, keys: list[str], beside: str = "") -> rx.Component:
+    """A bar of all keys together; what is `beside` them is a line."""
     bars = [
         rx.recharts.bar(data_key=key, fill=colour, stack_id="all", max_bar_size=WIDEST_PX, is_animation_active=False)
         for key, colour in zip(keys, COLOURS, strict=False)
     ]
-    return chart(name, [*bars, rx.recharts.legend()])
+    line = rx.recharts.line(data_key=beside, stroke=COLOURS[len(keys)], dot=False, is_animation_active=False)
+    # As they are stacked, not by their names.
+    legend = rx.recharts.legend(custom_attrs={"itemSorter": rx.Var("null")})
+    return chart(name, [*bars, *([line] if beside else []), legend])
 
 
 def chart(name: str, parts: list[rx.Component]) -> rx.Component:
-    return rx.recharts.bar_chart(
+    return rx.recharts.composed_chart(
         *parts,
         rx.recharts.x_axis(data_key="name", stroke="var(--muted-foreground)"),
-        rx.recharts.y_axis(allow_decimals=False, stroke="var(--muted-foreground)", width=48),
+        rx.recharts.y_axis(allow_decimals=False, stroke="var(--muted-foreground)", width=48, tick_formatter=SHORT),
         rx.recharts.graphing_tooltip(),
         data=Insights.tables[name]["bars"],
         width="100%",
