@@ -54,6 +54,7 @@ async def test_somebody_signs_in_asks_and_signs_out(page: Page, app: App, people
     await chat.ask(tokens=3, interval_ms=0)
     await chat.ended()
     await expect(page.get_by_role("link", name="Account of Ada")).to_be_visible()
+    await expect(page.get_by_role("link", name="Insights")).to_be_visible()
     await page.get_by_role("button", name="Sign out", exact=True).click()
     await expect(page).to_have_url(app.url + "/login")
     await page.goto(app.url + "/")
@@ -64,6 +65,9 @@ async def test_an_open_page_hears_that_it_is_signed_out(page: Page, second: Page
     await page.goto(app.url + "/c/somewhere")
     await sign_in(page, "Ben")
     await expect(page.get_by_text("This chat is not here", exact=True)).to_be_visible()
+    # Administrators only.
+    await expect(page.get_by_role("link", name="Account of Ben")).to_be_visible()
+    await expect(page.get_by_role("link", name="Insights")).to_have_count(0)
     await second.goto(app.url + "/account")
     await sign_in(second, "Ben")
     await second.get_by_role("button", name="Sign out everywhere").click()
