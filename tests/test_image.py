@@ -92,6 +92,8 @@ def test_it_is_small(image: Path, figure: Callable[[object], None]) -> None:
     size, model = size_mb(image), size_mb(weights)
     figure(f"the image's /app: {size:.0f} MB, {model:.0f} of it the model; python:3.11-slim has about {PYTHON_MB} more")
     assert size + PYTHON_MB < WHOLE_MB
+    # Of what a start imports, nothing is left to compile.
+    assert list(image.glob("chat_app/__pycache__/chat_app.*.pyc")) and list(image.rglob("reflex/__pycache__/app.*.pyc"))
     assert not list(image.rglob("node")) and not list((image / ".venv").rglob("site-packages/pip"))
 
 
