@@ -280,7 +280,9 @@ class NotSignedIn(ChatError):
     code = "not_signed_in"
     status = 401
 
-    def __init__(self, message: str = "Nobody is signed in here. Sign in, or send an API key that is valid.") -> None:
+    def __init__(
+        self, message: str = "Nobody is signed in here. Sign in, or send an API key: the page /account makes one."
+    ) -> None:
         super().__init__(message)
 
 

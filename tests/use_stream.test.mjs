@@ -749,6 +749,20 @@ test("closed in mid-answer it changes no more, and the chat can be opened again"
   assert.equal(client.getState().messages.at(-1).content, "OneTwo");
 });
 
+test("an API key goes along with all it sends, and a header of one's own before it", async () => {
+  const sent = [];
+  const fetch = async (url, { headers }) => {
+    sent.push(headers.Authorization);
+    return new Response(JSON.stringify({ error: { code: "not_signed_in", message: "Sign in.", retryable: false } }), { status: 401 });
+  };
+  const client = createStream({ fetch, apiKey: "rill_1" });
+  assert.equal(await client.send("Hi"), null);
+  assert.equal(client.getState().error.code, "not_signed_in");
+  await client.open("chat");
+  await createStream({ fetch, apiKey: "rill_1", headers: { Authorization: "Bearer mine" } }).send("Hi");
+  assert.deepEqual(sent, ["Bearer rill_1", "Bearer rill_1", "Bearer mine"]);
+});
+
 test("the address and the headers of another app", async () => {
   const { client, requests } = scripted(
     { "POST https://chat.example/stream/": stream(...blocks(["One"])) },

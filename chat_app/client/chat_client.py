@@ -1,6 +1,7 @@
 """The client: requests, and what to do when a connection breaks. What the answers mean is in `events` and `records`."""
 
 import json
+import os
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
@@ -13,6 +14,7 @@ import httpx
 from httpx_sse import EventSource
 
 from .address import URL, parse_address, proxy_for, refuse_redirect, shown
+from .api_key import API_KEY, authorization, unknown
 from .backoff import Backoff, TryAgain
 from .events import (
     GATEWAY,
@@ -42,6 +44,7 @@ class ChatClient:
 
     Args:
         base_url: where the server is.
+        api_key: for a server with accounts; by default RILL_API_KEY of the environment, if that is set.
         headers: sent with every request, such as `X-Session-Id`.
         timeout: for a connection to be made, and for a request to be sent.
         reconnect_for: how long to try again, since the last sign of life, before giving up; 0: not at all.
@@ -50,13 +53,14 @@ class ChatClient:
 
     Raises:
         ClientError: `base_url` is none ("bad_address"), or the proxy that the environment names cannot be used
-            ("bad_proxy"). Every method raises it too, and nothing else.
+            ("bad_proxy"), or `api_key` can be none ("bad_key"). Every method raises it too, and nothing else.
     """
 
     def __init__(
         self,
         base_url: str = URL,
         *,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = 10.0,
         reconnect_for: float = 30.0,
@@ -66,13 +70,14 @@ class ChatClient:
         self._measures = measures
         self._session = dict(headers or {}).get("X-Session-Id") or uuid.uuid4().hex
         self._url = parse_address(base_url)
+        key = os.environ.get(API_KEY, "").strip() if api_key is None else api_key
         self._reconnect_for = reconnect_for
         self._timeout = timeout
         self._answered = False
         try:
             self._http = httpx.AsyncClient(
                 base_url=self._url,
-                headers=headers,
+                headers={**authorization(key), **(headers or {})},
                 timeout=httpx.Timeout(timeout, read=SILENCE_S),
                 transport=transport,
                 proxy=proxy_for(self._url) if transport is None else None,
@@ -385,6 +390,8 @@ async def _check(response: httpx.Response) -> None:
     if response.is_success:
         return
     error = parse_error((await response.aread()).decode(errors="replace"), response.status_code)
+    if error.code == "not_signed_in":
+        raise unknown(error, with_key="Authorization" in response.request.headers)
     if error.code == "shutting_down" or (error.code == "bad_answer" and response.status_code in GATEWAY):
         raise TryAgain(error)
     raise error

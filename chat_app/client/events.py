@@ -66,8 +66,8 @@ class ClientError(Exception):
     """Why there is no answer, or no more of it; `str(error)` is a sentence for people.
 
     `code` is stable: the server's ("provider_refused", "not_found", "turn_running", "interrupted", …), or one of this
-    client: "unreachable", "connection_lost", "redirected", "bad_address", "bad_proxy", "bad_answer". `retryable`: the
-    same may succeed later.
+    client: "unreachable", "connection_lost", "redirected", "bad_address", "bad_key", "bad_proxy", "bad_answer".
+    `retryable`: the same may succeed later.
     `status` is the HTTP status (200 inside a stream, None without an answer), `retry_after` in seconds. `turn_id` names
     the turn where one is known, and `text` is the answer's text so far, as far as it was read.
     """

@@ -20,11 +20,17 @@ ABOUT: dict[str, Any] = {
         {"name": "stream", "description": "The reply as Server-Sent Events, while it is written."},
         {"name": "messages", "description": "The reply whole, and the history; whatever FEATURE_STREAMING says."},
         {"name": "chats", "description": "The chats themselves."},
+        {"name": "queue", "description": "What is asked while an answer grows, and waits for its end."},
         {"name": "search", "description": "All chats and messages by their words."},
         {"name": "measures", "description": "How answers came to people, as their browsers measured it."},
     ],
 }
 """For `FastAPI(**ABOUT)`."""
+KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key, where the server has accounts (`AUTH`): made at `/account`, or by `key add`.",
+}
 
 
 def install(api: FastAPI, routers: Iterable[APIRouter]) -> None:
@@ -40,8 +46,9 @@ def install(api: FastAPI, routers: Iterable[APIRouter]) -> None:
 
 
 def _complete(spec: dict[str, Any], routes: Iterable[APIRoute]) -> None:
-    # There is no login.
-    spec["security"] = []
+    # A server without accounts needs none.
+    spec["components"]["securitySchemes"] = {"key": KEY}
+    spec["security"] = [{}, {"key": []}]
     schemas = spec["components"]["schemas"]
     # FastAPI's own error body. Ours is declared at the routes whose input can be wrong.
     for unused in ("HTTPValidationError", "ValidationError"):
