@@ -66,6 +66,22 @@ export interface StreamState {
   mode: Mode;
   reason: Reason | null;
   error: Problem | null;
+  /** Where `queue` is set. */
+  line: Line;
+}
+
+/** A question that waits for an answer to end; `error` says why it could not be asked. */
+export interface Waiting {
+  id: string;
+  key: string;
+  content: string;
+  error: Problem | null;
+}
+
+export interface Line {
+  questions: Waiting[];
+  /** They are not asked by themselves: the last answer did not end well. */
+  held: boolean;
 }
 
 /** A question that the server does not have yet, as JSON. */
@@ -87,6 +103,7 @@ export interface StreamOptions {
   measure?: boolean;
   door?: string;
   paced?: boolean;
+  queue?: boolean;
   unsent?: { get: () => Unsent | null; set: (value: Unsent | null) => void };
   patience?: number;
   silence?: number;
@@ -104,12 +121,18 @@ export interface ChatStream {
   send: (text: string) => Promise<Answered>;
   goOn: () => Promise<Answered>;
   stop: () => Promise<void>;
+  queue: (text: string) => Promise<boolean>;
+  change: (id: string, text: string) => Promise<boolean>;
+  remove: (id: string) => Promise<boolean>;
+  sendNow: (id: string) => Promise<boolean>;
   open: (chatId: string | null) => Promise<void>;
   close: () => void;
   painted: (text?: string) => void;
 }
 
-export interface Chat extends StreamState, Pick<ChatStream, "send" | "goOn" | "stop" | "open" | "painted"> {
+type Method = "send" | "goOn" | "stop" | "open" | "painted" | "queue" | "change" | "remove" | "sendNow";
+
+export interface Chat extends StreamState, Pick<ChatStream, Method> {
   busy: boolean;
 }
 

@@ -27,6 +27,8 @@ const DEFAULTS = {
   door: "client",
   // Text may be on the screen later than it is in the state: `painted(text)` is called when it is.
   paced: false,
+  // Whether the state has what waits in the chat (`line`), so that `queue` can be used.
+  queue: false,
   // Keeps a question until the server has it, also while the page is loaded anew: {get, set} of a JSON value or null.
   unsent: { get: () => null, set() {} },
   // The times are milliseconds. The server sends the first frame at once: one that is not here by then is held back,
@@ -46,6 +48,9 @@ const LUMP_MS = 1000;
 // Of the self test, whose five frames are 200 ms apart, from first to last.
 const SPREAD_MS = 400;
 const PROBE_MS = 5000;
+// How often it is looked what waits: beside an answer, and when the first is about to be asked.
+const LOOK_MS = 2000;
+const SOON_MS = 150;
 // What a proxy says while the server behind it restarts.
 const TRANSIENT = [408, 425, 502, 503, 504];
 // Reasons for whole replies that may go away, with the network that a person is in.
@@ -53,7 +58,8 @@ const PASSING = ["buffered", "not-a-stream"];
 const MEASURES = "/measures/";
 const BUSY = ["loading", "waiting", "streaming", "reconnecting"];
 
-const EMPTY = { chatId: null, turnId: null, messages: [], partial: "", parts: [], status: "idle", error: null };
+const NOTHING_WAITS = { questions: [], held: false };
+const EMPTY = { chatId: null, turnId: null, messages: [], partial: "", parts: [], status: "idle", error: null, line: NOTHING_WAITS };
 
 /** An error that trying again does not help: `{code, message, retryable}` in `error`. */
 class Problem extends Error {
@@ -75,6 +81,8 @@ class Problem extends Error {
     mode      stream | whole
     reason    why it is whole: no-body | off | not-a-stream | buffered
     error     {code, message, retryable} of the last question, or null
+    line      what waits for the answer to end, where `queue` is set: {questions: [{id, key, content, error}], held}; `held`
+              until somebody says `sendNow`
 */
 export function createStream(options = {}) {
   return new ChatStream({ ...DEFAULTS, ...options });
@@ -95,10 +103,15 @@ class ChatStream {
   #seen = null;
   #draws = false;
   #session = newKey();
+  #looking = null;
   #way = Infinity;
 
   constructor(options) {
     this.#options = options;
+    if (options.queue) {
+      // Other tabs may have asked meanwhile.
+      globalThis.document?.addEventListener("visibilitychange", this.#seeLineAgain);
+    }
     if (!options.measure) return;
     heedActs();
     globalThis.addEventListener?.("pagehide", () => this.#report({ closed: true }));
@@ -136,6 +149,25 @@ class ChatStream {
     return this.#settle(turn, messages);
   };
 
+  /** Ask when the answer that grows has ended: until then it waits on the server, in every tab. Resolves with whether it was
+      taken; if not, the state's `error` says why. */
+  queue = (text) => {
+    const headers = { "Idempotency-Key": newKey(), "Content-Type": "application/json" };
+    return this.#arrange("", { method: "POST", headers, body: JSON.stringify({ content: text }) });
+  };
+
+  /** Change the text of a question that waits; resolves as `queue` does. */
+  change = (id, text) => {
+    const headers = { "Content-Type": "application/json" };
+    return this.#arrange(`/${encodeURIComponent(id)}`, { method: "PATCH", headers, body: JSON.stringify({ content: text }) });
+  };
+
+  /** Remove one that waits. */
+  remove = (id) => this.#arrange(`/${encodeURIComponent(id)}`, { method: "DELETE" });
+
+  /** Ask one although the last answer did not end well. */
+  sendNow = (id) => this.#arrange(`/${encodeURIComponent(id)}/send`, { method: "POST" });
+
   /** End the answer that grows; its text so far is kept. */
   stop = async () => {
     const turn = this.#turn;
@@ -162,6 +194,7 @@ class ChatStream {
       if (unsent) return await this.#resend(unsent, messages);
       this.#set({ messages, status: growing ? "waiting" : "idle" });
       if (growing) await this.#settle(newTurn({ chatId, id: growing.id }), messages);
+      else this.#seeLine();
     } catch (problem) {
       if (this.#turn !== turn) return;
       this.#turn = null;
@@ -176,6 +209,7 @@ class ChatStream {
     this.#report({ closed: true });
     this.#turn = null;
     clearTimeout(this.#flush);
+    clearTimeout(this.#looking);
     if (turn) leave(turn);
     // As if it had not been opened.
     if (turn) this.#state = { ...this.#state, ...EMPTY };
@@ -232,6 +266,79 @@ class ChatStream {
     this.#fetch(MEASURES, { method: "POST", body: JSON.stringify(report), keepalive: true }).catch(() => {});
   }
 
+  // What waits
+
+  #seeLineAgain = () => isHidden() || this.#seeLine();
+
+  async #arrange(path, request) {
+    const { chatId } = this.#state;
+    if (!chatId) return false;
+    try {
+      const response = await this.#fetch(`/chats/${encodeURIComponent(chatId)}/queue${path}`, request);
+      if (!response.ok) throw new Problem((await problemOf(response)).error);
+      await this.#seeLine();
+      return true;
+    } catch (problem) {
+      this.#set({ error: problem.error ?? unreachable() });
+      this.#seeLine();
+      return false;
+    }
+  }
+
+  /** Show what waits, and follow what was asked of it; again after a while, as long as something waits or grows. */
+  async #seeLine() {
+    const { chatId, line } = this.#state;
+    clearTimeout(this.#looking);
+    if (!this.#options.queue || !chatId) return;
+    const found = await this.#waiting(chatId);
+    if (this.#state.chatId !== chatId) return;
+    clearTimeout(this.#looking);
+    if (found) {
+      const { questions, held, turn_id: runs } = found;
+      if (JSON.stringify(this.#state.line) !== JSON.stringify({ questions, held })) this.#set({ line: { questions, held } });
+      const ids = questions.map(({ id }) => id);
+      const asked = line.questions.some(({ id }) => !ids.includes(id));
+      if (!this.#turn && (asked || (runs && runs !== this.#state.messages.at(-1)?.id))) return this.#catchUp(chatId);
+    }
+    const { questions, held } = this.#state.line;
+    if (isHidden() || (!this.#turn && (!questions.length || held))) return;
+    this.#looking = setTimeout(() => this.#seeLine(), this.#turn || !found ? LOOK_MS : SOON_MS);
+  }
+
+  async #waiting(chatId) {
+    try {
+      const response = await this.#fetch(`/chats/${encodeURIComponent(chatId)}/queue`);
+      return response.ok ? await response.json() : null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** A question was asked that this page did not send, or not itself. */
+  async #catchUp(chatId) {
+    const turn = newTurn({ chatId });
+    let messages = null;
+    try {
+      messages = await this.#history(turn);
+    } catch {
+      // As if it had not been reached.
+    }
+    if (this.#turn || this.#state.chatId !== chatId) return;
+    if (messages === null) {
+      this.#looking = setTimeout(() => this.#seeLine(), LOOK_MS);
+      return;
+    }
+    const growing = messages.at(-1)?.status === "streaming" ? messages.pop() : null;
+    const known = new Map(this.#state.messages.map((message) => [message.id, message]));
+    // One that is shown stays the object it is, and is not drawn anew.
+    this.#set({ messages: messages.map((message) => known.get(message.id) ?? message) });
+    const last = messages.at(-1);
+    if (!growing && last && !known.has(last.id)) this.#set({ status: last.status, error: last.error });
+    if (!growing) return this.#seeLine();
+    this.#begin({ partial: "", parts: [] });
+    await this.#settle(newTurn({ chatId, id: growing.id }), this.#state.messages);
+  }
+
   // State
 
   #begin(patch) {
@@ -276,6 +383,8 @@ class ChatStream {
 
   async #settle(turn, before) {
     this.#turn = turn;
+    clearTimeout(this.#looking);
+    if (this.#options.queue) this.#looking = setTimeout(() => this.#seeLine(), LOOK_MS);
     if (!turn.measure) this.#measure(turn, new Measure(null, turn.goesOn ? 0 : 1));
     let refusal = null;
     try {
@@ -298,6 +407,7 @@ class ChatStream {
     if (this.#options.include && turn.parts.length) reply.parts = thoughtOut(turn.parts);
     const messages = [...this.#state.messages, reply];
     this.#set({ messages, partial: "", parts: [], status, error, turnId: null, chatId: turn.chatId });
+    this.#seeLine();
     // When it is drawn.
     setTimeout(() => this.#measured?.turn === turn && this.#report({}));
     return reply;
@@ -786,8 +896,8 @@ function now() {
 
 /** A chat for a component, kept as long as it is on the page and `baseUrl` stays the same.
 
-    Gives `{ partial, messages, status, busy, mode, reason, error, chatId, turnId, send, goOn, stop, open, painted }`, which
-    createStream() describes. Another `chatId` opens that chat; null begins a new one. */
+    Gives the state of createStream(), `busy`, and its methods `send`, `goOn`, `stop`, `open`, `painted`, `queue`, `change`,
+    `remove` and `sendNow`. Another `chatId` opens that chat; null begins a new one. */
 export function useStream({ chatId = null, baseUrl = "", ...options } = {}) {
   const client = useMemo(() => createStream({ baseUrl, ...options }), [baseUrl, options.apiKey]);
   useEffect(() => {
@@ -797,6 +907,7 @@ export function useStream({ chatId = null, baseUrl = "", ...options } = {}) {
   useEffect(() => client.close, [client]);
   const state = useSyncExternalStore(client.subscribe, client.getState, client.getState);
   useLayoutEffect(client.painted, [state]);
-  const { send, goOn, stop, open, painted } = client;
-  return { ...state, busy: BUSY.includes(state.status), send, goOn, stop, open, painted };
+  const { send, goOn, stop, open, painted, queue, change, remove, sendNow } = client;
+  const methods = { send, goOn, stop, open, painted, queue, change, remove, sendNow };
+  return { ...state, busy: BUSY.includes(state.status), ...methods };
 }

@@ -64,13 +64,17 @@ class Queue:
         edit_of: str | None = None,
         settings: Mapping[str, Any] | None = None,
         caller: Caller = LOCAL,
+        *,
+        counted: bool = False,
     ) -> Turn | Queued:
         """`Turns.start`, but where the chat has a running turn the question waits. So it does behind those that are
         about to be asked; those that are held do not hold it up.
 
-        A new version of a question (`edit_of`) never waits. Raises as `Turns.start` does, QueueFull, TooManyRequests.
+        A new version of a question (`edit_of`) never waits. `counted`: as a request, by the door.
+
+        Raises as `Turns.start` does, QueueFull, TooManyRequests.
         """
-        if self._limits:
+        if self._limits and not counted:
             await self._limits.count_request(caller, "")
         question = None
         if chat_id and edit_of is None:
@@ -246,9 +250,11 @@ class OwnQueue:
         key: str | None = None,
         edit_of: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        *,
+        counted: bool = False,
     ) -> Turn | Queued:
         self._caller.may_change()
-        return await self._queue.ask(content, chat_id, key, edit_of, settings, self._caller)
+        return await self._queue.ask(content, chat_id, key, edit_of, settings, self._caller, counted=counted)
 
     async def line(self, chat_id: str) -> Line:
         return await self._queue.line(chat_id, self._caller.owner)

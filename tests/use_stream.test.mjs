@@ -763,6 +763,38 @@ test("an API key goes along with all it sends, and a header of one's own before 
   assert.deepEqual(sent, ["Bearer rill_1", "Bearer rill_1", "Bearer mine"]);
 });
 
+test("what waits is shown beside the answer, and followed when it is asked", async () => {
+  const line = (...questions) => ({ chat_id: CHAT, turn_id: null, held: false, questions });
+  const question = { id: "q1", key: "k1", content: "And then?", error: null };
+  const message = (id, role, content) => ({ id, chat_id: CHAT, role, content, status: "complete", error: null });
+  let asked = false;
+  const seen = [];
+  const fetch = async (url, { method = "GET" } = {}) => {
+    const path = url.split("?")[0];
+    if (method !== "GET" || path.startsWith("/chats/")) seen.push(`${method} ${path}`);
+    if (method === "POST") return Response.json({ ...line(question), turn_id: "t1" });
+    if (path === `/chats/${CHAT}/queue`) {
+      const found = asked ? line() : line(question);
+      asked = true;
+      return Response.json(found);
+    }
+    const rest = asked ? [message("m3", "user", "And then?"), message("m4", "assistant", "That is all.")] : [];
+    return Response.json({ messages: [message("m1", "user", "Hi"), message("m2", "assistant", "Hello"), ...rest] });
+  };
+  const client = createStream({ fetch, queue: true });
+  const contents = () => client.getState().messages.map(({ content }) => content);
+  await client.open(CHAT);
+  const hello = client.getState().messages[1];
+  while (client.getState().line.questions.length !== 1) await new Promise((next) => client.subscribe(next));
+  while (contents().length !== 4) await new Promise((next) => client.subscribe(next));
+  assert.deepEqual(contents(), ["Hi", "Hello", "And then?", "That is all."]);
+  assert.equal(client.getState().messages[1], hello);
+  assert.deepEqual(client.getState().line, { questions: [], held: false });
+  assert.equal(await client.queue("More"), true);
+  assert.ok(seen.includes(`POST /chats/${CHAT}/queue`));
+  client.close();
+});
+
 test("the address and the headers of another app", async () => {
   const { client, requests } = scripted(
     { "POST https://chat.example/stream/": stream(...blocks(["One"])) },

@@ -14,6 +14,7 @@ from chat_app.api import (
     metrics,
     paths,
     problems,
+    queue,
     search,
     stream,
     websocket,
@@ -34,7 +35,7 @@ def create_api(send_timeout_s: float = SEND_TIMEOUT_S) -> FastAPI:
     api.include_router(metrics.router)
     api.include_router(page.router)
     # `files` before `/chats/{chat_id}`, which would take `export` for a chat.
-    routers = [module.router for module in (stream, messages, files, chats, search, measures)]
+    routers = [module.router for module in (stream, messages, files, chats, queue, search, measures)]
     for router in [*routers, completions.router]:
         api.include_router(router)
     # OpenAI's own reference describes what `completions` speaks.

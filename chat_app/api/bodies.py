@@ -38,20 +38,52 @@ Metadata = Annotated[
 ]
 
 
+Words = Annotated[
+    str,
+    Field(
+        description="Not only white space, no NUL, at most MAX_MESSAGE_CHARS characters.",
+        json_schema_extra={"pattern": WORDS_PATTERN},
+    ),
+]
+
+
 class Ask(BaseModel):
     """A message to send; without `chat_id` it begins a new chat."""
 
     model_config = ConfigDict(strict=True)
 
-    content: Annotated[
-        str,
-        Field(
-            description="Not only white space, no NUL, at most MAX_MESSAGE_CHARS characters.",
-            json_schema_extra={"pattern": WORDS_PATTERN},
-        ),
-    ]
+    content: Words
     chat_id: str | None = None
     metadata: Metadata | None = None
+
+
+class Question(BaseModel):
+    """What is to be asked in a chat."""
+
+    model_config = ConfigDict(strict=True)
+
+    content: Words
+
+
+class QueuedOut(BaseModel):
+    """A question that waits. `key` is the one it was sent with, `error` says why it could not be asked."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    key: str
+    content: str
+    created_at: datetime
+    error: Annotated[dict[str, Any] | None, or_null("Problem")]
+
+
+class LineOut(BaseModel):
+    """What waits in a chat, the first to be asked first, and the turn that runs there."""
+
+    chat_id: str
+    turn_id: str | None
+    questions: list[QueuedOut]
+    held: bool
 
 
 class NewChat(BaseModel):
@@ -229,7 +261,17 @@ def hit_out(hit: Hit) -> HitOut:
     )
 
 
-TAKEN: tuple[type[BaseModel], ...] = (Ask, NewChat, ChatChange, Feedback, ChatFile, ChatsFile, Measure, Survey)
+TAKEN: tuple[type[BaseModel], ...] = (
+    Ask,
+    Question,
+    NewChat,
+    ChatChange,
+    Feedback,
+    ChatFile,
+    ChatsFile,
+    Measure,
+    Survey,
+)
 """The bodies that come in."""
 
 

@@ -4,6 +4,7 @@ It writes who asks into the scope (`chat_app.caller`), for requests and websocke
 here. A browser is led to the page to sign in, a program gets 401.
 """
 
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,8 +32,8 @@ KNOWN = "known"
 HEALTH = {"/healthz", "/readyz", "/ping", "/_health"}
 METRICS = "/metrics"
 ACCOUNT = "account"
-FOR_VISITORS = {"stream", "messages", "measures"}
-"""First parts of the addresses that the chat at `/embed` uses."""
+FOR_VISITORS = re.compile(r"/(stream|messages|measures)(/.*)?|/chats/[^/]+/queue(/.*)?", re.DOTALL)
+"""The addresses that the chat at `/embed` uses."""
 BEARER = "bearer."
 """Before a token among a websocket's protocols: a page can send no header with it."""
 EVENTS = "/_event"
@@ -58,7 +59,7 @@ class Gate:
         try:
             found = await self._who(scope)
             first = scope["path"].split("/")[1]
-            if found and found.by.visit and first not in FOR_VISITORS:
+            if found and found.by.visit and not FOR_VISITORS.fullmatch(scope["path"]):
                 raise VisitorsElsewhere
             if found and found.by.key_id and first == ACCOUNT:
                 raise NoKeyHere

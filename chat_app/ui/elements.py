@@ -80,6 +80,7 @@ TOASTS = ["sonner@2.0.8"]
 # What these and stream_chat.jsx import.
 _MARKDOWN = [
     "reply.jsx",
+    "waiting.jsx",
     "reply_blocks.js",
     "steps.jsx",
     "reply_text.js",

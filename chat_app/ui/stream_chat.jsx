@@ -6,6 +6,7 @@ import "./stream_chat.css";
 import { Boundary } from "$/public/external/chat_app/ui/elements/boundary.jsx";
 import { enterKeyHint, sends } from "$/public/external/chat_app/ui/elements/touch.js";
 import { Reply } from "$/public/external/chat_app/ui/elements/reply.jsx";
+import { Waiting } from "$/public/external/chat_app/ui/elements/waiting.jsx";
 
 const ANNOUNCED = {
   waiting: "Assistant is typing",
@@ -56,8 +57,8 @@ export function StreamChat({
   const unsent = useMemo(() => keptIn(storage, `${storedAs}:unsent`), [storage, storedAs]);
   const draft = useMemo(() => keptIn(storage, `${storedAs}:draft`), [storage, storedAs]);
   const include = "reasoning,recast,steps,sources,suggestions";
-  const chat = useStream({ baseUrl, chatId, headers, apiKey, ...(fetch && { fetch }), include, unsent, measure, door, paced: true });
-  const { messages, partial, parts, turnId, busy, status } = chat;
+  const chat = useStream({ baseUrl, chatId, headers, apiKey, ...(fetch && { fetch }), include, unsent, measure, door, paced: true, queue: true });
+  const { messages, partial, parts, turnId, busy, status, line } = chat;
   const empty = messages.length === 0 && !busy;
   const [error, dismiss] = useError(chat);
   useEffect(() => {
@@ -100,6 +101,7 @@ export function StreamChat({
               <Message message={growing} growing onDrawn={chat.painted} />
             </Boundary>
           )}
+          <Waiting line={line} chat={chat} box={box} />
         </Transcript>
       )}
       <div className="dock">
@@ -117,7 +119,7 @@ export function StreamChat({
             <IconButton label="Dismiss" className="quiet" path="M6 6l12 12M18 6L6 18" onClick={dismiss} />
           </div>
         )}
-        <Box area={box} busy={busy} send={chat.send} stop={chat.stop} draft={draft} returned={returned} />
+        <Box area={box} busy={busy} later={busy && turnId !== null} chat={chat} draft={draft} returned={returned} />
         <div className="notice">
           <Connection status={status} mode={chat.mode} reason={chat.reason} error={chat.error} asks={busy && !turnId} />
           {empty || (
@@ -274,7 +276,7 @@ function sameMessage(before, after) {
 }
 
 /** The message box: Enter sends unless an input method is composing; a refused message comes back. */
-function Box({ area, busy, send, stop, draft, returned }) {
+function Box({ area, busy, later, chat, draft, returned }) {
   const [text, setText] = useState(draft.get() ?? "");
   useEffect(() => draft.set(text || null), [text]);
   // What was on its way when the page was left, and was not taken.
@@ -288,10 +290,10 @@ function Box({ area, busy, send, stop, draft, returned }) {
 
   async function submit(event) {
     event?.preventDefault();
-    if (busy || text.trim() === "") return;
+    if ((busy && !later) || text.trim() === "") return;
     setText("");
-    const reply = await send(text);
-    if (reply === null) setText((typed) => typed || text);
+    const taken = later ? await chat.queue(text) : (await chat.send(text)) !== null;
+    if (!taken) setText((typed) => typed || text);
   }
 
   function keyDown(event) {
@@ -300,9 +302,11 @@ function Box({ area, busy, send, stop, draft, returned }) {
     submit();
   }
 
+  // Not everybody has an Enter key for what is to be asked later.
+  const first = later && { label: "Send after this answer", className: "round send later", type: "submit", path: SEND, "aria-keyshortcuts": "Enter" };
   // One button, so that it keeps the focus while it changes.
   const button = busy
-    ? { label: "Stop generating", className: "round stop", type: "button", onClick: stop, path: STOP, "data-key": "stop", "aria-keyshortcuts": "Escape" }
+    ? { label: "Stop generating", className: "round stop", type: "button", onClick: chat.stop, path: STOP, "data-key": "stop", "aria-keyshortcuts": "Escape" }
     : { label: "Send message", className: "round send", type: "submit", path: SEND, "aria-keyshortcuts": "Enter" };
   return (
     <form className="box" onSubmit={submit} data-empty={text.trim() === "" ? "" : undefined}>
@@ -318,7 +322,10 @@ function Box({ area, busy, send, stop, draft, returned }) {
         onChange={(event) => setText(event.target.value)}
         onKeyDown={keyDown}
       />
-      <IconButton {...button} />
+      <span className="sends">
+        {first && <IconButton key="later" {...first} />}
+        <IconButton key="button" {...button} />
+      </span>
     </form>
   );
 }

@@ -15,6 +15,7 @@ EVENT_STREAM, JSON, LINES, MARKDOWN = "text/event-stream", "application/json", "
 CHAT_ID = "019b0000-0000-7000-8000-00000000c4a7"
 TURN_ID = "019b0000-0000-7000-8000-0000000074a2"
 QUESTION_ID = "019b0000-0000-7000-8000-000000004065"
+QUEUED_ID = "019b0000-0000-7000-8000-00000000a5ed"
 TIME = "2026-01-31T12:00:00Z"
 
 SAY_HELLO = {"content": "Say hello"}
@@ -68,6 +69,7 @@ STOPPED = MESSAGE | {
     "finish_reason": "stopped",
     "usage": {"completion_tokens": 1, "estimated": True},
 }
+QUEUED = {"id": QUEUED_ID, "key": "7d1f", "content": "And at night?", "created_at": TIME, "error": None}
 RATING = {"rating": 1, "remark": "Just right"}
 HIT = {
     "chat_id": CHAT_ID,
