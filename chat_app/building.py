@@ -34,12 +34,14 @@ def build_page(pages: str | None = None, brand: Path | None = None) -> None:
     Raises:
         CannotStart: it could not be built.
     """
-    stamp = fingerprint(pages, brand)
-    if is_built(stamp):
+    if is_built(fingerprint(pages, brand)):
         return
     check_folders()
     environment = reflex_environment()
     with one_build():
+        # A build that was killed may have left it so.
+        drop_funding()
+        stamp = fingerprint(pages, brand)
         # By the one that was waited for.
         if not is_built(stamp):
             build(stamp, pages, brand, environment)
@@ -146,10 +148,11 @@ def kept_lock() -> Iterator[None]:
 
 def drop_funding() -> None:
     """Keep what npm writes about who takes money for a package out of the lock: it needs none of these addresses."""
-    lock = json.loads(LOCK.read_text())
-    for package in lock["packages"].values():
-        package.pop("funding", None)
-    LOCK.write_text(json.dumps(lock, indent=2, ensure_ascii=False) + "\n")
+    if LOCK.exists() and '"funding"' in (text := LOCK.read_text()):
+        lock = json.loads(text)
+        for package in lock["packages"].values():
+            package.pop("funding", None)
+        LOCK.write_text(json.dumps(lock, indent=2, ensure_ascii=False) + "\n")
 
 
 def reflex_environment() -> dict[str, str]:

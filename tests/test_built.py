@@ -1,5 +1,6 @@
 """A built checkout: served by a user who may not write it, moved, and built anew while a server runs."""
 
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from chat_app import built, logs
+from chat_app import building, built, logs
 from chat_app.building import build_page, fingerprint
 from chat_app.config import ROOT
 from chat_app.lockfile import locked
@@ -126,6 +127,19 @@ def test_a_running_server_keeps_its_build_while_others_are_made(
         built.keep(name * 10)
     assert len(list((web / "pages").iterdir())) == built.KEPT
     assert not served.exists()
+
+
+def test_what_a_killed_build_wrote_into_the_lock_is_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or no build would be that of these sources any more."""
+    text = building.LOCK.read_text()
+    lock = json.loads(text)
+    for package in lock["packages"].values():
+        package["funding"] = {"url": "https://example.org"}
+    left = tmp_path / "package-lock.json"
+    left.write_text(json.dumps(lock))
+    monkeypatch.setattr(building, "LOCK", left)
+    building.drop_funding()
+    assert left.read_text() == text
 
 
 def test_a_second_build_waits_for_the_first_and_takes_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
