@@ -3,7 +3,7 @@
 import reflex as rx
 
 from chat_app.config import load_settings
-from chat_app.ui.build import SameOriginPlugin
+from chat_app.ui.build import SameOriginPlugin, StylesPlugin
 from chat_app.ui.embed_build import EmbedPlugin
 
 settings = load_settings()
@@ -33,6 +33,6 @@ config = rx.Config(
     state_manager_mode="memory",
     telemetry_enabled=False,
     show_built_with_reflex=False,
-    plugins=[rx.plugins.TailwindV4Plugin(TAILWIND), SameOriginPlugin(), EmbedPlugin()],
+    plugins=[StylesPlugin(TAILWIND), SameOriginPlugin(), EmbedPlugin()],
     disable_plugins=[rx.plugins.SitemapPlugin],
 )
