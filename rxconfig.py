@@ -32,6 +32,8 @@ config = rx.Config(
     # Everything in a state is rebuilt from the database and the turn's log, so memory is enough.
     state_manager_mode="memory",
     telemetry_enabled=False,
+    # In development it would run each effect twice.
+    react_strict_mode=False,
     show_built_with_reflex=False,
     plugins=[StylesPlugin(TAILWIND), SameOriginPlugin(), EmbedPlugin()],
     disable_plugins=[rx.plugins.SitemapPlugin],

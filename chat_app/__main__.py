@@ -1,7 +1,7 @@
 """`python -m chat_app`, or `rill` where it is installed: build the page if its sources changed, then serve page, API
 and websocket on one port.
 
-`build` does the first alone. `dev` hot-reloads instead: Reflex's development server, page and API on their own ports.
+`build` does the first alone. `dev` serves too, and again whenever a source is saved.
 `backup FILE` and `restore FILE` copy the database into a file and back. `chat` is a chat in the terminal.
 `user` and `key` are for accounts.
 """
@@ -15,16 +15,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from chat_app import built, logs, server
 from chat_app.brand import load_brand
-from chat_app.building import REFLEX, build_page, fingerprint, reflex_environment, set_up_workshop
+from chat_app.building import build_page, fingerprint
 from chat_app.client import __main__ as terminal
 from chat_app.config import VERSION, Settings, load_settings
 from chat_app.connections import capacity
 from chat_app.errors import CannotStart, SettingsError
-from chat_app.folders import WORKSHOP
 from chat_app.people.command_line import add_commands
 from chat_app.scaffold import new_agent
 from chat_app.store.backup import back_up, restore
@@ -82,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"Rill {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("build", help="build the page, and no more")
-    commands.add_parser("dev", help="serve with hot reload")
+    commands.add_parser("dev", help="serve, and again whenever a source is saved")
     commands.add_parser("model", help="fetch the embedded model (93 MB), and what runs it")
     commands.add_parser("chat", help="chat in the terminal with a running server", add_help=False)
     new = commands.add_parser("new", help="make a folder with an agent of yours, which works as it is")
@@ -112,16 +109,15 @@ async def copy_database(settings: Settings, arguments: argparse.Namespace) -> No
 
 def run(settings: Settings, command: str | None) -> None:
     """Serve, or do the part of it that `command` names. Raises CannotStart."""
+    if command == "dev":
+        check_address(settings)
+        # It brings what no other command needs.
+        from chat_app.dev.loop import develop
+
+        return develop(settings)
     if command != "build":
         settings.check_auth()
     load_brand(settings.brand)
-    if command == "dev":
-        check_extensions(settings)
-        check_database(settings)
-        environment = reflex_environment() | in_full(settings)
-        set_up_workshop()
-        os.chdir(WORKSHOP)
-        os.execve(sys.executable, [*REFLEX, "run"], environment)
     if command != "build":
         check_address(settings)
         check_database(settings)
@@ -130,17 +126,6 @@ def run(settings: Settings, command: str | None) -> None:
     build_page(settings.pages, settings.brand)
     if command != "build":
         serve(settings)
-
-
-def in_full(settings: Settings) -> dict[str, str]:
-    """Those that name files, for a program that runs in another folder."""
-    files = {"BRAND": settings.brand, "LOCAL_MODEL_PATH": settings.local_model_path}
-    named = {name: str(file.expanduser().resolve()) for name, file in files.items() if file}
-    url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
-        url = url.set(database=str(Path(url.database).resolve()))
-        named["DATABASE_URL"] = url.render_as_string(hide_password=False)
-    return named
 
 
 def check_address(settings: Settings) -> None:

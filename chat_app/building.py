@@ -21,6 +21,7 @@ REFLEX = [sys.executable, "-m", "reflex"]
 LOCK = WORKSHOP / "reflex.lock" / "package-lock.json"
 SAME_ORIGIN_URL = "http://same-origin.invalid"
 """Given to Reflex as the address of its server while building; `ui/build.py` turns it into the page's own origin."""
+PACKAGES = built.WEB / "node_modules"
 LOOK_S = 0.2
 """Between two looks whether another build has ended."""
 NO_SPACE = 20_000_000
@@ -28,13 +29,15 @@ NO_SPACE = 20_000_000
 BUILD = "rill build" if INSTALLED else "make build"
 
 
-def build_page(pages: str | None = None, brand: Path | None = None) -> None:
+def build_page(pages: str | None = None, brand: Path | None = None, *, with_packages: bool = False) -> None:
     """Compile the page with Reflex, those of PAGES too, unless the last build was made from the same sources.
+
+    `with_packages` fetches what it is built with in any case: an installed app brings its page, but not these.
 
     Raises:
         CannotStart: it could not be built.
     """
-    if is_built(fingerprint(pages, brand)):
+    if is_ready(fingerprint(pages, brand), with_packages=with_packages):
         return
     check_folders()
     environment = reflex_environment()
@@ -43,8 +46,12 @@ def build_page(pages: str | None = None, brand: Path | None = None) -> None:
         drop_funding()
         stamp = fingerprint(pages, brand)
         # By the one that was waited for.
-        if not is_built(stamp):
+        if not is_ready(stamp, with_packages=with_packages):
             build(stamp, pages, brand, environment)
+
+
+def is_ready(stamp: str, *, with_packages: bool) -> bool:
+    return is_built(stamp) and (PACKAGES.is_dir() or not with_packages)
 
 
 def is_built(stamp: str) -> bool:

@@ -19,6 +19,9 @@ KEPT = 3
 """Builds: older ones go with the next."""
 # Of what Reflex leaves in its working folder, the server reads this.
 NEEDED = ["build/client", "backend", "routes.json", "reflex.json", "env.json"]
+DEVELOPMENT = WEB / "dev"
+VITE = "RILL_VITE"
+"""In the development loop: the address of Vite, which makes the page instead."""
 VARIABLE = "REFLEX_WEB_WORKDIR"
 """Names the folder to Reflex, and to us."""
 RESOURCES = ["rxconfig.py", "requirements.txt", "reflex.lock", "assets"]
@@ -54,7 +57,15 @@ def folder(stamp: str) -> Path:
 
 def served() -> Path:
     """The folder whose page this process serves."""
-    return Path(os.environ.get(VARIABLE, WEB)) / "build" / "client"
+    folder = DEVELOPMENT if os.environ.get(VITE) else Path(os.environ.get(VARIABLE, WEB))
+    return folder / "build" / "client"
+
+
+def copy_for_development() -> None:
+    """The app's own page, of which the development loop serves what is no part of Reflex's: `/embed`."""
+    shutil.rmtree(DEVELOPMENT, ignore_errors=True)
+    client = Path("build") / "client"
+    shutil.copytree(folder(fingerprint()) / client, DEVELOPMENT / client)
 
 
 def keep(stamp: str) -> None:

@@ -1,7 +1,9 @@
 """The front door: the Reflex app with its pages, the API beside it, and what lives as long as the server. No logic."""
 
 import gc
+import importlib
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import reflex as rx
 from starlette.types import ASGIApp
 
-from chat_app import logs
+from chat_app import built, logs
 from chat_app.api import create_api
 from chat_app.api.guard import Guard, max_bytes
 from chat_app.api.statuses import Statuses
@@ -29,6 +31,8 @@ from chat_app.ui.storage import storage_script
 from chat_app.ui.theme import brand_head, favicon
 
 settings = load_settings()
+# Loaded only there.
+development = importlib.import_module("chat_app.dev.serving") if os.environ.get(built.VITE) else None
 
 
 def guarded(inner: ASGIApp) -> ASGIApp:
@@ -64,7 +68,14 @@ async def said_who_may_use_it() -> AsyncIterator[None]:
 
 
 def with_statuses(inner: ASGIApp) -> ASGIApp:
-    return Statuses(inner, lambda path: has_page(app, path))
+    def known(path: str) -> bool:
+        return has_page(app, path)
+
+    return development.Pages(inner, known) if development else Statuses(inner, known)
+
+
+def reloading(inner: ASGIApp) -> ASGIApp:
+    return development.Reloading(inner) if development else inner
 
 
 @asynccontextmanager
@@ -79,6 +90,8 @@ async def lifespan() -> AsyncIterator[None]:
         # tenth of a second.
         gc.collect()
         gc.freeze()
+        if development:
+            development.modules.keep()
         logs.note(f"Open {settings.url}")
         async with on_shutdown(service.end_turns, grace=settings.shutdown_grace, port=settings.port):
             yield
@@ -86,7 +99,7 @@ async def lifespan() -> AsyncIterator[None]:
 
 with beside_rxconfig():
     app = rx.App(
-        api_transformer=[with_statuses, create_api(), signed_in, guarded],
+        api_transformer=[with_statuses, create_api(), signed_in, reloading, guarded],
         stylesheets=["/chat.css"],
         backend_exception_handler=complaint,
         head_components=[storage_script(), favicon(), place_script(), connection_watch(), *brand_head()],
@@ -104,3 +117,6 @@ app.register_lifespan_task(lifespan)
 add_pages(app)
 if settings.pages:
     add_own_pages(app, settings.pages)
+if development:
+    # Agents and hooks are imported later.
+    development.modules.pages_are_made()

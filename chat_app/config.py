@@ -369,7 +369,7 @@ class Settings(BaseModel):
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """Whose pages may use the app: our own (also from `make dev`, on another port than the API) and the allowed."""
+        """Whose pages may use the app: our own and the allowed."""
         own = {self.url, f"http://localhost:{self.port}", f"http://127.0.0.1:{self.port}"}
         return (*sorted(str(origin(url) or url) for url in own), *self.cors_allowed_origins)
 

@@ -10,8 +10,10 @@ import importlib.util
 import inspect
 import operator
 import sys
+import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,9 @@ from chat_app.reply import MAX_NAME_CHARS, Reply
 
 CONTEXT = "context"
 """The name of the argument that gets a `Context`."""
+PACKAGE = Path(__file__).parent
+LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+"""Folders of what is Python's, or installed."""
 
 
 @dataclass(frozen=True)
@@ -142,10 +147,8 @@ def _load(variable: str, path: str) -> Any:
     module_name, _, name = path.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = "" if isinstance(error, ModuleNotFoundError) else f" at {where.filename}:{where.lineno}"
-        reason = f"{module_name} cannot be imported ({type(error).__name__}: {error}{place})"
+    except (Exception, SystemExit) as error:
+        reason = f"{module_name} cannot be imported ({type(error).__name__}: {_message(error)}{place_of(error)})"
         raise _unfit(variable, path, reason) from error
     try:
         function = operator.attrgetter(name)(module)
@@ -154,6 +157,32 @@ def _load(variable: str, path: str) -> Any:
     if not callable(function):
         raise _unfit(variable, path, "it is no function")
     return function
+
+
+@contextmanager
+def own_code(variable: str, path: str | None) -> Iterator[None]:
+    """Within the block the named function is called. Raises SettingsError: it fails."""
+    try:
+        yield
+    except SettingsError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _unfit(
+            variable, path or "", f"it fails with {type(error).__name__}: {_message(error)}{place_of(error)}"
+        ) from error
+
+
+def _message(error: BaseException) -> str:
+    return error.msg if isinstance(error, SyntaxError) else str(error)
+
+
+def place_of(error: BaseException) -> str:
+    """` at file:line`: where the developer's own code went wrong, not the library that it called; empty if nowhere."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" at {error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(("<", str(PACKAGE), *LIBRARIES))]
+    return f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
 
 
 def _make_importable() -> None:

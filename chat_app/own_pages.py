@@ -4,7 +4,6 @@
 """
 
 import sys
-import traceback
 from functools import cache
 from typing import Any
 
@@ -15,7 +14,7 @@ from starlette.routing import Match
 from chat_app.api import create_api
 from chat_app.config import load_settings
 from chat_app.errors import SettingsError
-from chat_app.extend import page_adder
+from chat_app.extend import own_code, page_adder
 from chat_app.ui import beside_rxconfig
 
 RESERVED = {"", "index", "c", "404", "assets", "_event", "_upload", "_health", "ping"} | {
@@ -43,14 +42,10 @@ def add_own_pages(app: rx.App, setting: str) -> None:
         return original(component, route, *arguments, **options)
 
     setattr(app, "add_page", add_page)  # noqa: B010 - a method, to mypy
+    adding = page_adder(setting)
     try:
-        page_adder(setting)(app)
-    except SettingsError:
-        raise
-    except Exception as problem:
-        where = traceback.extract_tb(problem.__traceback__)[-1]
-        reason = f"it fails with {type(problem).__name__}: {problem} at {where.filename}:{where.lineno}"
-        raise SettingsError(f"The setting PAGES={setting} cannot be used: {reason}.") from problem
+        with own_code("PAGES", setting):
+            adding(app)
     finally:
         del app.add_page
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NoReturn, TypeVar
@@ -35,9 +36,12 @@ HEADERS_S = 15.0
 class Server(MPServer):
     """Granian with a listening socket of ours: it has no options for what a socket of its own does."""
 
+    listening: socket.socket | None = None
+    """That of whoever starts it, where that one keeps it."""
+
     def _init_shared_socket(self) -> None:
         try:
-            listening = listener(self.bind_addr, self.bind_port)
+            listening = self.listening or listener(self.bind_addr, self.bind_port)
         except OSError as problem:
             raise CannotStart(f"The server cannot listen at {self.bind_addr}:{self.bind_port}: {problem}.") from None
         # Its type stubs are behind its code.
@@ -69,7 +73,15 @@ def end_with(error: ChatError) -> NoReturn:
     os._exit(SAID)
 
 
-def serve(target: str, *, host: str, port: int, grace: float, capacity: Capacity) -> None:
+def serve(
+    target: str,
+    *,
+    host: str,
+    port: int,
+    grace: float,
+    capacity: Capacity,
+    listening: socket.socket | None = None,
+) -> None:
     """Serve what the function `target` ("module:name") makes, until SIGTERM, SIGINT or SIGHUP.
 
     `grace` is how many seconds it may take until all turns have ended.
@@ -94,6 +106,7 @@ def serve(target: str, *, host: str, port: int, grace: float, capacity: Capacity
         # The last resort; the turns end long before (chat_app/shutdown.py).
         workers_kill_timeout=round(grace) + LAST_RESORT_S,
     )
+    server.listening = listening
     logging.getLogger("_granian").addFilter(
         lambda _: all(getattr(worker.inner, "exitcode", None) != SAID for worker in server.wrks)
     )

@@ -18,7 +18,7 @@ from chat_app.caller import Caller
 from chat_app.config import VERSION, Settings, load_settings
 from chat_app.context import Contexts
 from chat_app.errors import ChatError, DatabaseUnavailable, ProviderRefused, ShuttingDown
-from chat_app.extend import Agent, reply_source, setup_of
+from chat_app.extend import Agent, own_code, reply_source, setup_of
 from chat_app.hooks import Told, call
 from chat_app.limits import Limits
 from chat_app.measures import Measures
@@ -129,7 +129,7 @@ class Service:
             contain_exits(asyncio.get_running_loop())
             self._held.enter_context(watching())
         if self.setup:
-            with self._told.outside():
+            with self._told.outside(), own_code("HOOKS", self.settings.hooks):
                 self.setup(self)
         self.measures.begin()
         self.metrics.begin()

@@ -49,11 +49,12 @@ LAYERS = [
     ["api", "ui"],
     ["people"],
     ["own_pages", "scaffold", "building"],
+    ["dev"],
     ["chat_app", "__main__"],
 ]
 """Each part imports only from the layers above it here, and from itself."""
 PACKAGE = ROOT / "chat_app"
-FOLDERS = {"api", "people", "replies", "store", "turns", "ui"}
+FOLDERS = {"api", "dev", "people", "replies", "store", "turns", "ui"}
 
 
 def part(module: str) -> str:

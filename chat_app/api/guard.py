@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat_app.api.crowd import Crowd
-from chat_app.api.policy import Policy
+from chat_app.api.policy import INLINE, Policy
 from chat_app.api.problems import error_response, tell_refusal
 from chat_app.api.sockets import Addresses, Incoming
 from chat_app.built import served
@@ -131,14 +131,14 @@ class Guard:
             raise ForeignRequest("Pages of other sites may not load this. Open it in a tab of its own.")
 
     def _sending(self, send: Send, scope: Scope, body: "Body", from_page: str | None) -> Send:
-        policy = self.policy.of(scope["path"])
+        inline: list[str] = scope.setdefault(INLINE, [])
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "same-origin"
-                headers["Content-Security-Policy"] = policy
+                headers["Content-Security-Policy"] = self.policy.of(scope["path"], inline)
                 # The name in a link of an answer would be looked up, unasked.
                 headers["X-DNS-Prefetch-Control"] = "off"
                 if from_page and origin(from_page) in self.origins:

@@ -17,6 +17,8 @@ FETCHES = (
 REFERENCE = "/docs"
 EMBED = ("/embed", "/embed/")
 FILES = "/assets/"
+INLINE = "inline_scripts"
+"""In the scope of a request: hashes of the scripts in a page that is in no file of the build."""
 _INLINE = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
@@ -31,13 +33,13 @@ class Policy:
         self._embedded = "frame-ancestors " + " ".join(["'self'", *framed_by])
         self._known: tuple[float, str] | None = None
 
-    def of(self, path: str) -> str:
+    def of(self, path: str, inline: Sequence[str] = ()) -> str:
         frames = self._embedded if path in EMBED else "frame-ancestors 'self'"
         # Nothing stands inline in a file of the build, and there are many of them.
         if path.startswith(FILES):
             return f"{frames}; script-src 'self' 'unsafe-eval'; {FETCHES}"
         # `eval` needs a script that already runs; what drives browsers in tests waits with it.
-        scripts = "'self' 'unsafe-inline'" if path.startswith(REFERENCE) else self._scripts()
+        scripts = "'self' 'unsafe-inline'" if path.startswith(REFERENCE) else " ".join([self._scripts(), *inline])
         return f"{frames}; script-src {scripts} 'unsafe-eval'; {FETCHES}"
 
     def _scripts(self) -> str:
@@ -45,9 +47,7 @@ class Policy:
         changed = self._changed()
         if self._known is None or self._known[0] != changed:
             hashes = dict.fromkeys(
-                _hash(found)
-                for page in sorted(self._built.glob("*.html"))
-                for found in _INLINE.findall(page.read_text())
+                known for page in sorted(self._built.glob("*.html")) for known in inline_hashes(page.read_text())
             )
             self._known = changed, " ".join(["'self'", *hashes])
         return self._known[1]
@@ -57,6 +57,10 @@ class Policy:
             return (self._built / "index.html").stat().st_mtime
         except OSError:
             return 0.0
+
+
+def inline_hashes(html: str) -> list[str]:
+    return [_hash(found) for found in _INLINE.findall(html)]
 
 
 def _hash(script: str) -> str:

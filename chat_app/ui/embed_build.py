@@ -72,15 +72,20 @@ class EmbedPlugin(Plugin):
         static = Path(context["static_dir"])
         web = static.resolve().parent.parent
         _bundle(web)
-        (script,) = (static / "assets").glob("embed-*.js")
-        (style,) = (static / "assets").glob("embed-*.css")
-        links = _STYLESHEET.findall((static / "index.html").read_text())
-        # What the script shares with the worker is fetched beside it, not after it.
-        links += [f'<link rel="modulepreload" href="/assets/{part}">' for part in _IMPORTED.findall(script.read_text())]
-        (static / "embed.html").write_text(page(script.name, style.name, links))
+        write_page(static)
         # In the scripts of both pages: nothing but the build knows the name, which changes with what is in the file.
         (worker,) = (static / "assets").glob("colour_worker-*.js")
         rewrite_scripts(static, _WORKER, f"/assets/{worker.name}")
+
+
+def write_page(static: Path) -> None:
+    """As the brand is now, with what is in the built page in the folder `static`."""
+    (script,) = (static / "assets").glob("embed-*.js")
+    (style,) = (static / "assets").glob("embed-*.css")
+    links = _STYLESHEET.findall((static / "index.html").read_text())
+    # What the script shares with the worker is fetched beside it, not after it.
+    links += [f'<link rel="modulepreload" href="/assets/{part}">' for part in _IMPORTED.findall(script.read_text())]
+    (static / "embed.html").write_text(page(script.name, style.name, links))
 
 
 def page(script: str, style: str, links: list[str]) -> str:
