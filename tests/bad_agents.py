@@ -28,6 +28,9 @@ async def reply(messages: list[dict[str, str]]) -> AsyncIterator[Any]:
         for _ in range(100):
             await asyncio.sleep(0.02)
             yield "x"
+    while question == "beside":
+        await asyncio.sleep(0.02)
+        yield "x"
     await ACTS.get(question, nothing)()
     if question in WRONG:
         yield WRONG[question]

@@ -4,7 +4,9 @@ import asyncio
 import functools
 import gc
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tests.sse_client import streaming, text_of, value
 from tests.ws_client import Socket
 
 pytestmark = pytest.mark.anyio
+Figure = Callable[[object], None]
 
 
 # Functions of every kind
@@ -192,6 +195,49 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         yield api
 
 
+class Beside:
+    """An answer that is read all the while, a word each 20 ms."""
+
+    def __init__(self, api: Api) -> None:
+        self._came: list[float] = []
+        self._more = threading.Condition()
+        self._reading = threading.Thread(target=self._read, args=(api,))
+        self._ended = False
+        self._reading.start()
+
+    def longest_gap(self, since: int) -> float:
+        """In seconds, between what has come since then; waits for one more."""
+        with self._more:
+            now = len(self._came)
+            assert self._more.wait_for(lambda: len(self._came) > now, 30), "it does not go on"
+            return max(later - earlier for earlier, later in pairwise(self._came[max(since - 1, 0) :]))
+
+    @property
+    def count(self) -> int:
+        return len(self._came)
+
+    def end(self) -> None:
+        self._ended = True
+        self._reading.join()
+
+    def _read(self, api: Api) -> None:
+        with api.http.stream("POST", "/stream/", json={"content": "beside"}) as stream:
+            for line in stream.iter_lines():
+                with self._more:
+                    if "assistant" in line:
+                        self._came.append(time.monotonic())
+                        self._more.notify_all()
+                if self._ended:
+                    return
+
+
+@pytest.fixture(scope="module")
+def beside(api: Api) -> Iterator[Beside]:
+    reader = Beside(api)
+    yield reader
+    reader.end()
+
+
 @pytest.mark.parametrize("times", [1, 2])
 async def test_a_task_that_is_cancelled_before_its_first_step_leaves_no_warning(
     times: int, recwarn: pytest.WarningsRecorder
@@ -220,7 +266,8 @@ async def test_a_task_that_is_cancelled_before_its_first_step_leaves_no_warning(
 
 
 @pytest.mark.parametrize("question", TABLE)
-async def test_a_bad_agent_ends_its_turn_only(api: Api, question: str) -> None:
+async def test_a_bad_agent_ends_its_turn_only(api: Api, beside: Beside, question: str, figure: Figure) -> None:
+    since = beside.count
     status, code, logged = TABLE[question]
     text = "" if question == "nothing" else "So far. "
     before = len(api.logged())
@@ -247,16 +294,23 @@ async def test_a_bad_agent_ends_its_turn_only(api: Api, question: str) -> None:
         assert (of_openai.status_code, of_openai.json()["error"]["code"]) == (status, code)
         assert (await client.get("/ping")).status_code == 200
     assert logged in api.logged()[before:]
+    figure(
+        f"{question}: longest gap of another answer {await asyncio.to_thread(beside.longest_gap, since) * 1000:.0f} ms"
+    )
 
 
 @pytest.mark.parametrize("question", ["huge", "endless"])
-async def test_an_answer_without_end_is_cut(api: Api, question: str) -> None:
+async def test_an_answer_without_end_is_cut(api: Api, beside: Beside, question: str, figure: Figure) -> None:
+    since = beside.count
     async with api.client() as client:
         whole = (await client.post("/messages/", json={"content": question})).json()
         async with streaming(client, "POST", "/stream/", json={"content": question}) as stream:
             frames = await stream.rest()
     assert (whole["status"], whole["finish_reason"], len(whole["content"])) == ("complete", "length", 100_000)
     assert (value(frames[-2])["finish_reason"], len(text_of(frames))) == ("length", 100_000)
+    figure(
+        f"{question}: longest gap of another answer {await asyncio.to_thread(beside.longest_gap, since) * 1000:.0f} ms"
+    )
 
 
 async def test_one_that_takes_no_cancel_is_left_behind_and_others_are_not_disturbed(api: Api) -> None:
