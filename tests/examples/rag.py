@@ -3,9 +3,7 @@
 REPLIES=tests.examples.rag:handbook OPENAI_BASE_URL=http://localhost:11434/v1
 """
 
-import math
 import re
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -22,19 +20,14 @@ INSTRUCTION = "Answer from these notes only, and say so when they do not hold th
 BEST = 2
 
 
-def terms(text: str) -> Counter[str]:
+def terms(text: str) -> set[str]:
     """Its words, shortened so that "booked" and "books" meet."""
-    return Counter(word[:4] for word in re.findall(r"\w{3,}", text.lower()))
-
-
-INDEX = [(text, terms(text)) for text in TEXTS]
-SEEN_IN = Counter(term for _, index in INDEX for term in index)
+    return {word[:4] for word in re.findall(r"\w{3,}", text.lower())}
 
 
 def retrieve(question: str) -> list[str]:
-    """The best texts for a question, a rare word counting more; none where no word is shared."""
-    asked = terms(question)
-    scored = [(sum(math.log(1 + len(TEXTS) / SEEN_IN[term]) for term in asked & index), text) for text, index in INDEX]
+    """The texts that share most words with a question; none where no word is shared."""
+    scored = [(len(terms(question) & terms(text)), text) for text in TEXTS]
     return [text for score, text in sorted(scored, reverse=True)[:BEST] if score]
 
 
