@@ -15,7 +15,7 @@ from tests.app import App, Process
 from tests.e2e.chat import ChatPage
 from tests.tree import copy_tree
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(600)]
 
 AGENT = """
 import asyncio
@@ -104,15 +104,17 @@ def app(page_built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 Figure = Callable[[object], None]
+LONG_MS = 120_000
+"""Vite bundles all packages first, and the time of a busy machine proves nothing."""
 
 
 async def test_it_serves_as_in_production(app: Developed, page: Page) -> None:
     """All at one port, of the host that HOST names, with the policy of the page, and its brand."""
     refused: list[str] = []
     page.on("console", lambda line: refused.append(line.text) if "Content Security Policy" in line.text else None)
-    await page.goto(app.url)
+    await page.goto(app.url, timeout=LONG_MS)
     chat = ChatPage(page, app)
-    await expect(page.get_by_text("Ask the handbook.")).to_be_visible()
+    await expect(page.get_by_text("Ask the handbook.")).to_be_visible(timeout=LONG_MS)
     await chat.box.fill("To Berlin?")
     await chat.box.press("Enter")
     await expect(chat.answers).to_have_text(re.compile("One."))
@@ -139,11 +141,11 @@ async def test_an_agent_and_a_hook_that_are_saved_answer_the_next_question(app: 
         saved = app.save("an_agent.py", "One.", "Two.")
         rest = "\n".join(lines)
     # As at any restart.
-    assert '"finish_reason":"interrupted"' in rest or "error" in rest
+    assert '"finish_reason":"stopped"' in rest
     assert app.ask() == "Two."
     agent = time.monotonic() - saved
     chat = app.http.get(f"/messages/?chat_id={stream.headers['X-Chat-Id']}").json()
-    assert [one["status"] for one in chat["messages"] if one["role"] == "assistant"] == ["interrupted"]
+    assert [one["status"] for one in chat["messages"] if one["role"] == "assistant"] == ["stopped"]
     saved = app.save("some_hooks.py", "[a city]", "[a town]")
     while app.http.get("/search/", params={"q": "town"}).json() and "[a town]" not in last_question(app):
         app.ask("To Berlin?")
@@ -161,12 +163,12 @@ async def test_a_page_that_is_saved_is_loaded_anew(app: Developed, page: Page, f
     heading = page.get_by_role("heading")
     await expect(heading).to_have_text("Draft")
     saved = app.save("more/own_pages.py", "Draft", "Final")
-    await expect(heading).to_have_text("Final")
+    await expect(heading).to_have_text("Final", timeout=LONG_MS)
     own = time.monotonic() - saved
     await page.goto(f"{app.url}/embed")
     await expect(page.get_by_role("heading", name="Ask the handbook.")).to_be_visible()
     saved = app.save("brand.toml", "Ask the handbook.", "Ask us.")
-    await expect(page.get_by_role("heading", name="Ask us.")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Ask us.")).to_be_visible(timeout=LONG_MS)
     figure(f"page {own:.1f} s, brand {time.monotonic() - saved:.1f} s from the save to the browser")
     for file in ("package.json", "package-lock.json"):
         assert (app.root / "reflex.lock" / file).is_file()
@@ -187,11 +189,11 @@ async def test_a_fault_is_told_and_its_repair_is_picked_up(
     await page.goto(app.url)
     await expect(ChatPage(page, app).box).to_be_visible()
     saved = app.save(name, old, new)
-    await expect(page.get_by_role("alert")).to_contain_text(said)
+    await expect(page.get_by_role("alert")).to_contain_text(said, timeout=LONG_MS)
     told = time.monotonic() - saved
     assert said in app.logged()
     refused = app.http.get("/chats/")
     assert (refused.status_code, refused.json()["error"]["code"]) == (500, "not_started")
     saved = app.save(name, new, old)
-    await expect(ChatPage(page, app).box).to_be_visible()
+    await expect(ChatPage(page, app).box).to_be_visible(timeout=LONG_MS)
     figure(f"told after {told:.1f} s, repaired after {time.monotonic() - saved:.1f} s")
