@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from chat_app.models import Status
-from chat_app.store.hours import SLOWEST, Sums, added, began, slowest_of
+from chat_app.store.hours import SLOWEST, Added, Sums, added, began, slowest_of
 
 WITHIN_MS = 200
 FIRST_TOKEN_TARGET, STREAMED_TARGET = 0.9, 0.8
@@ -160,7 +160,8 @@ def figures_of(
     by_hour: Mapping[datetime, Sums], since: datetime, until: datetime, beside: Beside, priced: Callable[[str], bool]
 ) -> Figures:
     """`priced` says whether the price of a model is known."""
-    total = added(by_hour.values())
+    by_period = _by_period(by_hour, since, until)
+    total = added(by_period.values())
     felt = [_felt(*answer) for answer in beside.felt]
     up, down = (_of(total["thumbs"], "*", name) for name in ("up", "down"))
     models = _models(total["tokens"], priced)
@@ -175,7 +176,7 @@ def figures_of(
         lag=spread(_times(total["lag"], "streaming")),
         gap=spread(_times(total["gap"])),
         generated=spread({int(ms): count for ms, count in total["token"].items()}),
-        series=_series(by_hour, since, until),
+        series=[_period(start, of_period) for start, of_period in by_period.items()],
         errors=dict(total["errors"].most_common()),
         fallbacks={reason: count for reason, count in total["reasons"].most_common() if reason},
         models=models,
@@ -236,7 +237,7 @@ def _of(counter: Mapping[str, int], group: str, what: str) -> int:
     )
 
 
-def _goals(total: Mapping[str, Counter[str]], felt: Sequence[Felt], up: int, down: int) -> list[Goal]:
+def _goals(total: Added, felt: Sequence[Felt], up: int, down: int) -> list[Goal]:
     lags = _times(total["lag"], "streaming")
     quick = sum(count for ms, count in lags.items() if ms <= WITHIN_MS)
     sessions = total["sessions"]
@@ -254,18 +255,17 @@ def goal(name: str, good: int, count: int, target: float | None = None) -> Goal:
     return Goal(name=name, share=share, count=count, target=target, met=met)
 
 
-def _series(by_hour: Mapping[datetime, Sums], since: datetime, until: datetime) -> list[Period]:
+def _by_period(by_hour: Mapping[datetime, Sums], since: datetime, until: datetime) -> dict[datetime, Added]:
     """By the hour for one day, by the day for more."""
     step = timedelta(hours=1) if until - since <= timedelta(days=1) else timedelta(days=1)
     starts = []
     while since <= until:
         starts.append(since)
         since += step
-    hours = {start: added(sums for hour, sums in by_hour.items() if start <= hour < start + step) for start in starts}
-    return [_period(start, total) for start, total in hours.items()]
+    return {start: added(sums for hour, sums in by_hour.items() if start <= hour < start + step) for start in starts}
 
 
-def _period(start: datetime, total: Mapping[str, Counter[str]]) -> Period:
+def _period(start: datetime, total: Added) -> Period:
     ends = {status.value: _of(total["ends"], "*", status) for status in Status if status is not Status.streaming}
     return Period(start=start, resumed=sum(total["resumed"].values()), **ends)
 
@@ -289,7 +289,7 @@ def _slow(ms: int, turn_id: str, turn: Any) -> Slow:
     return Slow(ms=ms, when=began(turn_id), turn_id=turn_id, chat_id=turn and turn.chat_id, model=turn and turn.model)
 
 
-def _group(name: str, total: Mapping[str, Counter[str]], felt: Sequence[Felt]) -> Group:
+def _group(name: str, total: Added, felt: Sequence[Felt]) -> Group:
     feels = [answer.feel for answer in felt if answer.group == name]
     return Group(
         group=name,

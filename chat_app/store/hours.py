@@ -22,6 +22,8 @@ FORM = "1"
 
 Sums = dict[str, dict[str, Any]]
 """By what is counted, then by what it is counted of: `{"ends": {"complete": 12}}`; `slowest` is a list within."""
+Added = dict[str, Counter[str]]
+"""Those of several hours."""
 Rows = tuple[Sequence[Any], Sequence[Any]]
 """The answers that began in an hour, those that still grow among them, and the reports about them."""
 Price = Callable[[str, Mapping[str, Any]], float]
@@ -217,13 +219,11 @@ def slowest_of(waits: Iterable[list[Any]]) -> list[list[Any]]:
     return sorted(waits, reverse=True)[:SLOWEST]
 
 
-def added(all_sums: Iterable[Sums]) -> dict[str, Counter[str]]:
-    """The sums of several hours; without `slowest`."""
-    total: dict[str, Counter[str]] = {name: Counter() for name in COUNTED}
+def added(all_sums: Iterable[Mapping[str, Mapping[str, Any]]]) -> Added:
+    """The sums of several hours, or of several such sums; without `slowest`."""
+    total: Added = {name: Counter() for name in COUNTED}
     for sums in all_sums:
         for name, counts in sums.items():
             if name != "slowest":
-                counter = total[name]
-                for key, count in counts.items():
-                    counter[key] += count
+                total[name].update(counts)
     return total
