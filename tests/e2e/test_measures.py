@@ -1,6 +1,5 @@
 """What the page and `/embed` report of themselves is what an observer beside them sees, and what the figures show."""
 
-import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, WebSocketRoute, expect
+from playwright.async_api import Page, expect
 
 from chat_app.insights import EDGES, WITHIN_MS
 from chat_app.store import hours
@@ -267,39 +266,6 @@ async def test_an_answer_that_is_met_again_was_resumed(page: Page, app: App) -> 
     row = (await reported(page, app, before + 2))[-1]
     assert (row["closed"], row["resumed"], row["own_ms"], row["first_ms"]) == (0, 0, None, None)
     assert 0 <= row["lag_ms"] < 1_000
-
-
-async def test_an_answer_that_ended_out_of_reach_is_timed_where_it_is_shown(
-    page: Page, app: App, provider: Provider
-) -> None:
-    before, sockets, reachable = len(rows(app)), list[WebSocketRoute](), True
-
-    async def routed(socket: WebSocketRoute) -> None:
-        if not reachable:
-            return await socket.close()
-        socket.connect_to_server()
-        sockets.append(socket)
-
-    await page.route_web_socket(re.compile("/_event"), routed)
-    await page.goto("about:blank")
-    chat = await ChatPage(page, app).open()
-    provider.clear()
-    await chat.ask(tokens=1, hold=[0])
-    await chat.chat_id()
-    await provider.until(len)
-    reachable = False
-    await sockets[-1].close()
-    await expect(page.locator("[data-connection=reconnecting]")).to_be_visible()
-    provider.go()
-    while (await chat.stored())[-1]["status"] != "complete":
-        await page.wait_for_timeout(20)
-    reachable = True
-    await chat.ended()
-    row = (await reported(page, app, before + 1))[-1]
-    assert (row["resumed"], row["closed"]) == (1, 0)
-    assert row["first_ms"] >= row["own_ms"]
-    # How long the server had it is not known here.
-    assert row["lag_ms"] is None
 
 
 async def test_a_blocked_event_stream_counts_as_a_fallback(page: Page, app: App) -> None:
