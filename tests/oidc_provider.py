@@ -62,11 +62,7 @@ class Provider:
         form = {"sub": sub} if sub else {"action": "deny"}
         response = httpx.post(address, data=form, **CLIENT)
         assert response.status_code == 302, response.text
-        back = response.headers["location"]
-        [challenge] = parse_qs(urlsplit(address).query)["code_challenge"]
-        if sub:
-            self._challenges[parse_qs(urlsplit(back).query)["code"][0]] = challenge
-        return back
+        return response.headers["location"]
 
     def new_key(self) -> None:
         self._new_key = True
@@ -99,6 +95,8 @@ class Provider:
     def _after(self, response: flask.Response) -> flask.Response:
         if flask.request.path == "/.well-known/openid-configuration":
             response.data = json.dumps(response.json | self.about)
+        if code := parse_qs(urlsplit(response.headers.get("location", "")).query).get("code"):
+            self._challenges[code[0]] = flask.request.args["code_challenge"]
         if flask.request.path == "/oauth2/token" and self.forge and response.status_code == 200:
             key = RSAKey.import_key(flask.g.oidc_provider_mock_storage.jwk.as_dict(is_private=True))
             tokens = response.json

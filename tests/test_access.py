@@ -252,7 +252,7 @@ def code(answer: tuple[int, str]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(("method", "path"), RULES)
-async def test_a_route(client: Client, method: str, path: str) -> None:
+async def test_asvs_8_2_2_a_route(client: Client, method: str, path: str) -> None:
     rule, things = RULES[method, path], await made(client)
     elsewhere = not FOR_VISITORS.fullmatch(path)
     for name in CALLERS:
@@ -405,7 +405,7 @@ def test_every_page_of_accounts_has_a_rule() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), PAGE_RULES)
-async def test_a_page_of_accounts(client: Client, method: str, path: str) -> None:
+async def test_asvs_8_2_1_a_page_of_accounts(client: Client, method: str, path: str) -> None:
     rule = PAGE_RULES[method, path]
     stolen = token_in(await client.get("/account"))
     url = re.sub(r"{\w+}", "x", path)

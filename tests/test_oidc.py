@@ -1,4 +1,6 @@
-"""AUTH=oidc, with a real provider over HTTP: who comes in, and what it may not make us believe."""
+"""AUTH=oidc, with a real provider over HTTP: who comes in, and what it may not make us believe. With the items of
+OWASP's ASVS 5.0, by number.
+"""
 
 import base64
 import hmac
@@ -120,7 +122,9 @@ async def test_somebody_signs_in_and_out(client: httpx.AsyncClient, api: Api, ss
         assert (await other.get("/chats/", headers={"Cookie": cookie})).status_code == 401
 
 
-async def test_the_provider_says_who_is_an_administrator_and_how_people_are_called(api: Api, sso: Provider) -> None:
+async def test_asvs_8_3_2_the_provider_says_who_is_an_administrator_and_how_people_are_called(
+    api: Api, sso: Provider
+) -> None:
     sso.person("cleo-3", preferred_username="Cleo", groups=["staff", "rill-admins"])
     async with browser(api) as first:
         await sign_in(first, sso, "cleo-3")
@@ -139,7 +143,7 @@ async def test_the_provider_says_who_is_an_administrator_and_how_people_are_call
         assert "<h1>cleopatra 2</h1>" in (await other.get("/account")).text
 
 
-async def test_an_account_of_before_is_theirs_if_it_was_linked(api: Api, sso: Provider) -> None:
+async def test_asvs_10_5_2_an_account_of_before_is_theirs_if_it_was_linked(api: Api, sso: Provider) -> None:
     person = await add_person(api, "Old")
     key = {"Authorization": f"Bearer {await add_key(api, person)}"}
     async with browser(api) as client:
@@ -256,10 +260,10 @@ def without(name: str) -> Forge:
 
 
 FORGED: dict[str, Forge] = {
-    "another nonce": with_claims(nonce="0" * 64),
-    "no nonce": without("nonce"),
-    "of another audience": with_claims(aud="another-app"),
-    "of ours and another's, for the other": with_claims(aud=[CLIENT_ID, "another-app"], azp="another-app"),
+    "asvs 10.5.1: another nonce": with_claims(nonce="0" * 64),
+    "asvs 10.5.1: no nonce": without("nonce"),
+    "asvs 10.5.4: of another audience": with_claims(aud="another-app"),
+    "asvs 10.5.4: of ours and another's, for the other": with_claims(aud=[CLIENT_ID, "another-app"], azp="another-app"),
     "of another issuer": with_claims(iss="https://evil.example"),
     "expired": with_claims(exp=int(time.time()) - 3_600),
     "of tomorrow": with_claims(iat=int(time.time()) + 86_400, nbf=int(time.time()) + 86_400),
@@ -321,7 +325,7 @@ async def test_a_new_key_of_the_provider_s_counts(client: httpx.AsyncClient, sso
         ({"about": {"token_endpoint": "http://sso.example.org/token"}}, "no safe token_endpoint"),
     ],
 )
-async def test_a_wrong_provider_stops_the_start(sso: Provider, changed: Claims, sentence: str) -> None:
+async def test_asvs_10_5_3_a_wrong_provider_stops_the_start(sso: Provider, changed: Claims, sentence: str) -> None:
     sso.about = changed.get("about", {})
     given = {name.upper(): value for name, value in {**settings_for(sso), **changed}.items() if name != "about"}
     try:

@@ -372,8 +372,8 @@ async def test_administrators_see_totals_and_limits_and_never_text(api: Api, ada
             await asyncio.sleep(0.05)
         row, page = await of_writer(), (await admin.get("/account")).text
         assert "1 API key · today" in row and "this month" in row
-        assert "Each person: 4 answers at a time · requests: 600 per minute" in page
-        assert "All together: 100 answers at a time" in page and "pomegranate" not in page
+        assert "Limits of each person: 4 answers at a time · requests: 600 per minute" in page
+        assert "Limit of all together: 100 answers at a time" in page and "pomegranate" not in page
         own = (await writer.get("/account")).text
         assert "<h2>Usage</h2><p>today" in own and "All together" not in own and "Ada" not in own
 

@@ -202,7 +202,7 @@ def _everywhere(forms: Forms) -> str:
 async def _usage(people: People, person: PersonRow) -> str:
     took = await own_usage(get_service(), person.id) or "Nothing this month."
     own, _ = limits_in_words(people.settings)
-    return _section("Usage", f'<p>{escape(took)}</p><p class="hint">{escape(own)}</p>')
+    return _section("Usage", f'<p>{escape(took)}</p><p class="hint">At most {escape(own)}</p>')
 
 
 async def _people(people: People, forms: Forms, me: PersonRow, invites: bool) -> str:
@@ -233,9 +233,14 @@ async def _people(people: People, forms: Forms, me: PersonRow, invites: bool) ->
     ]
     invite = form("/account/invitations", forms.token, f"<div>{button('Invite somebody', 'quiet-button')}</div>")
     together = used.of_all or "Nothing this month."
-    sums = f'<p class="hint">All together, with visitors: {escape(together)}</p>'
-    limits = "".join(f'<p class="hint">{escape(one)}</p>' for one in limits_in_words(people.settings))
-    return _section("People", _list(rows) + (invite if invites else "")) + _section("Totals and limits", sums + limits)
+    each, all_ = limits_in_words(people.settings)
+    sums = [
+        f"All together, with visitors: {together}",
+        f"Limits of each person: {each}",
+        f"Limit of all together: {all_}",
+    ]
+    totals = "".join(f'<p class="hint">{escape(one)}</p>' for one in sums)
+    return _section("People", _list(rows) + (invite if invites else "")) + _section("Totals and limits", totals)
 
 
 def _number_of_keys(number: int) -> str:

@@ -50,16 +50,13 @@ async def own_usage(service: Service, owner: str) -> str:
     return _told(service.turns.of_people()[owner], spent)
 
 
-def limits_in_words(settings: Settings) -> list[str]:
-    """What each person may; the last one is for all together."""
+def limits_in_words(settings: Settings) -> tuple[str, str]:
+    """What each person may, and what all together."""
     rates = ", ".join(f"{one.amount:,} per {one.GRANULARITY.name}" for one in settings.limit_requests or REQUESTS)
     budgets = [f"{amount:,.0f} tokens a {period}" for period, amount in settings.limit_tokens.items()]
     budgets += [f"${amount:,.2f} a {period}" for period, amount in settings.limit_cost.items()]
     own = [f"{_number(settings.limit_turns, 'answer')} at a time", f"requests: {rates}", *budgets]
-    return [
-        f"Each person: {' · '.join(own)}",
-        f"All together: {_number(settings.limit_turns_all or TURNS, 'answer')} at a time",
-    ]
+    return " · ".join(own), f"{_number(settings.limit_turns_all or TURNS, 'answer')} at a time"
 
 
 def _told(running: int, spent: Mapping[Period, Spent]) -> str:

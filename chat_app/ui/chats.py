@@ -26,10 +26,13 @@ MORE = 80
 UNDO_MS = 8_000
 # With more changes than this the list is sent whole again.
 MOST_CHANGES = 4
-# A page of another origin could not send this header: see chat_app/people/entrance.py.
+# A page of another origin could not send this header: see chat_app/people/entrance.py. The socket may end before the
+# answer comes, which leads other pages to sign in again.
 SIGN_OUT = """
+window.rillSignsOut = true;
 fetch("/logout", { method: "POST", headers: { "X-Requested-With": "rill" } })
   .then((answer) => location.assign(answer.url))
+  .catch(() => { window.rillSignsOut = false });
 """
 
 

@@ -23,7 +23,8 @@ WATCH = """
       this.addEventListener("close", ({ code }) => {
         sockets.delete(this);
         // Whoever signed in here is signed out: see chat_app/people/connections.py.
-        if (code === 4401) location.assign("/login?next=" + encodeURIComponent(location.pathname));
+        if (code !== 4401 || window.rillSignsOut) return;
+        location.assign("/login?next=" + encodeURIComponent(location.pathname));
       });
     }
   };

@@ -25,6 +25,6 @@ class Session(rx.State):
         settings = get_service().settings
         caller = caller_of_tab(self.router.session.client_token)
         self.person, self.runs_the_server = caller.name, caller.runs_the_server
-        self.leaves = settings.auth == "password"
+        self.leaves = settings.auth in ("password", "oidc")
         self.whole_replies, self.measured = not settings.streams(self.key), settings.measures
         self.surveyed = settings.survey and settings.measures
