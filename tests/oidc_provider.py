@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import authlib.deprecate
 import flask
 import httpx
 from joserfc import jwt
@@ -25,7 +26,7 @@ from tests.app import CLIENT
 
 with warnings.catch_warnings():
     # `authlib.jose`, which is going to be another package.
-    warnings.simplefilter("ignore")
+    warnings.simplefilter("ignore", authlib.deprecate.AuthlibDeprecationWarning)
     import oidc_provider_mock
 
 CLIENT_ID, CLIENT_SECRET = "rill", "s3cret/with+signs"
