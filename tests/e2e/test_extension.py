@@ -1,5 +1,7 @@
-"""Pages from outside `chat_app/`, as PAGES adds them: built and served from a copy of the tree, `.web` is shared."""
+"""Pages and a brand from outside `chat_app/`, as PAGES and BRAND add them: built and served from a copy of the tree,
+`.web` is shared."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.async_api import Page, expect
 
+from chat_app.brand import load_brand
 from chat_app.config import ROOT
 from tests.app import App
 from tests.e2e.chat import ChatPage, fold
@@ -18,17 +21,19 @@ from tests.tree import copy_tree
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400), pytest.mark.slow]
 
 PAGES = "tests.examples.pages:add"
+BRAND = ROOT / "tests" / "examples" / "acme" / "brand.toml"
 
 
 @pytest.fixture(scope="module")
 def extended(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     tree = tmp_path_factory.mktemp("tree")
     copy_tree(tree)
-    build = f"from chat_app.building import build_page; build_page({PAGES!r})"
+    build = f"from chat_app.building import *; build_page({PAGES!r}, Path({str(BRAND)!r}))"
     subprocess.run([sys.executable, "-c", build], cwd=tree, check=True)
     for lock in (ROOT / "reflex.lock").iterdir():
         assert (tree / "reflex.lock" / lock.name).read_bytes() == lock.read_bytes()
-    app = App(tmp_path_factory.mktemp("extended"), openai_base_url=provider.base_url, openai_model="bench", pages=PAGES)
+    own = {"pages": PAGES, "brand": str(BRAND)}
+    app = App(tmp_path_factory.mktemp("extended"), openai_base_url=provider.base_url, openai_model="bench", **own)
     app.root = tree
     with app:
         yield app
@@ -124,3 +129,29 @@ async def test_a_state_of_a_page_starts_a_turn_and_follows_it(page: Page, extend
     await page.get_by_role("textbox", name="Text").fill("x" * 40_000)
     await page.get_by_role("button", name="Summarise").click()
     await expect(page.get_by_text("at most 32,000 are allowed")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_the_brand_is_that_of_the_page_and_of_the_one_to_embed(page: Page, extended: App, theme: str) -> None:
+    brand = load_brand(BRAND)
+    primary = getattr(brand, theme).primary
+    await page.emulate_media(color_scheme=theme)
+    for path in ("/", "/embed"):
+        await page.goto(extended.url + path)
+        await expect(page).to_have_title(re.compile(brand.name))
+        await expect(page.get_by_text(brand.welcome, exact=True)).to_be_visible()
+        await expect(page.locator("link[rel=icon]").first).to_have_attribute("href", "/brand/icon")
+        # Without a text it can't be sent.
+        await page.get_by_role("textbox", name="Message", exact=True).fill("Hi")
+        send = page.get_by_role("button", name="Send message")
+        await expect(send).to_have_css("background-color", f"rgb{tuple(bytes.fromhex(primary[1:]))}")
+    chat = await ChatPage(page, extended).open()
+    logo = page.locator("img.logo").first
+    await expect(logo).to_have_js_property("complete", True)
+    assert await logo.evaluate("(logo) => logo.naturalWidth")
+    await expect(page.get_by_text(brand.footer)).to_be_visible()
+    await expect(page.get_by_role("button", name=brand.suggestions[0])).to_be_visible()
+    await chat.ask(text="Thirty.")
+    await chat.ended()
+    # As German has it, whatever the browser's language: 15:04, not 3:04 PM.
+    await expect(page.locator(".moment").first).to_have_text(re.compile(r"^\d\d:\d\d$"))
