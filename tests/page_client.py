@@ -159,8 +159,9 @@ class PageClient:
     async def _apply(self, update: dict[str, Any]) -> None:
         for state, delta in update.get("delta", {}).items():
             self._states.setdefault(state, {}).update(delta)
-            if state == f"{ROOT}.{WINDOW}":
-                await self._splice(self._states[state]["of" + MARKER], *self._states[state]["w" + MARKER])
+            window = delta.get("w") or delta.get("w" + MARKER)
+            if state == f"{ROOT}.{WINDOW}" and window:
+                await self._splice(self._states[state]["of" + MARKER], *window)
         for event in update.get("events", []):
             if event["name"] == "_redirect":
                 await self.visit(event["payload"]["path"])

@@ -65,12 +65,26 @@ function drawAll() {
   });
 }
 
+let seen = {};
+
+/** The window that is new in a snapshot of the state: one that Reflex sent, or one of those that window.py sends under a
+    shorter name. An old one is not to be spliced in again: it would cut off what came after it. */
+function newWindow({ of_rx_state_: id, w_rx_state_: whole, w: grown }) {
+  const before = seen;
+  seen = { id, whole, grown };
+  if (id !== before.id || whole !== before.whole) return whole;
+  return grown === before.grown ? undefined : grown;
+}
+
 /** Not through a prop: React passes over values that come faster than it renders, and each window counts. */
 export function LiveWindow({ state, onGap }) {
   const store = useContext(StateStoreContext);
   useLayoutEffect(() => {
     const take = () => {
-      const { of_rx_state_: id, w_rx_state_: window, held_rx_state_: held } = store.getSnapshot(state);
+      const snapshot = store.getSnapshot(state);
+      const { of_rx_state_: id, held_rx_state_: held } = snapshot;
+      const window = newWindow(snapshot);
+      if (!window) return;
       if (!replies.has(id)) measures.arrived(id, held);
       if (id && !splice(id, window)) onGap?.(id);
     };

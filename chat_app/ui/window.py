@@ -1,8 +1,9 @@
 """The window: what is new of the growing answer, and its own short way to the page.
 
 Reflex sends a changed var by looking through all states, and a frame of it has more names than text. A window is sent
-many times a second to every page, so its delta is written here: as Reflex would, on the page's socket, while no other
-handler of the page runs, and with what Reflex holds set to the same.
+many times a second to every page, so its delta is written here: on the page's socket, while no other handler of the
+page runs, and with what Reflex holds set to the same. It is as Reflex would write it but for the name of the var, `w`
+without Reflex's marker; the page takes whichever of the two is new (answer.jsx).
 """
 
 import json
@@ -16,7 +17,6 @@ from engineio.packet import Packet as Frame
 from reflex.istate.manager.token import BaseStateToken
 from reflex.state import _override_base_method
 from reflex_base.constants import SocketEvent
-from reflex_base.constants.state import FIELD_MARKER
 from reflex_base.registry import RegistrationContext
 from socketio.packet import EVENT, Packet
 
@@ -71,7 +71,7 @@ def _socket(sio: Any, sid: str, namespace: str) -> Any:
 @cache
 def _around_window(namespace: str) -> tuple[str, str]:
     """What stands before and after the window in a frame of Reflex's."""
-    delta = {Window.get_full_name(): {"w" + FIELD_MARKER: 0}}
+    delta = {Window.get_full_name(): {"w": 0}}
     frame = Packet(EVENT, [SocketEvent.EVENT, {"delta": delta}], namespace).encode()
     before, after = frame.rsplit("0", 1)
     return before, after
