@@ -161,7 +161,7 @@ async def test_thoughts_are_sent_once(page: Page, app: App, provider: Provider) 
     await chat.ask(reasoning=thoughts, text="Forty-two", interval_ms=5)
     answer = await chat.ended()
     assert "99: thinking" not in await answer.inner_html()
-    windows = [frame.partition(WINDOW)[2] for frame in frames if WINDOW in frame]
+    windows = [frame[found.end() :] for frame in frames if (found := WINDOW.search(frame))]
     sent = sum(len(json.JSONDecoder().raw_decode(window)[0][1]) for window in windows)
     assert len(windows) > 10 and sent < sum(map(len, thoughts)) + 200
     await folds(chat).click()
