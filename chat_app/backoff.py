@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import sys
+
+from chat_app.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -17,8 +20,8 @@ class Backoff:
         self._pause = 0.0
 
     async def failed(self) -> None:
-        """Called where the exception is handled."""
-        if not self._pause:
+        """Called where the exception is handled. An outage of the database is a line of its own already."""
+        if not self._pause and not isinstance(sys.exception(), DatabaseUnavailable):
             # All in one: the log tells lines apart by what they are formatted from.
             logger.exception(f"{self._doing}; tried again until it works")
         self._pause = min(self._pause * 2, LONGEST_PAUSE_S) or FIRST_PAUSE_S

@@ -19,7 +19,6 @@ LAYERS = [
     [
         "address",
         "alarm",
-        "backoff",
         "errors",
         "finish",
         "names",
@@ -30,7 +29,7 @@ LAYERS = [
         "watchdog",
         "client",
     ],
-    ["caller", "claims", "connections", "logs", "models", "proxy", "rates"],
+    ["backoff", "caller", "claims", "connections", "logs", "models", "proxy", "rates"],
     ["parts", "shutdown"],
     ["kinds"],
     ["config", "reply", "server", "prices"],

@@ -49,7 +49,7 @@ async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
 
 def named(user: str, *, expires: int | str | None = None, secret: str = EMBED_SECRET) -> dict[str, str]:
     """As the server of the page around the chat does it."""
-    until = str(round(time.time()) + 600 if expires is None else expires)
+    until = str(round(time.time()) + 86_400 if expires is None else expires)
     return {"user": user, "expires": until, "signature": user_signature(secret.encode(), user, until)}
 
 
