@@ -61,6 +61,18 @@ def served() -> Path:
     return folder / "build" / "client"
 
 
+def file_in(folder: Path, path: str) -> Path | None:
+    """The file that the path of an address leads to; None: there is none, or it is not in this folder."""
+    if "\0" in path:
+        return None
+    try:
+        file = (folder / path.lstrip("/")).resolve()
+        return file if file.is_relative_to(folder) and file.is_file() else None
+    except OSError:
+        # A name that is too long, for one.
+        return None
+
+
 def copy_for_development() -> None:
     """The app's own page, of which the development loop serves what is no part of Reflex's: `/embed`."""
     shutil.rmtree(DEVELOPMENT, ignore_errors=True)

@@ -129,6 +129,25 @@ def test_a_running_server_keeps_its_build_while_others_are_made(
     assert not served.exists()
 
 
+def test_a_path_leads_to_no_file_outside_of_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path.resolve() / "client"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "assets" / "x.js").write_text("1")
+    (tmp_path / "secret").write_text("2")
+    (folder / "link").symlink_to(tmp_path / "secret")
+    assert built.file_in(folder, "/assets/x.js") == folder / "assets" / "x.js"
+    for path in (
+        "/assets/../../secret",
+        "/../secret",
+        "/link",
+        "/assets",
+        "/assets/x.js\0",
+        "/" + "x" * 5_000,
+        "/none",
+    ):
+        assert built.file_in(folder, path) is None, path
+
+
 def test_what_a_killed_build_wrote_into_the_lock_is_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or no build would be that of these sources any more."""
     text = building.LOCK.read_text()

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat_app.api.problems import not_there
-from chat_app.built import served
+from chat_app.built import file_in, served
 
 # What Reflex answers itself, and pages that only it asks for.
 REFLEX = ("/ping", "/_health", "/_event/", "/auth-codespace")
@@ -47,14 +47,7 @@ class Statuses:
         await self.app(scope, receive, sending)
 
     def _has_file(self, path: str) -> bool:
-        if path in INNER or "\0" in path:
-            return False
-        try:
-            file = (self.built / path.lstrip("/")).resolve()
-            return file.is_relative_to(self.built) and file.is_file()
-        except OSError:
-            # A name that is too long, for one.
-            return False
+        return path not in INNER and file_in(self.built, path) is not None
 
 
 def is_file(path: str) -> bool:

@@ -21,11 +21,11 @@ import httpx
 # What takes longest of a start: the loop has it before it forks.
 import reflex.app  # noqa: F401
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat_app import built, logs, server
-from chat_app.api.policy import INLINE, inline_hashes
+from chat_app.api.policy import FILES, INLINE, inline_hashes
 from chat_app.api.statuses import REFLEX, Statuses
 from chat_app.brand import load_brand
 from chat_app.building import SAME_ORIGIN_URL, reflex_environment
@@ -97,7 +97,7 @@ class Pages(Statuses):
 class FromVite:
     def __init__(self, app: ASGIApp, vite: str, folder: Path) -> None:
         self.app = app
-        self.assets = folder / "assets"
+        self.built = folder.resolve()
         self.client = httpx.AsyncClient(base_url=vite, timeout=VITE_S, trust_env=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,9 +107,9 @@ class FromVite:
         await (await self._answer(path, scope))(scope, receive, send)
 
     async def _answer(self, path: str, scope: Scope) -> Response:
-        if path.startswith("/assets/") and (file := self.assets / path.removeprefix("/assets/")).is_file():
+        if path.startswith(FILES) and (file := built.file_in(self.built, path)):
             # Of `/embed`, whose page is built as in production.
-            return Response(file.read_bytes(), media_type=_kind(path))
+            return FileResponse(file)
         asked = Headers(scope=scope)
         headers = {name: asked[name] for name in ("accept", "sec-fetch-dest") if name in asked}
         address = scope["raw_path"].decode("ascii") + (
@@ -185,11 +185,6 @@ class Html:
             headers["content-length"] = str(len(html.encode()))
         await self._send(start)
         await self._send({"type": "http.response.body", "body": html.encode()})
-
-
-def _kind(path: str) -> str:
-    kinds = {".js": "text/javascript", ".css": "text/css", ".woff2": "font/woff2", ".woff": "font/woff"}
-    return kinds.get(Path(path).suffix, "application/octet-stream")
 
 
 def written() -> str:

@@ -48,10 +48,6 @@ class Accounts:
         query = select(_table).where(_table.c.id == person_id)
         return await self._database.read(lambda connection: connection.execute(query).first())
 
-    async def by_subject(self, subject: str) -> PersonRow | None:
-        query = select(_table).where(_table.c.subject == subject)
-        return await self._database.read(lambda connection: connection.execute(query).first())
-
     async def join(self, subject: str, names: Sequence[str], admin: bool | None = None) -> "Joined":
         """The account of whom a provider knows by this subject; a new one for who is new. It has the first of these
         names that nobody else has. Where `admin` is given it is what counts from now on."""

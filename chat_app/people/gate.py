@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat_app.api.policy import EMBED
 from chat_app.api.problems import error_response, tell_refusal
-from chat_app.built import served
+from chat_app.built import file_in, served
 from chat_app.caller import IN_SCOPE
 from chat_app.config import Settings
 from chat_app.errors import AdministratorsOnly, ChatError, NoKeyHere, NotSignedIn, VisitorsElsewhere
@@ -118,13 +118,7 @@ class Gate:
 
     def _is_built(self, path: str) -> bool:
         """A file of the build that is no page."""
-        if "\0" in path or path.endswith(".html"):
-            return False
-        try:
-            file = (self.built / path.lstrip("/")).resolve()
-            return file.is_relative_to(self.built) and file.is_file()
-        except OSError:
-            return False
+        return not path.endswith(".html") and file_in(self.built, path) is not None
 
     async def _refuse(self, error: ChatError, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
