@@ -2,25 +2,16 @@
 
 import socket
 import threading
-from base64 import b64encode
-from hashlib import sha256
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from json import dumps
 from typing import Any
 
+from chat_app.api.policy import inline_hashes
 from chat_app.config import Settings
+from chat_app.dev.reload import FAILED, script
 
-SCRIPT = """\
-const look = async () => {
-  try {
-    const answer = await fetch("/_dev/state", {cache: "no-store"});
-    if (answer.ok) return location.reload();
-  } catch {}
-  setTimeout(look, 400);
-};
-look();
-"""
+SCRIPT = script(FAILED)
 PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -47,7 +38,7 @@ pre {{ font: .875rem/1.6 ui-monospace, monospace; white-space: pre-wrap; overflo
 </html>
 """
 POLICY = (
-    f"default-src 'none'; script-src 'sha256-{b64encode(sha256(SCRIPT.encode()).digest()).decode()}'; "
+    f"default-src 'none'; script-src {inline_hashes(f'<script>{SCRIPT}</script>')[0]}; "
     "style-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; frame-ancestors 'self'"
 )
 

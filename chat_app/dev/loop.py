@@ -16,7 +16,7 @@ from chat_app.connections import listener
 from chat_app.dev.failure import Failure
 from chat_app.dev.process import Process
 from chat_app.dev.serving import PAGE, serve
-from chat_app.dev.sources import Sources
+from chat_app.dev.sources import Sources, imported
 from chat_app.dev.vite import Vite
 from chat_app.errors import SettingsError
 from chat_app.folders import ROOT
@@ -61,7 +61,7 @@ class Loop:
             # The brand is wrong: the server says so. It is read again by a loop that takes the place of this one.
             importlib.import_module(PAGE)
         own = {ROOT / ".env", *([self.settings.brand.absolute()] if self.settings.brand else [])}
-        own |= {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
+        own |= set(map(Path, imported()))
         try:
             self._start(same_page=False)
             while True:

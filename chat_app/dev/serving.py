@@ -31,6 +31,7 @@ from chat_app.brand import load_brand
 from chat_app.building import SAME_ORIGIN_URL, reflex_environment
 from chat_app.config import load_settings
 from chat_app.connections import capacity
+from chat_app.dev.reload import SCRIPT, STATE, script
 from chat_app.dev.sources import Imported
 from chat_app.errors import CannotStart, SettingsError
 
@@ -42,21 +43,6 @@ WRITTEN = ("app", "app_components", "components", "styles", "utils", "env.json")
 """By Reflex, in its working folder: what the page is made from."""
 FROM_VITE = ("/@", "/node_modules/")
 _ADDRESS = re.compile(r'"(?:http|ws)://same-origin\.invalid(/[^"]*)"')
-SCRIPT = """\
-let page = null;
-const look = async () => {
-  try {
-    const answer = await fetch("/_dev/state", { cache: "no-store" });
-    const state = answer.ok ? (await answer.json()).page : "failed";
-    page ??= state;
-    if (state !== page) return location.reload();
-  } catch {
-    // The server starts again just now.
-  }
-  setTimeout(look, 400);
-};
-look();
-"""
 # What Vite's modules ask of its own client, which would open a websocket.
 CLIENT = """\
 const sheets = new Map();
@@ -73,7 +59,7 @@ export const createHotContext = () =>
 export const injectQuery = (url) => url;
 export class ErrorOverlay extends HTMLElement {}
 """
-SCRIPTS = {"/_dev/reload.js": SCRIPT, "/@vite/client": CLIENT}
+SCRIPTS = {SCRIPT: script(), "/@vite/client": CLIENT}
 
 
 modules = Imported()
@@ -153,7 +139,7 @@ class Reloading:
         headers = {"cache-control": "no-store"}
         if path in SCRIPTS:
             return await Response(SCRIPTS[path], 200, headers, "text/javascript")(scope, receive, send)
-        if path == "/_dev/state":
+        if path == STATE:
             return await Response(self.state, 200, headers, "application/json")(scope, receive, send)
         await self.app(scope, receive, Html(scope, send).send if path else send)
 
@@ -178,7 +164,7 @@ class Html:
                 await self._finish(self._start)
 
     async def _finish(self, start: Message) -> None:
-        html = self._body.decode().replace("</head>", '<script src="/_dev/reload.js" defer></script></head>', 1)
+        html = self._body.decode().replace("</head>", f'<script src="{SCRIPT}" defer></script></head>', 1)
         self._scope[INLINE].extend(inline_hashes(html))
         headers = MutableHeaders(scope=start)
         if "content-length" in headers and self._scope["method"] != "HEAD":
