@@ -31,33 +31,9 @@ STREAMDOWN = [
     "micromark-util-subtokenize@2.1.0",
     "unified@11.0.5",
 ]
-
-
-def linked(*files: str) -> list[str]:
-    """Where scripts of the page import these files from, which lie beside this module."""
-    return [rx.asset(file, shared=True).importable_path for file in files]
-
-
-(
-    ANSWER,
-    MARKDOWN,
-    PRINTING,
-    PAGE,
-    SCROLLER,
-    UNLOADED,
-    FILES,
-    FIELDS,
-    BOUNDARY,
-    GRADUAL,
-    FORMS,
-    CHAT_LIST,
-    KNOWN_ROWS,
-    OUTBOX,
-    CONNECTION,
-    QUEUE,
-    SURVEY,
-) = in_short_stack(
-    linked,
+TOASTS = ["sonner@2.0.8"]
+# Each has a component here, or a function that Python calls.
+_IMPORTED = [
     "answer.jsx",
     "markdown.jsx",
     "printing.jsx",
@@ -75,8 +51,7 @@ def linked(*files: str) -> list[str]:
     "connection.jsx",
     "queue.jsx",
     "survey.jsx",
-)
-TOASTS = ["sonner@2.0.8"]
+]
 # What these and stream_chat.jsx import.
 _MARKDOWN = [
     "reply.jsx",
@@ -119,7 +94,31 @@ _BROWSER = [
     "upload",
     "viewport",
 ]
-in_short_stack(linked, *_MARKDOWN, *(f"{name}.js" for name in _BROWSER))
+
+
+def _linked(*files: str) -> dict[str, str]:
+    """Where scripts of the page import these files from, which lie beside this module."""
+    return {file: rx.asset(file, shared=True).importable_path for file in files}
+
+
+_PATHS = in_short_stack(_linked, *_IMPORTED, *_MARKDOWN, *(f"{name}.js" for name in _BROWSER))
+ANSWER = _PATHS["answer.jsx"]
+MARKDOWN = _PATHS["markdown.jsx"]
+PRINTING = _PATHS["printing.jsx"]
+PAGE = _PATHS["page.jsx"]
+SCROLLER = _PATHS["scroller.jsx"]
+UNLOADED = _PATHS["unloaded.jsx"]
+FILES = _PATHS["files.jsx"]
+FIELDS = _PATHS["fields.jsx"]
+BOUNDARY = _PATHS["boundary.jsx"]
+GRADUAL = _PATHS["gradual.jsx"]
+FORMS = _PATHS["forms.jsx"]
+CHAT_LIST = _PATHS["chat_list.js"]
+KNOWN_ROWS = _PATHS["known_rows.js"]
+OUTBOX = _PATHS["outbox.jsx"]
+CONNECTION = _PATHS["connection.jsx"]
+QUEUE = _PATHS["queue.jsx"]
+SURVEY = _PATHS["survey.jsx"]
 
 
 def function(library: str, name: str) -> FunctionStringVar[Any]:
