@@ -4,9 +4,8 @@ real browser from a page of another origin."""
 import asyncio
 import json
 import re
-import threading
 from collections.abc import AsyncIterator, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
@@ -15,6 +14,7 @@ from playwright.async_api import Page, async_playwright
 
 from tests import chromium
 from tests.app import App
+from tests.beside import serving
 from tests.forked import ForkedApp
 from tests.provider_client import Provider, script
 from tests.ws_client import Refused, Socket
@@ -400,12 +400,8 @@ class EmptyPage(BaseHTTPRequestHandler):
 @pytest.fixture
 def elsewhere() -> Iterator[str]:
     """The address of a page of another origin."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), EmptyPage) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    with serving(EmptyPage) as port:
+        yield f"http://127.0.0.1:{port}/"
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ import json
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chat_app.config import ROOT
 from chat_app.metrics import Metrics
 from tests.app import App
+from tests.beside import serving
 from tests.forked import Api
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming
@@ -115,13 +115,8 @@ class Collector(BaseHTTPRequestHandler):
 @pytest.fixture
 def collector() -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
     taken: list[ExportTraceServiceRequest] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Taking", (Collector,), {"taken": taken}))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", taken
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(type("Taking", (Collector,), {"taken": taken})) as port:
+        yield f"http://127.0.0.1:{port}", taken
 
 
 def spans(taken: list[ExportTraceServiceRequest]) -> list[tuple[str, dict[str, Any], int]]:

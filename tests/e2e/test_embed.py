@@ -3,11 +3,10 @@ misbehaves, and on a page of another origin."""
 
 import json
 import re
-import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from playwright.async_api import Page, expect
 
 from chat_app.config import ROOT
 from tests.app import App
+from tests.beside import serving
 from tests.e2e.chat import NEWEST_ANSWER, fold, record, recorded
 from tests.e2e.embed import EmbedPage
 from tests.forked import ForkedApp
@@ -93,16 +93,9 @@ class Sites:
 def sites() -> Iterator[Sites]:
     sites = Sites()
     site = partial(SomeonesSite, app_url=sites.app_url)
-    servers = [ThreadingHTTPServer(("127.0.0.1", 0), site) for _ in ("friend", "stranger")]
-    threads = [threading.Thread(target=server.serve_forever) for server in servers]
-    for thread in threads:
-        thread.start()
-    sites.friend, sites.stranger = (f"http://127.0.0.1:{server.server_port}" for server in servers)
-    yield sites
-    for server, thread in zip(servers, threads, strict=True):
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(site) as friend, serving(site) as stranger:
+        sites.friend, sites.stranger = (f"http://127.0.0.1:{port}" for port in (friend, stranger))
+        yield sites
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,10 @@
 """Visitors of the chat in other people's pages, in a real browser: the app, and two sites that it is embedded in, are
 three sites, so cookies and storage of its frames are partitioned as browsers do it."""
 
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from html import escape
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -13,6 +12,7 @@ from playwright.async_api import Browser, Page, expect
 
 from chat_app.people.visitors import user_signature
 from tests.app import App
+from tests.beside import serving
 from tests.e2e.conftest import new_profile
 from tests.e2e.embed import EmbedPage
 from tests.e2e.test_kept import BLOCKED
@@ -54,13 +54,8 @@ class Sites:
 
 @pytest.fixture(scope="module")
 def sites() -> Iterator[Sites]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield Sites(server.server_port)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Site) as port:
+        yield Sites(port)
 
 
 @pytest.fixture(scope="module")
