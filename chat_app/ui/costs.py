@@ -34,10 +34,15 @@ class Costs(rx.State):
         async with self:
             chat_id = (await self.get_state(Transcript)).open_chat
         filled = await own(self).filled(chat_id) if chat_id else None
-        percent = min(round((filled or 0) * 100), 100)
+        async with self:
+            self.fill(filled)
+
+    def fill(self, share: float | None) -> None:
+        """Show how full the context is, 0 to 1; None where nobody knows."""
+        percent = min(round((share or 0) * 100), 100)
+        # Each time that it is set, it is sent.
         if percent != self.percent:
-            async with self:
-                self.percent = percent
+            self.percent = percent
 
 
 def said(bill: Bill | None) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
 import reflex as rx
@@ -34,6 +34,7 @@ TYPING, THINKING = "Assistant is typing", "Assistant is thinking"
 class End(NamedTuple):
     """Of a turn that the page shows as ended: what is still to be said of it."""
 
+    chat_id: str
     turn_id: str
     version: str
     error: dict[str, Any] | None
@@ -89,9 +90,12 @@ class Live(rx.State):
                 turn, end = await self._next(tab), self._end
             backoff.over()
             if end:
-                for event in _told(end):
-                    yield event
+                if toast := _toast(end):
+                    yield toast
+                # Here and not by an event of its own: the next address would end that one unseen.
+                filled = await own(self).filled(end.chat_id)
                 async with self:
+                    (await self.get_state(Costs)).fill(filled)
                     self._said(end)
             if turn is None:
                 await tab.bell.wait()
@@ -193,7 +197,7 @@ class Live(rx.State):
                     self._announce(turn, newest)
                     if ended:
                         await transcript.end(turn)
-                        self._end = End(turn.id, transcript.version(turn.id), _failure(ended))
+                        self._end = End(turn.chat_id, turn.id, transcript.version(turn.id), _failure(ended))
                         self.announcement = _said_of(ended)
             offset += utf16_length(text)
             pace.end()
@@ -225,13 +229,13 @@ def _failure(ended: Ended) -> dict[str, Any] | None:
     return ended.error if ended.status is Status.failed else None
 
 
-def _told(end: End) -> Iterator[Any]:
-    yield Costs.look
-    if end.error:
-        # As the button below the answer, so that both together ask once.
-        again = {"label": "Try again", "on_click": Transcript.regenerate(end.turn_id, end.version)}
-        # Named: said twice, where another `watch` came just after the first time, it is shown once.
-        yield rx.toast.error(end.error["message"], id=end.turn_id, action=again if end.error["retryable"] else None)
+def _toast(end: End) -> Any:
+    if not end.error:
+        return None
+    # As the button below the answer, so that both together ask once.
+    again = {"label": "Try again", "on_click": Transcript.regenerate(end.turn_id, end.version)}
+    # Named: said twice, where another `watch` came just after the first time, it is shown once.
+    return rx.toast.error(end.error["message"], id=end.turn_id, action=again if end.error["retryable"] else None)
 
 
 def _short(turn_id: str) -> str:

@@ -156,9 +156,11 @@ async def test_a_chat_that_fills_its_context_shows_how_far(
     settings = {"openai_base_url": provider.base_url, "openai_model": "bench", "context_tokens": "128000"}
     with ForkedApp(tmp_path, **settings) as app:
         chat = await ChatPage(page, app).open()
-        await chat.ask(script(raw=[*raw, "data: [DONE]\n\n"]))
-        await chat.ended()
         meter = page.get_by_role("meter", name="Context in use")
-        await expect(meter).to_have_attribute("value", "80")
-        await chat.open("/")
-        await expect(meter).to_have_count(0)
+        # The answer ends while the new chat gets its address.
+        for _ in range(3):
+            await chat.ask(script(raw=[*raw, "data: [DONE]\n\n"]))
+            await chat.ended()
+            await expect(meter).to_have_attribute("value", "80")
+            await chat.open("/")
+            await expect(meter).to_have_count(0)
