@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { knownRows } from "./known_rows.js";
-import { BUDGET_MS, slices } from "./slices.js";
+import { BUDGET_MS, MOST_MS, slices } from "./slices.js";
 
 const HEIGHT = 900;
 
@@ -29,7 +29,8 @@ function page(ms) {
     act();
     return drawn.length - before;
   };
-  return { pieces, add, drawn, counted, measured: () => measured };
+  const pass = (ms) => (clock += ms);
+  return { pieces, add, drawn, counted, pass, measured: () => measured };
 }
 
 for (const [ms, most] of [[1, 8], [3, 3], [5, 2], [8, 1], [40, 1]]) {
@@ -41,6 +42,21 @@ for (const [ms, most] of [[1, 8], [3, 3], [5, 2], [8, 1], [40, 1]]) {
       assert.equal(counted(pieces.slice), most);
       assert.ok(ms * (most - 1) < BUDGET_MS);
     }
+  });
+}
+
+for (const [elsewhere, most] of [[8, 8], [16, 8], [32, 16], [48, 24], [500, MOST_MS]]) {
+  test(`where a frame takes ${elsewhere} ms beside the drawing, ${most} go into the next slice`, () => {
+    const { pieces, add, counted, pass } = page(1);
+    for (let n = 0; n < 100; n++) add(n, n * 100);
+    assert.equal(counted(pieces.slice), BUDGET_MS);
+    pass(elsewhere);
+    assert.equal(counted(pieces.slice), most);
+    pieces.drawAll();
+    pieces.slice();
+    pass(1000);
+    for (let n = 0; n < 100; n++) add(n, n * 100);
+    assert.equal(counted(pieces.slice), BUDGET_MS);
   });
 }
 

@@ -2,6 +2,8 @@
 
 // Of a frame's 16 ms; the rest is the layout's, the paint's and the reader's.
 export const BUDGET_MS = 8;
+// Where the machine is slow, frames come late whatever is drawn, and with few pieces in each the text would move for long.
+export const MOST_MS = 24;
 
 /** Pieces `{ draw, place }` that wait for their turn: `place()` is `{ top, bottom }` in the window, whose height is
     `height()`. What is in view comes first, from the top on, then what is nearest to it. `flush(act)` has done what `act`
@@ -10,6 +12,8 @@ export function slices({ now, height, flush }) {
   const waiting = new Set();
   // Those that came since the slice began: they are parts of what it draws, and follow it.
   let fresh = [];
+  // When the last slice ended, while there is more to draw.
+  let ended = null;
 
   const add = (piece) => {
     waiting.add(piece);
@@ -23,7 +27,9 @@ export function slices({ now, height, flush }) {
 
   /* To measure takes the layout of the page, so it is done once a slice. One piece is drawn in any case. */
   const slice = () => {
-    const end = now() + BUDGET_MS;
+    const began = now();
+    const elsewhere = ended === null ? 0 : began - ended;
+    const end = began + Math.min(Math.max(BUDGET_MS, elsewhere / 2), MOST_MS);
     const order = inOrder(waiting, height());
     fresh = [];
     do {
@@ -32,6 +38,7 @@ export function slices({ now, height, flush }) {
       order.push(...fresh.reverse());
       fresh = [];
     } while (order.length && now() < end);
+    ended = waiting.size ? now() : null;
   };
 
   const drawAll = () => {

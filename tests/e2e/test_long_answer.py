@@ -31,7 +31,7 @@ async def test_the_page_shows_what_is_stored(context: BrowserContext, page: Page
     grown = await answer.locator(".prose").text_content()
     await page.reload()
     # What is far from the screen is drawn bit by bit, whenever the browser has nothing else to do.
-    await expect(chat.answers.locator(".prose")).to_have_text(grown or "", timeout=150_000)
+    await expect(chat.answers.locator(".prose")).to_have_text(grown or "")
 
 
 async def test_the_view_follows_and_the_box_stays_usable(page: Page, app: App) -> None:

@@ -41,6 +41,8 @@ async def test_finished_messages_do_not_render_again_while_an_answer_grows(
         await page.get_by_role("button", name="Load all").click()
     await expect(page.get_by_role("article")).to_have_count(shown)
     await page.wait_for_load_state("networkidle")
+    # What is far from the screen is drawn bit by bit.
+    await expect(page.locator(".awaited")).to_have_count(0)
     # Colours come from a worker, a moment after the text.
     await expect(page.locator(UNCOLOURED)).to_have_count(0)
     # The mark of the one that the address names goes after a while.
