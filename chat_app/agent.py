@@ -8,8 +8,10 @@ import asyncio
 import functools
 import inspect
 import logging
+import os
 import sys
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
@@ -93,6 +95,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._last: Work | None = None
         self._busy = False
+        self._process = os.getpid()
 
     async def run(self, work: Work) -> Any:
         """What `work` returns or raises, there."""
@@ -129,6 +132,8 @@ class Worker:
                 problem.__cause__ = error
             except BaseException as error:
                 problem = error
+            if os.getpid() != self._process:
+                _end_fork()
             # The loop may be closed by now.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(_settle, done, result, problem)
@@ -146,6 +151,30 @@ def _settle(done: "asyncio.Future[Any]", result: Any, problem: BaseException | N
         done.set_result(result)
     else:
         done.set_exception(problem)
+
+
+_loops: "weakref.WeakSet[asyncio.AbstractEventLoop]" = weakref.WeakSet()
+
+
+def contain_forks(loop: asyncio.AbstractEventLoop) -> None:
+    """A process that an agent forks ends as soon as it comes back to the loop: it would go on as a second server, with
+    the connections and the database of this one. One that ends by itself, as `multiprocessing` does, is let be."""
+    _loops.add(loop)
+
+
+def _in_fork() -> None:
+    for loop in list(_loops):
+        if not loop.is_closed():
+            loop.call_soon(_end_fork)
+
+
+def _end_fork() -> None:
+    logger.error("an agent forked this process, which came back to the server's work and is ended: use subprocess")
+    os._exit(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_fork)
 
 
 def contain_exits(loop: asyncio.AbstractEventLoop) -> None:

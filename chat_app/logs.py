@@ -26,6 +26,8 @@ MOST_KINDS = 1_000
 """Of so many kinds of lines repeats are known; a flood of different ones must not fill the memory."""
 SHORTEST_SECRET = 4
 VALUE_CHARS = 500
+MOST_CHARS = 20_000
+"""Of a line: what an exception says may be anything. Of longer ones the beginning and the end are written."""
 MASK = "…"
 # Their errors quote what was to be written: the text of messages.
 _DRIVERS = ("sqlalchemy", "asyncpg", "sqlite3", "aiosqlite")
@@ -104,7 +106,7 @@ class TextLine(Line):
     def line(self, record: logging.LogRecord) -> str:
         fields = "".join(f" {name}={_value(value)}" for name, value in _fields(record).items())
         trace = _trace(record)
-        text = _one_line(record.getMessage())
+        text = _one_line(_bounded(record.getMessage()))
         return f"{_time(record)} {record.levelname} {text}{fields}" + (f"\n{trace}" if trace else "")
 
 
@@ -116,7 +118,7 @@ class JsonLine(Line):
         values = {
             "time": _time(record),
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
+            "event": _bounded(record.getMessage()),
             **_fields(record),
             **({"traceback": trace} if trace else {}),
         }
@@ -127,7 +129,9 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields: dict[str, Any] = getattr(record, "fields", {})
     error = record.exc_info[1] if record.exc_info else None
     # Of what is no fault of ours the sentence is enough.
-    return fields | ({"code": error.code, "error": error.message} if isinstance(error, ChatError) else {})
+    return fields | (
+        {"code": error.code, "error": _bounded(str(error.message))} if isinstance(error, ChatError) else {}
+    )
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -139,6 +143,15 @@ def _value(value: Any) -> str:
     return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
+def _bounded(text: str) -> str:
+    if len(text) <= MOST_CHARS:
+        return text
+    # Cut at a space: a half of a secret would not be known as one.
+    half = MOST_CHARS // 2
+    head, tail = re.sub(r"\S+$", "", text[:half]), re.sub(r"^\S+", "", text[-half:])
+    return f"{head}{MASK} ({len(text) - len(head) - len(tail):,} characters) {MASK}{tail}"
+
+
 def _one_line(text: str) -> str:
     return text if text.isprintable() else json.dumps(text, ensure_ascii=False)[1:-1]
 
@@ -147,7 +160,7 @@ def _trace(record: logging.LogRecord) -> str:
     if not record.exc_info or not isinstance(record.exc_info, tuple) or record.exc_info[1] is None:
         return ""
     error = record.exc_info[1]
-    return "" if isinstance(error, ChatError) else "".join(_without_values(error)).rstrip()
+    return "" if isinstance(error, ChatError) else _bounded("".join(_without_values(error)).rstrip())
 
 
 def _without_values(error: BaseException) -> Iterable[str]:

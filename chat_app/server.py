@@ -19,7 +19,7 @@ from granian.server import MPServer
 from chat_app import logs
 from chat_app.connections import Capacity, listener
 from chat_app.errors import CannotStart, ChatError, SettingsError
-from chat_app.shutdown import LAST_RESORT_S, server_loop
+from chat_app.shutdown import LAST_RESORT_S, server_loop, serves
 
 loops.register(Loops.uvloop.value)(server_loop)
 
@@ -48,6 +48,16 @@ class Server(MPServer):
         self._sso: Any = listening
         self._shd: Any = SocketHolder(listening.fileno(), False, self.backlog)  # type: ignore[call-arg]
 
+    @property
+    def respawn_failed_workers(self) -> bool:
+        """Whether the worker broke while it served: a library crashed, or an agent ended the process or its loop. Then
+        there is another one, unless that breaks within seconds too."""
+        return bool(serves[0])
+
+    @respawn_failed_workers.setter
+    def respawn_failed_workers(self, _: bool) -> None:
+        """Of Granian's own options."""
+
 
 @asynccontextmanager
 async def or_a_sentence(opening: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
@@ -62,6 +72,7 @@ async def or_a_sentence(opening: AbstractAsyncContextManager[T]) -> AsyncIterato
 def load(target: str) -> Any:
     """What the function `target` ("module:name") makes. What a setting names is imported with it, and only here: a
     framework can take seconds."""
+    serves[0] = False
     try:
         return load_target(target, factory=True)
     except SettingsError as error:

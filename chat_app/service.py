@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from chat_app import logs
-from chat_app.agent import contain_exits
+from chat_app.agent import contain_exits, contain_forks
 from chat_app.bills import Bills
 from chat_app.caller import Caller
 from chat_app.config import VERSION, Settings, load_settings
@@ -127,6 +127,7 @@ class Service:
                 await self.local_model.start()
         if self.source_name or self.setup or self.settings.pages:
             contain_exits(asyncio.get_running_loop())
+            contain_forks(asyncio.get_running_loop())
             self._held.enter_context(watching())
         if self.setup:
             with self._told.outside(), own_code("HOOKS", self.settings.hooks):

@@ -6,6 +6,8 @@ whole, so what is open in the end is cut off.
 """
 
 import asyncio
+import logging
+import mmap
 import multiprocessing
 import os
 import signal
@@ -21,12 +23,18 @@ import uvloop
 
 from chat_app.connections import hang_up
 
+logger = logging.getLogger(__name__)
 Ts = TypeVarTuple("Ts")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 CUT_OFF_S = 1.0
 """So long after the grace, and after the turns have ended, connections that are still open are cut off."""
 LAST_RESORT_S = 30
 """A server that has not ended so long after the grace of its turns is killed."""
+THREADS_S = 1.0
+"""So long may threads that an agent has begun take to end, when all else has."""
+serves = mmap.mmap(-1, 1)
+"""One byte that this process shares with those that it forks: whether the server's worker is between its start and its
+orderly end."""
 
 
 class ServerLoop(uvloop.Loop):
@@ -82,15 +90,27 @@ async def on_shutdown(
     before = {number: signal.signal(number, handler) for number in SIGNALS}
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    serves[0] = True
     if parent := multiprocessing.parent_process():
         Thread(target=_end_with, args=(parent, grace + LAST_RESORT_S), daemon=True).start()
     try:
         yield
+        # Not where an agent has cancelled whatever it found.
+        serves[0] = False
     finally:
         # Shielded: the server may cancel what it thinks takes too long.
         await asyncio.shield(asyncio.gather(*closing))
         for number, previous in before.items():
             signal.signal(number, previous)
+        if parent:
+            Thread(target=_end_without_threads, daemon=True).start()
+
+
+def _end_without_threads() -> None:
+    """Python waits for each thread before it ends, for ever for some that an agent has begun."""
+    time.sleep(THREADS_S)
+    logger.warning("threads of REPLIES or HOOKS have not ended, and end with the server")
+    os._exit(0)
 
 
 def _end_with(parent: BaseProcess, patience: float) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ async def reply(messages: list[dict[str, str]]) -> AsyncIterator[Any]:
         for _ in range(100):
             await asyncio.sleep(0.02)
             yield "x"
+    while question == "empty lists":
+        yield []
     while question == "beside":
         await asyncio.sleep(0.02)
         yield "x"
@@ -103,6 +106,27 @@ async def blocks() -> None:
     time.sleep(1.6)
 
 
+async def forks() -> None:
+    os.fork()
+
+
+async def ends_the_process() -> None:
+    os._exit(0)
+
+
+async def stops_the_loop() -> None:
+    asyncio.get_running_loop().stop()
+
+
+async def cancels_all() -> None:
+    for task in asyncio.all_tasks():
+        task.cancel()
+
+
+async def begins_a_thread() -> None:
+    threading.Thread(target=threading.Event().wait).start()
+
+
 ACTS = {
     "exit": exit_,
     "exit of a tool": exit_of_a_tool,
@@ -116,6 +140,11 @@ ACTS = {
     "no status": says_no_status,
     "failure": fails,
     "blocks": blocks,
+    "fork": forks,
+    "end of the process": ends_the_process,
+    "end of the loop": stops_the_loop,
+    "cancel of all": cancels_all,
+    "thread": begins_a_thread,
 }
 WRONG = {
     "a dict": {"delta": "x"},
@@ -129,6 +158,8 @@ WRONG = {
 def blocked(messages: list[dict[str, str]]) -> Iterator[str]:
     """In its thread, until there is a file."""
     yield "So far. "
+    if messages[-1]["content"] == "fork":
+        os.fork()
     while messages[-1]["content"] == "blocked" and not Path(os.environ["A_FILE"]).exists():
         time.sleep(0.02)
     yield "Done."

@@ -6,10 +6,12 @@ import gc
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from chat_app import watchdog
@@ -343,6 +345,61 @@ async def test_a_thread_that_is_left_behind_disturbs_nobody(tmp_path: Path) -> N
             )
             assert (await client.post("/messages/", json={"content": "Hi"})).json()["content"] == "So far. Done."
         go_on.touch()
+
+
+async def test_one_that_says_nothing_without_end_leaves_others_their_turn(api: Api) -> None:
+    async with api.client() as client, streaming(client, "POST", "/stream/", json={"content": "empty lists"}) as stream:
+        await stream.until(lambda frame: "So far. " in frame.data)
+        assert (await client.post("/messages/", json={"content": "steady"})).json()["content"] == "So far. " + 100 * "x"
+        assert (await client.post(f"/stream/{stream.turn_id}/stop")).json()["status"] == "stopped"
+
+
+# Agents that end more than their answer
+
+
+@pytest.mark.parametrize("name", ["reply", "blocked"])
+async def test_a_process_that_an_agent_forks_is_no_second_server(tmp_path: Path, name: str) -> None:
+    """Neither from the event loop nor from a thread."""
+    with Api(tmp_path, replies=f"tests.bad_agents:{name}", a_file="/") as api:
+        for question in ("fork", "again"):
+            answer = api.http.post("/messages/", json={"content": question}).json()
+            assert (answer["status"], answer["content"][:7]) == ("complete", "So far.")
+        assert api.stop() == 0
+        assert "forked this process" in api.logged()
+        # Nothing holds the port or the database any more.
+        api.start()
+
+
+@pytest.mark.parametrize("question", ["end of the process", "end of the loop", "cancel of all"])
+async def test_the_server_comes_back_where_an_agent_has_ended_it(tmp_path: Path, question: str) -> None:
+    with Api(tmp_path, replies="tests.bad_agents:reply") as api:
+        async with api.client() as client:
+            kept = (await client.post("/messages/", json={"content": "Hi"})).json()
+            with suppress(httpx.TransportError):
+                await client.post("/messages/", json={"content": question})
+            while (answer := await asked_again(client, "Hi")) is None:
+                await asyncio.sleep(0.05)
+            assert answer["content"] == "So far. "
+            messages = (await client.get("/messages/", params={"chat_id": kept["chat_id"]})).json()["messages"]
+            assert [one["content"] for one in messages] == ["Hi", "So far. "]
+            [cut] = [chat for chat in (await client.get("/chats/")).json()["chats"] if chat["title"] == question]
+            messages = (await client.get("/messages/", params={"chat_id": cut["id"]})).json()["messages"]
+            assert messages[-1]["status"] in ("interrupted", "failed", "stopped")
+        # And is told to end as ever.
+        assert api.stop() == 0
+
+
+async def asked_again(client: httpx.AsyncClient, question: str) -> Any:
+    with suppress(httpx.TransportError):
+        response = await client.post("/messages/", json={"content": question})
+        return response.json() if response.is_success else None
+
+
+async def test_a_thread_that_never_ends_does_not_keep_the_server_up(tmp_path: Path) -> None:
+    with Api(tmp_path, replies="tests.bad_agents:reply") as api:
+        assert api.http.post("/messages/", json={"content": "thread"}).json()["status"] == "complete"
+        assert api.stop() == 0
+        assert "threads of REPLIES or HOOKS have not ended" in api.logged()
 
 
 async def test_the_server_names_what_blocks_it(api: Api) -> None:

@@ -50,6 +50,20 @@ def test_a_line_of_text(stream: io.StringIO) -> None:
     assert second.endswith(r'WARNING odd value="two\nlines \"quoted\""')
 
 
+@pytest.mark.parametrize("formatter", [logs.TextLine, logs.JsonLine])
+def test_a_line_has_an_end(stream: io.StringIO, formatter: type[logs.Line]) -> None:
+    """Whatever an exception says; and no half of a secret stays where it is cut."""
+    handled(stream, formatter(["secret-key"]))
+    try:
+        raise ValueError("begin " + "secret-key " * 1_000_000 + " end")
+    except ValueError:
+        logging.getLogger("trial").exception("it failed: %s", "long " * 1_000_000)
+    written = stream.getvalue()
+    assert len(written) < 50_000
+    assert "begin" in written and written.rstrip('"}\n').endswith(" end")
+    assert "key" not in written and "secre" not in written
+
+
 def test_a_line_of_json(stream: io.StringIO) -> None:
     handled(stream, logs.JsonLine())
     logs.event("turn ended", turn="0199-a", tokens=12)

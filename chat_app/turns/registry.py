@@ -547,7 +547,7 @@ class Turns:
                 # A piece without text, such as the role alone, is no first token.
                 if generation.deltas:
                     limit.put_off(self._next_token_timeout)
-                count += len(given) if isinstance(given, list) else 1
+                count += max(len(given), 1) if isinstance(given, list) else 1
                 if count >= PIECES_A_STEP:
                     count = 0
                     await asyncio.sleep(0)
