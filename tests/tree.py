@@ -1,13 +1,14 @@
-"""A copy of the app's tree, for a test that builds the page differently; what npm installed is shared."""
+"""A copy of the app's tree, for a test that builds the page differently; what npm installed, and builds, are shared."""
 
 import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 from chat_app.config import ROOT
 
 TREE = ["chat_app", "rill", "tests", "assets", "rxconfig.py", "requirements.txt", "reflex.lock"]
+LINKED = ["node_modules", "pages"]
+"""Of `.web`: npm and builds replace files there and write into none, so that ours may be the same ones."""
 
 
 def copy_tree(tree: Path) -> None:
@@ -17,14 +18,20 @@ def copy_tree(tree: Path) -> None:
             shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, tree / name)
-    # With what npm installed, which takes longer than the build.
-    shutil.copytree(ROOT / ".web", tree / ".web", symlinks=True, copy_function=copy_or_link)
+    copy_workshop(tree)
 
 
-def copy_or_link(source: str, target: str) -> None:
-    # npm replaces its files and does not write into them, so ours may be the same ones.
-    if "node_modules" in Path(source).parts:
-        with suppress(OSError):
-            os.link(source, target)
-            return
-    shutil.copy2(source, target)
+def copy_workshop(folder: Path) -> None:
+    """With what npm installed, which takes longer than the build."""
+    web = ROOT / ".web"
+    shutil.copytree(web, folder / ".web", symlinks=True, ignore=lambda place, _: LINKED if Path(place) == web else [])
+    for name in LINKED:
+        shutil.copytree(web / name, folder / ".web" / name, symlinks=True, copy_function=link_or_copy)
+
+
+def link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        # On another disk.
+        shutil.copy2(source, target)

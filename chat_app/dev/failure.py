@@ -1,5 +1,6 @@
 """Serves what is wrong in the place of a server that could not start, at its port, until it is tried again."""
 
+import hashlib
 import socket
 import threading
 from html import escape
@@ -9,9 +10,8 @@ from typing import Any
 
 from chat_app.api.policy import inline_hashes
 from chat_app.config import Settings
-from chat_app.dev.reload import FAILED, script
+from chat_app.dev.reload import STATE, script
 
-SCRIPT = script(FAILED)
 PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -38,13 +38,18 @@ pre {{ font: .875rem/1.6 ui-monospace, monospace; white-space: pre-wrap; overflo
 </html>
 """
 POLICY = (
-    f"default-src 'none'; script-src {inline_hashes(f'<script>{SCRIPT}</script>')[0]}; "
+    "default-src 'none'; script-src {script}; "
     "style-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; frame-ancestors 'self'"
 )
 
 
 class Failure:
     def __init__(self, listening: socket.socket, said: str, settings: Settings) -> None:
+        # The next fault has another page.
+        shown = f"failed {hashlib.sha256(said.encode()).hexdigest()}"
+        html = PAGE.format(script=script(shown), said=escape(said))
+        policy = POLICY.format(script=inline_hashes(html)[0])
+
         class Handler(BaseHTTPRequestHandler):
             def handle_one_request(self) -> None:
                 self.raw_requestline = self.rfile.readline(65537)
@@ -55,8 +60,10 @@ class Failure:
                 if not settings.knows_host(self.headers.get("host", "")):
                     # Lines of somebody's code are not for other sites.
                     return self._send(403, "text/plain", "This host is not served here.")
+                if self.path == STATE:
+                    return self._send(200, "application/json", dumps({"page": shown}))
                 if "text/html" in self.headers.get("accept", ""):
-                    return self._send(500, "text/html", PAGE.format(script=SCRIPT, said=escape(said)))
+                    return self._send(500, "text/html", html)
                 error = {"code": "not_started", "message": said.strip(), "retryable": True}
                 self._send(500, "application/json", dumps({"error": error}))
 
@@ -65,7 +72,7 @@ class Failure:
                 self.send_response(status)
                 self.send_header("Content-Type", f"{kind}; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))
-                self.send_header("Content-Security-Policy", POLICY)
+                self.send_header("Content-Security-Policy", policy)
                 self.send_header("Cache-Control", "no-store")
                 self.end_headers()
                 if self.command != "HEAD":

@@ -1,6 +1,5 @@
 """Serves, and serves anew whenever a source was saved."""
 
-import importlib
 import os
 import signal
 import socket
@@ -11,16 +10,16 @@ from pathlib import Path
 
 from chat_app import built, logs
 from chat_app.building import build_page, kept_lock, set_up_workshop
-from chat_app.config import Settings
+from chat_app.config import Settings, load_settings
 from chat_app.connections import listener
 from chat_app.dev.failure import Failure
 from chat_app.dev.process import Process
-from chat_app.dev.serving import PAGE, serve
+from chat_app.dev.serving import load_anew, serve
 from chat_app.dev.sources import Sources, imported
 from chat_app.dev.vite import Vite
 from chat_app.errors import SettingsError
-from chat_app.folders import ROOT
 
+HERE = Path(__file__).parent
 LOOK_S = 0.4
 """Between two looks at the sources."""
 GRACE_S = 1.0
@@ -41,7 +40,7 @@ def develop(settings: Settings) -> None:
         # What connects while no server runs waits for the next.
         listening.listen(1024)
         Loop(settings, listening, vite).run()
-    # A module that this process has loaded was saved, and would stay as it is in all that it forks.
+    # The loop itself was saved, or is to be at another address.
     os.environ[AGAIN] = "1"
     os.execv(sys.executable, [sys.executable, "-m", "chat_app", "dev"])
 
@@ -54,14 +53,12 @@ class Loop:
         self.sources = Sources()
         self.server: Process | None = None
         self.failure: Failure | None = None
+        self.anew = False
+        """Whether a server has to load the app's own modules again."""
 
     def run(self) -> None:
-        """Until a file changes that this process has loaded."""
-        with suppress(SettingsError):
-            # The brand is wrong: the server says so. It is read again by a loop that takes the place of this one.
-            importlib.import_module(PAGE)
-        own = {ROOT / ".env", *([self.settings.brand.absolute()] if self.settings.brand else [])}
-        own |= set(map(Path, imported()))
+        """Until the loop's own files change, or the address of the server."""
+        own = set(map(Path, imported()))
         try:
             self._start(same_page=False)
             while True:
@@ -70,8 +67,10 @@ class Loop:
                     logs.note(f"{', '.join(sorted(path.name for path in changed)[:3])} changed. Starting again …")
                     same_page = self.failure is None and changed <= self.sources.beside_pages
                     self._end()
-                    if changed & own:
+                    if any(HERE in path.parents for path in changed) or self._has_moved():
                         return
+                    # What this process has loaded would stay as it is in all that it forks.
+                    self.anew |= bool(changed & own)
                     self._start(same_page=same_page)
                 elif self.server and not self.server.runs():
                     self._show_failure(self.server)
@@ -81,10 +80,22 @@ class Loop:
         finally:
             self._end()
 
+    def _has_moved(self) -> bool:
+        before = self.settings
+        with suppress(SettingsError):
+            # Where they are wrong, the server says so.
+            self.settings = load_settings()
+        return (self.settings.host, self.settings.port) != (before.host, before.port)
+
     def _start(self, *, same_page: bool) -> None:
         self.sources.begun = False
         grace = min(GRACE_S, self.settings.shutdown_grace)
-        self.server = Process(lambda: serve(self.listening, self.vite.url, grace, same_page=same_page), grace)
+
+        def run() -> None:
+            start = load_anew().serve if self.anew else serve
+            start(self.listening, self.vite.url, grace, same_page=same_page)
+
+        self.server = Process(run, grace)
 
     def _show_failure(self, server: Process) -> None:
         self.server = None

@@ -4,20 +4,18 @@ import json
 
 SCRIPT = "/_dev/reload.js"
 STATE = "/_dev/state"
-FAILED = "failed"
-"""The page of a server that could not start."""
 
 
 def script(page: str | None = None) -> str:
-    """`page` is what the document shows; without, it is what the server has as the script first asks."""
+    """`page` is what the document shows; without, the address of the script says it. It is not asked for: by then the
+    server may have another one."""
+    shown = json.dumps(page) if page else 'new URL(document.currentScript.src).searchParams.get("page")'
     return f"""\
-let page = {json.dumps(page)};
+const page = {shown};
 const look = async () => {{
   try {{
     const answer = await fetch("{STATE}", {{ cache: "no-store" }});
-    const state = answer.ok ? (await answer.json()).page : "{FAILED}";
-    page ??= state;
-    if (state !== page) return location.reload();
+    if (answer.ok && (await answer.json()).page !== page) return location.reload();
   }} catch {{
     // The server starts again just now.
   }}

@@ -15,11 +15,13 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 # What takes longest of a start: the loop has it before it forks.
 import reflex.app  # noqa: F401
+from sqlmodel import SQLModel
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,6 +38,7 @@ from chat_app.dev.sources import Imported
 from chat_app.errors import CannotStart, SettingsError
 
 PAGE = "chat_app.ui.pages"
+OWN = {"chat_app", "rill", "rxconfig"}
 VITE_S = 120.0
 """The first time, Vite bundles all packages before it answers."""
 PAUSE_S, AGAIN = 0.25, 12
@@ -132,7 +135,8 @@ class Reloading:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.state = json.dumps({"page": written()})
+        self.page = written()
+        self.state = json.dumps({"page": self.page})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
@@ -141,13 +145,14 @@ class Reloading:
             return await Response(SCRIPTS[path], 200, headers, "text/javascript")(scope, receive, send)
         if path == STATE:
             return await Response(self.state, 200, headers, "application/json")(scope, receive, send)
-        await self.app(scope, receive, Html(scope, send).send if path else send)
+        await self.app(scope, receive, Html(scope, send, self.page).send if path else send)
 
 
 class Html:
     """Holds a page back until it is whole, and puts the script into it."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, page: str) -> None:
+        self._page = page
         self._scope = scope
         self._send = send
         self._start: Message | None = None
@@ -164,7 +169,8 @@ class Html:
                 await self._finish(self._start)
 
     async def _finish(self, start: Message) -> None:
-        html = self._body.decode().replace("</head>", f'<script src="{SCRIPT}" defer></script></head>', 1)
+        loading = f'<script src="{SCRIPT}?page={self._page}" defer></script></head>'
+        html = self._body.decode().replace("</head>", loading, 1)
         self._scope[INLINE].extend(inline_hashes(html))
         headers = MutableHeaders(scope=start)
         if "content-length" in headers and self._scope["method"] != "HEAD":
@@ -183,6 +189,16 @@ def written() -> str:
     return digest.hexdigest()[:16]
 
 
+def load_anew() -> Any:
+    """This module, after all of the app's own were forgotten: in a process that has served nothing yet. Those of others
+    stay, which take most of the time."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in OWN]:
+        del sys.modules[name]
+    SQLModel.metadata.clear()
+    SQLModel._sa_registry.dispose()
+    return importlib.import_module(__name__)
+
+
 def serve(listening: socket.socket, vite: str, grace: float, *, same_page: bool) -> None:
     """In a process of its own, at the socket of the loop. With `same_page` Reflex has written it already."""
     os.environ |= reflex_environment() | {
@@ -198,7 +214,7 @@ def serve(listening: socket.socket, vite: str, grace: float, *, same_page: bool)
         logs.install(settings.log_format, settings.secrets)
         settings.check_auth()
         load_brand(settings.brand)
-        # Both read the brand as they are imported; the loop has done so if it could.
+        # Both read the brand as they are imported, so the loop does not: it would stay as it is.
         importlib.import_module(PAGE)
         importlib.import_module("chat_app.ui.embed_build").write_page(built.served())
         server.serve(
