@@ -87,6 +87,7 @@ HANDLERS: dict[str, Callable[[Things], Given] | None] = {
     f"{INSIGHTS}.download": lambda of: {"name": "first"},
     f"{OPENING}.open": lambda of: {},
     f"{COSTS}.look": lambda of: {},
+    f"{COSTS}.fill": lambda of: {"share": 0.5},
     f"{COSTS}.show": lambda of: {"message_id": of.turn_id},
     f"{SETTINGS}.show": lambda of: {},
     f"{SETTINGS}.open": lambda of: {},

@@ -151,14 +151,11 @@ class Live(rx.State):
         get_changes(self).ring(self.router.session.client_token)
 
     @rx.event
-    async def resend(self, window_id: str) -> None:
-        """The page saw a gap: give it the whole text so far."""
-        transcript, window = await self.get_state(Transcript), await self.get_state(Window)
-        if transcript.running and _short(transcript.running) == window_id:
-            turn = await own(self).turns.find(transcript.running)
-            async for batch in turn.batches():
-                window.of, window.w = window_id, (0, ReplyText(turn.reply.content).added(batch))
-                return
+    async def resend(self, window_id: str) -> Any:
+        """The page saw a gap: it is followed anew, from the first window on. Nobody but the follower knows what it has
+        sent, and how its string counts."""
+        running = (await self.get_state(Transcript)).running
+        return Live.watch if running and _short(running) == window_id else None
 
     async def _follow(self, turn: Turn) -> None:
         window_id, offset, ended = _short(turn.id), 0, None

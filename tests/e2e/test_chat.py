@@ -274,7 +274,8 @@ async def test_a_reload_in_mid_answer_goes_on(page: Page, app: App) -> None:
     assert await chat.text() == fold((await chat.stored())[-1]["content"])
     # What was shown is never taken back, not for a moment.
     steps = [fold(step).removeprefix("Assistant is typing") for step in await recorded(page)]
-    assert all(later.startswith(step) for step, later in pairwise(steps))
+    taken_back = [(step[-60:], later[-60:]) for step, later in pairwise(steps) if not later.startswith(step)]
+    assert not taken_back
 
 
 @pytest.mark.new_profile

@@ -1,0 +1,32 @@
+"""How a page follows the growing answer, by a client that speaks its protocol."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.forked import ForkedApp
+from tests.page_client import PageClient
+from tests.provider_client import Provider, script
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("think_every", [0, 3])
+async def test_a_page_that_misses_windows_gets_the_whole_and_nothing_is_taken_back(
+    provider: Provider, tmp_path: Path, think_every: int
+) -> None:
+    with ForkedApp(tmp_path, openai_base_url=provider.base_url, openai_model="bench") as app:
+        page = PageClient(app.url)
+        await page.load()
+        await page.until(lambda: page.loaded)
+        await page.ask(script(tokens=600, interval_ms=2, think_every=think_every))
+        for _ in range(8):
+            enough = page.windows + 8
+            await page.until(lambda enough=enough: page.windows >= enough)
+            # As a page that has lost what it knew.
+            page.texts.clear()
+        await page.until(lambda: page.path != "/" and page.ended)
+        assert page.taken_back == []
+        history = app.http.get("/messages/", params={"chat_id": page.path.rpartition("/")[2]}).json()
+        assert page.shown()[-1][1] == history["messages"][-1]["content"]
+        await page.leave()
