@@ -315,6 +315,7 @@ async def test_an_answer_without_end_is_cut(api: Api, beside: Beside, question: 
     )
 
 
+@pytest.mark.slow
 async def test_one_that_takes_no_cancel_is_left_behind_and_others_are_not_disturbed(api: Api) -> None:
     async with api.client() as client, streaming(client, "POST", "/stream/", json={"content": "deaf"}) as stream:
         while value(await stream.next()).get("role") != "assistant":

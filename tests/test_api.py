@@ -885,6 +885,7 @@ async def test_what_is_found_late_in_a_large_file_is_the_last_line(client: httpx
     assert (await client.get("/chats/", params={"limit": 1})).json() == newest
 
 
+@pytest.mark.slow
 async def test_all_chats_are_exported_and_can_be_imported(client: httpx.AsyncClient) -> None:
     reply = await ask(client, script(text="Ein Käse 🧀"))
     await client.patch(f"/chats/{reply['chat_id']}", json={"title": "In the middle of all", "pinned": True})

@@ -141,7 +141,7 @@ async def test_readers_that_come_and_go_get_exactly_the_stored_text(api: Api, fi
 async def test_nor_do_they_lose_or_repeat_a_whole_part(
     tmp_path: Path, database_url: str, figure: Callable[[object], None]
 ) -> None:
-    asked = [(1, 2_000, 2), (2, 300, 10), (3, 300, 10), (4, 60, 50), (5, 6_000, 0)]
+    asked = [(1, 600, 2), (2, 300, 10), (3, 200, 10), (4, 40, 50), (5, 2_000, 0)]
     contents = {question(*one): places_of(question(*one), 10**9) for one in asked}
     with Api(tmp_path, database_url=database_url, replies="tests.parts_agent:reply") as api:
         await come_and_go(api, contents, figure)

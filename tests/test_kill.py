@@ -33,7 +33,7 @@ from tests.ws_client import Socket
 
 pytestmark = pytest.mark.anyio
 
-ROUNDS = 30
+ROUNDS = 20
 ROUNDS_ON_POSTGRESQL = 10
 SIDES = ("left", "right")
 LATEST_KILL_S = 2.0

@@ -251,6 +251,7 @@ async def test_a_closed_tab_reports_too(page: Page, app: App, opened: Open) -> N
     await other.close()
 
 
+@pytest.mark.slow
 async def test_an_answer_that_is_met_again_was_resumed(page: Page, app: App) -> None:
     before = len(rows(app))
     chat = await ChatPage(page, app).open()
@@ -288,6 +289,7 @@ async def test_a_blocked_event_stream_counts_as_a_fallback(page: Page, app: App)
         await page.wait_for_timeout(20)
 
 
+@pytest.mark.slow
 async def test_nothing_is_sent_where_it_is_turned_off(
     page: Page, page_built: None, provider: Provider, tmp_path: Any
 ) -> None:

@@ -95,6 +95,7 @@ async def test_what_was_sent_offline_goes_out_by_itself_and_can_be_taken_back(
     assert (await asked(app, "Taken back"), await asked(app, "Sent in the end")) == (0, 1)
 
 
+@pytest.mark.slow
 async def test_a_frozen_server_gets_the_message_once_it_is_back(page: Page, own_app: App) -> None:
     chat = await ChatPage(page, own_app).open()
     async with frozen(own_app):
