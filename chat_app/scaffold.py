@@ -7,6 +7,7 @@ from chat_app.folders import INSTALLED
 
 TEMPLATE = Path(__file__).with_name("template")
 START = "rill" if INSTALLED else "make run"
+PYTHON = "python" if INSTALLED else ".venv/bin/python"
 
 
 def new_agent(name: str, within: Path) -> Path:
@@ -19,7 +20,7 @@ def new_agent(name: str, within: Path) -> Path:
     try:
         folder.mkdir()
         for file in TEMPLATE.glob("*.txt"):
-            text = file.read_text("utf-8").replace("NAME", name).replace("START", START)
+            text = file.read_text("utf-8").replace("NAME", name).replace("START", START).replace("PYTHON", PYTHON)
             (folder / file.stem).write_text(text, "utf-8")
     except OSError as problem:
         raise CannotStart(f"{folder} cannot be written: {problem.strerror}.") from problem

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from chat_app import extend
+from chat_app.brand import load_brand
 from chat_app.config import ROOT, Settings
 from chat_app.models import Message
 from chat_app.service import serving
@@ -168,9 +169,12 @@ async def test_what_extends_it_works_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     named: dict[str, list[str]] = {"replies": [], "hooks": [], "pages": []}
+    made = re.findall(r"rill new (\w+)", (ROOT / "docs" / "extending.md").read_text())
     for code in blocks("docs/extending.md", "python"):
         (module, variable, in_module, function) = MODULE.findall(code)[0]
         assert module == in_module
+        # Beside the folder that the tutorial begins with, which Python would import instead.
+        assert module not in made
         (tmp_path / f"{module}.py").write_text(code)
         named[variable.lower()].append(f"{module}:{function}")
     monkeypatch.syspath_prepend(tmp_path)
@@ -187,6 +191,15 @@ async def test_what_extends_it_works_as_shown(
     shown = capsys.readouterr().out
     assert shown.startswith("asked: Hello\nYou said: Hello")
     assert "complete" in shown
+
+
+def test_the_brand_of_the_tutorial_is_one(tmp_path: Path) -> None:
+    [brand] = blocks("docs/extending.md", "toml")
+    for written in (brand, re.sub("^# (?=icon|logo)", "", brand, flags=re.MULTILINE)):
+        (tmp_path / "brand.toml").write_text(written)
+        assert load_brand(tmp_path / "brand.toml").name == "Acme"
+        for name in ("logo.svg", "icon.svg"):
+            (tmp_path / name).touch()
 
 
 def test_the_pages_of_the_tutorial_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -346,7 +346,7 @@ def test_retrieval_finds_what_fits() -> None:
 
 
 def test_usage_is_summed_by_day_and_model() -> None:
-    from tests.examples.usage_page import usage_rows
+    from tests.examples.usage import usage_rows
 
     def reply(day: int, **values: Any) -> Message:
         return Message(chat_id="c", role="assistant", created_at=datetime(2026, 1, day, tzinfo=UTC), **values)

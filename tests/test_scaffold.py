@@ -22,11 +22,15 @@ def test_the_folder_works_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "argv", ["chat_app", "new", "my_helper"])
     main()
     folder = tmp_path / "my_helper"
-    names = {"__init__.py", "agent.py", "hooks.py", "pages.py", "brand.toml", "test_agent.py", "README.md"}
+    names = {"__init__.py", "agent.py", "hooks.py", "pages.py", "brand.toml", "test_agent.py", "README.md"} | {
+        "pytest.ini"
+    }
     assert {file.name for file in folder.iterdir()} == names
     assert len((folder / "README.md").read_text().splitlines()) <= 14
     environ = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "my_helper"]
+    # As in a checkout, whose tests need packages that its own do without.
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:timeout", "my_helper"]
     run = subprocess.run(tests, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     used = {"REPLIES": "my_helper.agent:reply", "HOOKS": "my_helper.hooks:setup", "PAGES": "my_helper.pages:add"}

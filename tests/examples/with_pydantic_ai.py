@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator
 
 from pydantic_ai import Agent, FunctionToolCallEvent, FunctionToolResultEvent, PartDeltaEvent, PartStartEvent
-from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, TextPartDelta, UserPromptPart
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, TextPartDelta, UserPromptPart
 from pydantic_ai.models.openai import OpenAIChatModel
 
 from rill import Step
@@ -21,16 +21,15 @@ def in_stock(size: int) -> int:
     return 3 if size < 45 else 0
 
 
+def past(said: dict[str, str]) -> ModelMessage:
+    text = said["content"]
+    return ModelRequest([UserPromptPart(text)]) if said["role"] == "user" else ModelResponse([TextPart(text)])
+
+
 async def reply(messages: list[dict[str, str]]) -> AsyncIterator[object]:
     *before, question = [message for message in messages if message["role"] != "system"]
-    history = [
-        ModelRequest([UserPromptPart(said["content"])])
-        if said["role"] == "user"
-        else ModelResponse([TextPart(said["content"])])
-        for said in before
-    ]
     steps: dict[str, Step] = {}
-    async with agent.run_stream_events(question["content"], message_history=history) as events:
+    async with agent.run_stream_events(question["content"], message_history=[*map(past, before)]) as events:
         async for event in events:
             if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
                 yield event.part.content
