@@ -17,7 +17,7 @@ from pathlib import Path
 
 from chat_app import built, logs, server
 from chat_app.brand import load_brand
-from chat_app.building import build_page, fingerprint
+from chat_app.building import UNLINKED, build_page, fingerprint
 from chat_app.client import __main__ as terminal
 from chat_app.config import VERSION, Settings, load_settings
 from chat_app.connections import capacity
@@ -162,7 +162,7 @@ async def reach(settings: Settings) -> None:
 def check_extensions(settings: Settings) -> None:
     """Say now what is wrong with a module of the user's; without a build before it, the server says it itself."""
     if settings.replies or settings.hooks or settings.pages:
-        checked = subprocess.run([sys.executable, "-m", "chat_app.extend"], check=False)
+        checked = subprocess.run([sys.executable, "-m", "chat_app.extend"], env=os.environ | UNLINKED, check=False)
         if checked.returncode:
             sys.exit(checked.returncode)
 
@@ -174,8 +174,8 @@ def serve(settings: Settings) -> None:
         "__REFLEX_SKIP_COMPILE": "true",
         "__REFLEX_MOUNT_FRONTEND_COMPILED_APP": "true",
         "REFLEX_TELEMETRY_ENABLED": "false",
-        # Or Reflex links the page's sources into assets/, which only a build needs and not every user may.
-        "REFLEX_BACKEND_ONLY": "true",
+        # Only a build needs them, and not every user may.
+        **UNLINKED,
         built.VARIABLE: str(built.folder(fingerprint(settings.pages, settings.brand))),
     }
     logs.note("Starting …")

@@ -22,6 +22,8 @@ LOCK = WORKSHOP / "reflex.lock" / "package-lock.json"
 SAME_ORIGIN_URL = "http://same-origin.invalid"
 """Given to Reflex as the address of its server while building; `ui/build.py` turns it into the page's own origin."""
 PACKAGES = built.WEB / "node_modules"
+UNLINKED = {"REFLEX_BACKEND_ONLY": "true"}
+"""In the environment of what imports a page and does not build it, or Reflex would link its sources into `assets/`."""
 LOOK_S = 0.2
 """Between two looks whether another build has ended."""
 NO_SPACE = 20_000_000
@@ -81,7 +83,7 @@ def build(stamp: str, pages: str | None, brand: Path | None, environment: dict[s
     if pages:
         # Before the half minute that a build takes.
         checked = subprocess.run(
-            [sys.executable, "-m", "chat_app.own_pages"], env=os.environ | {"PAGES": pages}, check=False
+            [sys.executable, "-m", "chat_app.own_pages"], env=os.environ | UNLINKED | {"PAGES": pages}, check=False
         )
         if checked.returncode:
             sys.exit(checked.returncode)

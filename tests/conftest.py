@@ -19,6 +19,8 @@ from chat_app.store.store import Store
 from tests import chromium
 from tests.app import App, read_certificates_once
 from tests.forked import ForkedApp
+from tests.installed import Installation
+from tests.installed import installation as make_installation
 from tests.postgres import Postgres
 from tests.provider_client import Provider
 
@@ -156,6 +158,16 @@ def page_built(tmp_path_factory: pytest.TempPathFactory) -> None:
     # Next to the folders of the other processes that run tests.
     with FileLock(tmp_path_factory.getbasetemp().parent / "page.lock"):
         build_page()
+
+
+@pytest.fixture(scope="session")
+def installation(page_built: None, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """The wheel, installed, and a project that has built pages with it: one for all processes of this run."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "installation"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        return make_installation(folder)
 
 
 @pytest.fixture(scope="session")

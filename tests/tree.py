@@ -18,12 +18,12 @@ def copy_tree(tree: Path) -> None:
             shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, tree / name)
-    copy_workshop(tree)
+    copy_workshop(ROOT, tree)
 
 
-def copy_workshop(folder: Path) -> None:
-    """With what npm installed, which takes longer than the build."""
-    web = ROOT / ".web"
+def copy_workshop(place: Path, folder: Path) -> None:
+    """Where a page was built: with what npm installed, which takes longer than the build."""
+    web = place / ".web"
     shutil.copytree(web, folder / ".web", symlinks=True, ignore=lambda place, _: LINKED if Path(place) == web else [])
     for name in LINKED:
         shutil.copytree(web / name, folder / ".web" / name, symlinks=True, copy_function=link_or_copy)

@@ -13,7 +13,7 @@ import re
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from chat_app.connections import capacity
 from chat_app.dev.reload import SCRIPT, STATE, script
 from chat_app.dev.sources import Imported
 from chat_app.errors import CannotStart, SettingsError
+from chat_app.folders import WORKSHOP
 
 PAGE = "chat_app.ui.pages"
 OWN = {"chat_app", "rill", "rxconfig"}
@@ -189,6 +190,13 @@ def written() -> str:
     return digest.hexdigest()[:16]
 
 
+def app() -> ASGIApp:
+    """Reflex finds what it makes the page from, and writes it, in the folder where it runs."""
+    with chdir(WORKSHOP):
+        made: ASGIApp = importlib.import_module("chat_app.chat_app").app()
+        return made
+
+
 def load_anew() -> Any:
     """This module, after all of the app's own were forgotten: in a process that has served nothing yet. Those of others
     stay, which take most of the time."""
@@ -215,10 +223,11 @@ def serve(listening: socket.socket, vite: str, grace: float, *, same_page: bool)
         settings.check_auth()
         load_brand(settings.brand)
         # Both read the brand as they are imported, so the loop does not: it would stay as it is.
-        importlib.import_module(PAGE)
+        with chdir(WORKSHOP):
+            importlib.import_module(PAGE)
         importlib.import_module("chat_app.ui.embed_build").write_page(built.served())
         server.serve(
-            "chat_app.chat_app:app",
+            "chat_app.dev.serving:app",
             host=settings.host,
             port=settings.port,
             grace=grace,

@@ -1,10 +1,6 @@
-"""Pages and a brand from outside `chat_app/`, as PAGES and BRAND add them: built and served from a copy of the tree,
-`.web` is shared."""
+"""Pages and a brand from outside `chat_app/`, as PAGES and BRAND add them."""
 
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -15,29 +11,24 @@ from chat_app.config import ROOT
 from tests.app import App
 from tests.e2e.chat import ChatPage, fold
 from tests.e2e.embed import EmbedPage
+from tests.installed import Installation, Installed
 from tests.provider_client import Provider, script
-from tests.tree import copy_tree
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400), pytest.mark.slow]
 
-PAGES = "tests.examples.pages:add"
 BRAND = ROOT / "tests" / "examples" / "acme" / "brand.toml"
 
 
 @pytest.fixture(scope="module")
-def extended(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    tree = tmp_path_factory.mktemp("tree")
-    copy_tree(tree)
-    build = f"from chat_app.building import *; build_page({PAGES!r}, Path({str(BRAND)!r}))"
-    subprocess.run([sys.executable, "-c", build], cwd=tree, check=True)
-    for lock in (ROOT / "reflex.lock").iterdir():
-        assert (tree / "reflex.lock" / lock.name).read_bytes() == lock.read_bytes()
-    own = {"pages": PAGES, "brand": str(BRAND)}
-    app = App(tmp_path_factory.mktemp("extended"), openai_base_url=provider.base_url, openai_model="bench", **own)
-    app.root = tree
-    with app:
+def extended(installation: Installation, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The pages of all worked examples and their brand, built with an installed app; the model is the scripted one."""
+    database = f"sqlite:///{tmp_path_factory.mktemp('extended') / 'chat.db'}"
+    model = {"OPENAI_BASE_URL": provider.base_url, "OPENAI_MODEL": "bench", "REPLIES": "", "HOOKS": ""}
+    project = installation.project
+    own = Installed(project, installation.environment, DATABASE_URL=database, CHAT_TITLES="false", **model)
+    own.log = project.with_name("extended.log")
+    with own as app:
         yield app
-    shutil.rmtree(tree)
 
 
 async def test_a_person_looks_at_the_usage(page: Page, extended: App) -> None:

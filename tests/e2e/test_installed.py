@@ -1,12 +1,11 @@
 """The app as a package: its wheel, in an environment that has no more, run in a folder of whoever uses it."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -15,9 +14,10 @@ from playwright.async_api import Page, expect
 
 from chat_app import built
 from chat_app.config import ROOT, VERSION
-from tests.app import App, Process
 from tests.e2e.chat import ChatPage
+from tests.installed import SYSTEM, UV, Installation, Installed, install, make_environment, names, written
 from tests.provider_client import Provider, script
+from tests.tree import copy_workshop
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -29,101 +29,20 @@ async def reply(messages):
     yield f"You said: {messages[-1]['content']}"
     yield Path("handbook.txt").read_text()
 """
-UV = [sys.executable, "-m", "uv"]
-SYSTEM = "/usr/bin:/bin"
-FETCHING = ("UV_", "PIP_", "NPM_", "SSL_", "NODE_", "HTTP_", "HTTPS_", "NO_PROXY", "ALL_PROXY")
 
 
 @pytest.fixture(scope="module")
-def wheel(page_built: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    make = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(make, cwd=ROOT, check=True)
-    (file,) = folder.glob("*.whl")
-    return file
-
-
-@pytest.fixture(scope="module")
-def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where nothing is installed but the wheel and what it declares to need, in the versions of the lock."""
-    folder = tmp_path_factory.mktemp("environment") / "venv"
-    subprocess.run([*UV, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-    # Or the first start would compile it all, for longer than a server may take to be up.
-    install(folder, "--compile-bytecode", str(wheel))
-    return folder
-
-
-def install(environment: Path, *asked: str, locks: Sequence[str] = ("requirements.lock",)) -> None:
-    target = ["--quiet", "--python", str(environment / "bin" / "python")]
-    constraints = [option for lock in locks for option in ("--constraint", str(ROOT / lock))]
-    subprocess.run([*UV, "pip", "install", *target, *constraints, *asked], check=True)
-
-
-class Installed(App):
-    """`rill`, in its folder, with the settings of the `.env` there."""
-
-    def __init__(self, folder: Path, environment: Path, path: str = SYSTEM, **variables: str) -> None:
-        super().__init__(folder)
-        self.variables = variables
-        self.root = folder
-        self.log = folder.with_suffix(".log")
-        self.rill = environment / "bin" / "rill"
-        self.path = path
-
-    def environment(self) -> dict[str, str]:
-        return {
-            # How packages are fetched here, by pip, uv and npm.
-            **{name: value for name, value in os.environ.items() if name.upper().startswith(FETCHING)},
-            "PATH": self.path,
-            "HOME": os.environ["HOME"],
-            "PORT": str(self.port),
-            "SHUTDOWN_GRACE": "0",
-            **self.variables,
-        }
-
-    def spawn(self, environment: dict[str, str]) -> Process:
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [self.rill], cwd=self.root, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [self.rill, *arguments], cwd=self.root, env=self.environment(), capture_output=True, text=True, check=False
-        )
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} - {"__pycache__"}
-
-
-def written(environment: Path) -> dict[Path, int]:
-    """All files of the environment but what Python itself makes of them."""
-    return {
-        path: path.stat().st_mtime_ns
-        for path in environment.rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and not path.is_symlink()
-    }
-
-
-@pytest.fixture(scope="module")
-def installed(environment: Path) -> dict[Path, int]:
-    """Before anything runs."""
-    return written(environment)
-
-
-@pytest.fixture(scope="module")
-def running(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+def running(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     folder = tmp_path_factory.mktemp("project")
     (folder / "my_agent.py").write_text(AGENT)
     (folder / "handbook.txt").write_text(" (page 1)")
     (folder / ".env").write_text("REPLIES=my_agent:reply\n")
-    with Installed(folder, environment) as app:
+    with Installed(folder, installation.environment) as app:
         yield app
 
 
 async def test_it_runs_in_any_folder_and_keeps_its_things_there(
-    installed: dict[Path, int], environment: Path, running: Installed, page: Page
+    installation: Installation, running: Installed, page: Page
 ) -> None:
     with running.http.stream("POST", "/stream/", json={"content": "hello"}) as response:
         frames = [line.removeprefix("data:") for line in response.iter_lines() if line]
@@ -138,7 +57,7 @@ async def test_it_runs_in_any_folder_and_keeps_its_things_there(
     assert f"server started version={VERSION}" in running.logged()
     assert names(running.root) == {".env", "my_agent.py", "handbook.txt", "data"}
     assert (running.root / "data" / "chat.db").is_file()
-    assert written(environment) == installed
+    assert written(installation.environment) == installation.files
 
 
 async def test_its_commands_are_those_of_the_checkout(running: Installed) -> None:
@@ -151,7 +70,8 @@ async def test_its_commands_are_those_of_the_checkout(running: Installed) -> Non
     assert "usage: rill" in running.run("--help").stdout
 
 
-def test_the_wheel_has_the_page_and_nothing_of_who_built_it(wheel: Path) -> None:
+def test_the_wheel_has_the_page_and_nothing_of_who_built_it(installation: Installation) -> None:
+    wheel = installation.wheel
     assert wheel.name == f"rill_chat-{VERSION}-py3-none-any.whl"
     with ZipFile(wheel) as content:
         inside = content.namelist()
@@ -163,56 +83,52 @@ def test_the_wheel_has_the_page_and_nothing_of_who_built_it(wheel: Path) -> None
     assert str(ROOT).encode() not in text
 
 
-def test_a_page_of_ones_own_needs_node_and_says_so(environment: Path, tmp_path: Path) -> None:
-    app = Installed(tmp_path / "project", environment, path=str(tmp_path))
-    app.root.mkdir()
-    assert app.run("new", "my_agent").returncode == 0
-    (app.root / ".env").write_text("PAGES=my_agent.pages:add\n")
-    ran = app.run("build")
-    assert ran.returncode == 1
-    assert ran.stderr.splitlines()[-1].startswith("The page must be built, and there is no Node for it.")
-    assert not (app.root / ".rill").exists()
+def test_a_page_of_ones_own_needs_node_and_says_so(installation: Installation) -> None:
+    assert installation.without_node.code == 1
+    said = installation.without_node.said.splitlines()[-1]
+    assert said.startswith("The page must be built, and there is no Node for it.")
+    assert installation.left == [".env", "all_pages.py", "my_agent", "tests"]
 
 
-async def test_pages_and_brand_of_ones_own_are_built_in_that_folder(
-    wheel: Path, environment: Path, tmp_path: Path, page: Page
-) -> None:
-    app = Installed(tmp_path / "project", environment)
-    app.root.mkdir()
-    install(environment, f"{wheel}[pages]")
-    assert app.run("new", "my_agent").returncode == 0
-    used = {"REPLIES": "agent:reply", "HOOKS": "hooks:setup", "PAGES": "pages:add"}
-    settings = [f"{name}=my_agent.{function}" for name, function in used.items()]
-    (app.root / ".env").write_text("\n".join([*settings, "BRAND=my_agent/brand.toml"]))
-    # With what npm installed, which takes longer than the build.
-    (app.root / ".rill").mkdir()
-    shutil.copytree(ROOT / ".web", app.root / ".rill" / ".web", symlinks=True, copy_function=copy_or_link)
-    before = written(environment)
-    built_page = app.run("build")
-    assert built_page.returncode == 0, built_page.stdout + built_page.stderr
-    assert names(app.root) == {".env", "my_agent", ".rill"}
-    with app:
+async def test_pages_and_brand_of_ones_own_are_built_in_that_folder(installation: Installation, page: Page) -> None:
+    assert installation.built.code == 0, installation.built.said
+    for lock in (ROOT / "reflex.lock").iterdir():
+        assert (installation.project / ".rill" / "reflex.lock" / lock.name).read_bytes() == lock.read_bytes()
+    with Installed(installation.project, installation.environment) as app:
         assert "The page is built already." in app.logged()
         await page.goto(f"{app.url}/about-my_agent")
         await expect(page.get_by_role("heading", name="About my_agent")).to_be_visible()
         await page.get_by_role("link", name="To the chats").click()
-        await expect(page.get_by_text("Ask something.")).to_be_visible()
+        await expect(page.get_by_text("Ask the handbook.")).to_be_visible()
         assert "#7a1fa2" in app.http.get("/brand/colours.css").text
-    assert written(environment) == before
-    assert names(app.root) == {".env", "my_agent", ".rill", "data"}
+    assert written(installation.environment) == installation.files
+    assert names(installation.project) == {*installation.left, ".rill", "data"}
 
 
-def copy_or_link(source: str, target: str) -> None:
-    # npm replaces its files and does not write into them, so ours may be the same ones.
-    if "node_modules" in Path(source).parts:
-        with suppress(OSError):
-            os.link(source, target)
-            return
-    shutil.copy2(source, target)
+def test_rill_dev_serves_from_an_installed_package_and_again_what_is_saved(
+    installation: Installation, tmp_path: Path
+) -> None:
+    app = Installed(tmp_path / "project", installation.environment)
+    app.command = ["dev"]
+    (app.root / ".rill").mkdir(parents=True)
+    copy_workshop(installation.project / ".rill", app.root / ".rill")
+    (app.root / "my_agent.py").write_text(AGENT.replace("handbook.txt", "my_agent.py"))
+    (app.root / ".env").write_text("REPLIES=my_agent:reply\n")
+    with app:
+        page = app.http.get("/", headers={"Accept": "text/html"}, timeout=120)
+        assert "/_dev/reload.js" in page.text
+        # Vite has made the rest of it, too.
+        assert app.http.get("/app/root.jsx", timeout=120).headers["Content-Type"].startswith("text/javascript")
+        assert app.http.get("/embed").status_code == 200
+        (app.root / "my_agent.py").write_text(AGENT.replace("You said", "One said").replace("handbook.txt", ".env"))
+        while "One said: hello" not in app.http.post("/messages/", json={"content": "hello"}).text:
+            time.sleep(0.05)
+    assert names(app.root) == {".env", "my_agent.py", ".rill", "data"}
+    assert written(installation.environment) == installation.files
 
 
-def test_the_embedded_model_comes_on_request(environment: Path, tmp_path: Path) -> None:
-    app = Installed(tmp_path / "project", environment, path=f"{Path(sys.executable).parent}:{SYSTEM}")
+def test_the_embedded_model_comes_on_request(installation: Installation, tmp_path: Path) -> None:
+    app = Installed(tmp_path / "project", installation.environment, path=f"{Path(sys.executable).parent}:{SYSTEM}")
     app.root.mkdir()
     with app:
         lacking = app.http.post("/messages/", json={"content": "Say hello."})
@@ -232,13 +148,15 @@ from with_langgraph import reply
 """
 
 
-async def test_the_frameworks_of_an_agent_find_room_beside_it(wheel: Path, provider: Provider, tmp_path: Path) -> None:
+async def test_the_frameworks_of_an_agent_find_room_beside_it(
+    installation: Installation, provider: Provider, tmp_path: Path
+) -> None:
     """All in one environment, as an agent's project has them: what each asks for agrees with what the others do."""
     environment = tmp_path / "venv"
-    subprocess.run([*UV, "venv", "--quiet", "--python", sys.executable, str(environment)], check=True)
+    make_environment(environment)
     frameworks = ["-r", str(ROOT / "tests" / "examples" / "requirements.txt")]
     locks = ["requirements.lock", "tests/examples/requirements.lock"]
-    install(environment, "--compile-bytecode", str(wheel), *frameworks, locks=locks)
+    install(environment, "--compile-bytecode", str(installation.wheel), *frameworks, locks=locks)
     check = [*UV, "pip", "check", "--python", str(environment / "bin" / "python")]
     checked = subprocess.run(check, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
