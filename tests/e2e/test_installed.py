@@ -114,6 +114,8 @@ def test_rill_dev_serves_from_an_installed_package_and_again_what_is_saved(
     copy_workshop(installation.project / ".rill", app.root / ".rill")
     (app.root / "my_agent.py").write_text(AGENT.replace("handbook.txt", "my_agent.py"))
     (app.root / ".env").write_text("REPLIES=my_agent:reply\n")
+    # One that is kept may be closed by the server's end just as it is used again.
+    app.http.headers["Connection"] = "close"
     with app:
         page = app.http.get("/", headers={"Accept": "text/html"}, timeout=120)
         assert "/_dev/reload.js" in page.text
