@@ -26,12 +26,13 @@ build: $(VENV)/app
 dev: $(VENV)/app $(VENV)/weights
 	@$(PY) -m chat_app dev
 
-# What a developer waits for; `test-all` has the slow ones too.
+# What a developer waits for; `test-all` has the slow ones too. One process more than two cores have, for half of the time a
+# test waits for a browser or a clock.
 test: MARKED = -m "not slow"
 test-all: $(VENV)/frameworks/installed
 test test-all: build $(VENV)/tests $(VENV)/weights chromium
 	@$(PY) -m tests.chromium
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(MARKED)
+	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(MARKED)
 
 # Beside all that comes before the tests, where make may do so (`make --jobs 3 test`): it needs none of it.
 chromium:

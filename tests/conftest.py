@@ -32,13 +32,16 @@ read_certificates_once()
 TIMED = "tests/test_kill.py"
 """Measures seconds: all others let it go first where they want a core at the same time."""
 BACK = 10
-# Few tests that take long: what begins last should be short, or one process ends long after the other. The first two
+# Few tests that take long: what begins last should be short, or one process ends long after the other. The first three
 # run side by side, and the servers that are killed need most of a core.
 LONG = [
     TIMED,
     "tests/e2e/test_injection.py",
     "tests/test_contract.py",
+    "tests/e2e/test_installed.py",
+    "tests/e2e/test_development.py",
     "tests/e2e/test_extension.py",
+    "tests/test_bench.py",
     "tests/test_back_pressure.py",
     "tests/test_turns.py",
     "tests/e2e/test_local_model.py",
