@@ -20,6 +20,8 @@ from reflex_base.constants import SocketEvent
 from reflex_base.registry import RegistrationContext
 from socketio.packet import EVENT, Packet
 
+from chat_app.ui.frames import Frames
+
 
 class Window(rx.State):
     """`w` is `(offset, text)`: from `offset` on, the text of the answer `of` is `text`; in UTF-16 units, as JavaScript
@@ -53,14 +55,24 @@ class WindowSender:
         if self._socket is None or self._socket.closed:
             return
         window = json.dumps([offset, text], ensure_ascii=False, separators=(",", ":"))
+        frame = Frame(MESSAGE, f"{self._before}{window}{self._after}")
+        frames: Frames = self._socket.queue
+        claimed = False
         try:
             async with self._states.modify_state(self._token) as root:
                 # Not assigned: Reflex would send it again with what changes next.
                 vars(root.get_substate(self._path))["w"] = (offset, text)
-                await self._socket.send(Frame(MESSAGE, f"{self._before}{window}{self._after}"))
+                if not (claimed := frames.claim()):
+                    await self._socket.send(frame)
+            # The state is free meanwhile: a page that reads slowly can still stop its answer.
+            if claimed:
+                await frames.write(frame)
         except SocketIsClosedError:
             return
-        await self._socket.queue.join()
+        finally:
+            if claimed:
+                frames.release()
+        await frames.join()
 
 
 def _socket(sio: Any, sid: str, namespace: str) -> Any:
