@@ -1,7 +1,8 @@
 """Many open pages in one process, each with an answer of 20 tokens a second in a new chat.
 
 The pages are `tests.page_client`, in this process; the provider and the app are alone in theirs. Lag: from the
-provider's write of a token to the arrival of its window.
+provider's write of a token to the arrival of its window. Then the same crowd asks again, while one more page asks and
+stops, again and again.
 """
 
 import asyncio
@@ -13,14 +14,16 @@ from dataclasses import dataclass, field
 from tests import process
 from tests.app import App
 from tests.bench.records import Column, Plot, Table, quantiles
-from tests.page_client import PageClient
+from tests.page_client import TRANSCRIPT, PageClient
 from tests.provider_client import Provider, script
 
-PAGES = [1, 10, 50, 100]
+PAGES = [1, 10, 50, 100, 300]
 TOKENS = 200
 INTERVAL_MS = 50
 # From one page's Enter to the next's.
 SPREAD_S = 0.02
+# Of the answers beside which others are stopped.
+STOP_TOKENS = 60
 WORD = re.compile(r"tok(\d+) ")
 COLUMNS = [
     Column("lag_p50", "lag p50, ms"),
@@ -29,6 +32,8 @@ COLUMNS = [
     Column("first_p99", "p99"),
     Column("cpu", "server CPU a token, µs", 0),
     Column("memory", "server memory, MB", 0),
+    Column("stop_p50", "Stop to the end p50, ms"),
+    Column("stop_p99", "p99"),
 ]
 NOTE = (
     "Websocket clients that speak the page's protocol, each with an answer of 20 tokens a second in a new chat, all on "
@@ -104,6 +109,32 @@ async def read(reader: TimedPage, number: int, tokens: int) -> None:
     await reader.until(lambda: reader.path != "/" and reader.ended and len(reader.arrivals) == tokens)
 
 
+async def measure_stops(
+    app: App, provider: Provider, pages: int, tokens: int = STOP_TOKENS
+) -> tuple[Result, list[float]]:
+    """Beside as many pages: in how many milliseconds each answer ended that somebody stopped meanwhile."""
+    crowd = asyncio.create_task(measure(app, provider, pages, tokens))
+    stops = []
+    while not crowd.done():
+        stops.append(await ms_to_stop(app))
+    return await crowd, stops
+
+
+async def ms_to_stop(app: App) -> float:
+    """How long an answer without an end goes on after somebody has pressed Stop."""
+    page = PageClient(app.url)
+    await page.load()
+    await page.until(lambda: page.loaded)
+    await page.ask(script(tokens=-1, interval_ms=20))
+    await page.until(lambda: page.path != "/" and page.loaded and page.windows > 3)
+    pressed = time.monotonic()
+    await page.stop()
+    await page.until(lambda: not page.value(TRANSCRIPT, "running"))
+    took = time.monotonic() - pressed
+    await page.leave()
+    return took * 1000
+
+
 def cpu_s(app: App) -> float:
     return process.cpu_s(app.pid) if process.AVAILABLE else 0.0
 
@@ -112,5 +143,7 @@ async def run(app: App, provider: Provider, counts: Sequence[int], tokens: int =
     plot = Plot(["lag_p50", "lag_p99", "first_p50"], "milliseconds", "lines", log=True)
     found = Table("pages", "Many open pages", COLUMNS, NOTE, plot)
     for pages in counts:
-        found.add(f"{pages} pages", **(await measure(app, provider, pages, tokens)).values())
+        values = (await measure(app, provider, pages, tokens)).values()
+        _, stops = await measure_stops(app, provider, pages, min(tokens, STOP_TOKENS))
+        found.add(f"{pages} pages", **values, **quantiles("stop", stops, 50, 99))
     return found
