@@ -121,7 +121,7 @@ def run(settings: Settings, command: str | None) -> None:
     if command != "build":
         check_address(settings)
         check_database(settings)
-    if not built.folder(fingerprint(settings.pages, settings.brand)).is_dir():
+    if not built.is_there(fingerprint(settings.pages, settings.brand)):
         check_extensions(settings)
     build_page(settings.pages, settings.brand)
     if command != "build":

@@ -57,7 +57,7 @@ def is_ready(stamp: str, *, with_packages: bool) -> bool:
 
 
 def is_built(stamp: str) -> bool:
-    if found := built.folder(stamp).is_dir():
+    if found := built.is_there(stamp):
         logs.note("The page is built already.")
     return found
 

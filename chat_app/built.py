@@ -50,9 +50,14 @@ def _files(folder: Path, names: list[str]) -> Iterator[Path]:
 
 
 def folder(stamp: str) -> Path:
-    """Of the build that was made from the sources with this fingerprint. If it is there, it is complete."""
+    """Of the build that was made from the sources with this fingerprint, if there is one."""
     shipped = SHIPPED / "pages" / stamp[:16]
     return shipped if INSTALLED and shipped.is_dir() else PAGES / stamp[:16]
+
+
+def is_there(stamp: str) -> bool:
+    """Whether there is such a build. The folder alone is no sign: a server that was started on it without one made it."""
+    return (folder(stamp) / "build" / "client").is_dir()
 
 
 def served() -> Path:
@@ -90,9 +95,10 @@ def keep(stamp: str) -> None:
             shutil.copytree(source, making / name)
         elif source.exists():
             shutil.copy(source, making / name)
-    if folder(stamp).exists():
+    if is_there(stamp):
         # Another process built the same.
         return shutil.rmtree(making)
+    shutil.rmtree(folder(stamp), ignore_errors=True)
     making.rename(folder(stamp))
     for old in sorted(PAGES.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)

@@ -118,6 +118,9 @@ def test_a_running_server_keeps_its_build_while_others_are_made(
     shutil.rmtree(web / "build")
     (web / "build" / "client").mkdir(parents=True)
     (web / "build" / "client" / "index.html").write_text("new")
+    # As a server leaves it that was started on this build before there was one.
+    (built.folder("other" * 10) / "backend").mkdir(parents=True)
+    assert not built.is_there("other" * 10)
     built.keep("other" * 10)
     assert {path.relative_to(served) for path in served.rglob("*")} == files
     assert (built.folder("other" * 10) / "build" / "client" / "index.html").read_text() == "new"
@@ -172,6 +175,6 @@ def test_a_second_build_waits_for_the_first_and_takes_its_page(tmp_path: Path, m
         second = threading.Thread(target=build_page)
         second.start()
         assert told.get(timeout=60).endswith("Waiting for it …")
-        built.folder(fingerprint()).mkdir(parents=True)
+        (built.folder(fingerprint()) / "build" / "client").mkdir(parents=True)
     second.join()
     assert told.get_nowait() == "The page is built already."
