@@ -56,7 +56,7 @@ def folder(stamp: str) -> Path:
 
 
 def is_there(stamp: str) -> bool:
-    """Whether there is such a build. The folder alone is no sign: a server that was started on it without one made it."""
+    """Whether there is such a build. The folder alone is no sign: a server that began without a build made it."""
     return (folder(stamp) / "build" / "client").is_dir()
 
 
