@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -460,6 +461,28 @@ async def test_asvs_5_3_2_no_path_leads_out(api: Api, page: httpx.AsyncClient, p
     answer = await reader.read()
     writer.close()
     assert answer.split()[1] in (b"404", b"401", b"400"), answer
+
+
+async def test_asvs_4_2_4_no_value_begins_a_header(api: Api, page: httpx.AsyncClient) -> None:
+    """Of those that come back in headers: a title, an address, an id of an event, a key, the name of a host."""
+    line = "x\r\nSet-Cookie: a=b"
+    chat = (await page.post("/chats/", json={"title": line})).raise_for_status().json()
+    ask = {"content": script(tokens=1, interval_ms=0), "chat_id": chat["id"]}
+    turn = (await page.post("/messages/", json=ask, headers={"Idempotency-Key": quote(line)})).raise_for_status().json()
+    async with browser(api) as nobody:
+        responses = [
+            *[await page.get(f"/chats/{chat['id']}/export?format={form}") for form in ("json", "markdown")],
+            await page.get(f"/stream/{turn['id']}", headers={"Last-Event-ID": quote(line)}),
+            await page.get(f"/stream/{quote(line)}"),
+            await nobody.get(f"/c/{quote(line)}", headers={"Accept": "text/html"}),
+            await nobody.get(f"/?next={quote(line)}", headers={"Accept": "text/html"}),
+        ]
+    assert "x" in responses[0].headers["Content-Disposition"]
+    assert responses[-2].headers["Location"].startswith("/login?next=/c/x")
+    for response in responses:
+        assert response.status_code < 500
+        assert "set-cookie" not in response.headers
+        assert not any(set(value) & {"\r", "\n"} for value in response.headers.values())
 
 
 async def test_cookies_do_not_count_for_pages_of_other_origins(page: httpx.AsyncClient) -> None:
