@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import BrowserContext, Page, expect
 
 from chat_app.insights import EDGES, WITHIN_MS
 from chat_app.store import hours
@@ -267,6 +267,33 @@ async def test_an_answer_that_is_met_again_was_resumed(page: Page, app: App) -> 
     row = (await reported(page, app, before + 2))[-1]
     assert (row["closed"], row["resumed"], row["own_ms"], row["first_ms"]) == (0, 0, None, None)
     assert 0 <= row["lag_ms"] < 1_000
+
+
+@pytest.mark.slow
+@pytest.mark.new_profile
+async def test_an_answer_that_ends_while_the_network_is_away_is_reported_once(
+    context: BrowserContext, page: Page, app: App
+) -> None:
+    before = len(rows(app))
+    chat = await ChatPage(page, app).open()
+    await chat.ask(tokens=150, interval_ms=20)
+    await expect(chat.answers.last).to_contain_text("tok20")
+    await context.set_offline(True)
+    await expect(page.locator("[data-connection=reconnecting]")).to_be_visible()
+    while (await chat.stored())[-1]["status"] != "complete":
+        await page.wait_for_timeout(50)
+    await context.set_offline(False)
+    await expect(chat.answers.last).to_contain_text("tok149")
+    await chat.ended()
+    row = (await reported(page, app, before + 1))[-1]
+    assert (row["closed"], row["whole"], row["streams"]) == (0, 0, 1)
+    assert row["resumed"] >= 1
+    assert 0 <= row["lag_ms"] <= row["first_ms"]
+    # The time without a network is a gap that the reader saw.
+    assert row["gap_ms"] > 200
+    await chat.ask(tokens=2, interval_ms=0)
+    await chat.ended()
+    assert len(await reported(page, app, before + 2)) == before + 2
 
 
 async def test_a_blocked_event_stream_counts_as_a_fallback(page: Page, app: App) -> None:
