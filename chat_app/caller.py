@@ -43,7 +43,7 @@ class Caller:
     the chats of a server that never had accounts stay where they are.
 
     An administrator (`admin`) sees people, keys, limits and totals, never text. `key_id` is the API key that was shown,
-    if any.
+    if any. `shares` is an account that what it takes is counted on as well: that of all visitors from its address.
     """
 
     owner: str = ""
@@ -52,6 +52,12 @@ class Caller:
     admin: bool = False
     scopes: frozenset[Scope] = ALL_SCOPES
     key_id: str = ""
+    shares: str = ""
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """On which what it takes is counted."""
+        return (self.owner, self.shares) if self.shares else (self.owner,)
 
     @property
     def person(self) -> Person | None:

@@ -271,6 +271,10 @@ class HourRow(SQLModel, table=True):
     sums: dict[str, Any] = Field(sa_type=JSON)
 
 
+ADDRESS = "address:"
+"""What the `owner` of the account begins with that all visitors from an address share."""
+
+
 class SpentRow(SQLModel, table=True):
     """What an owner took in a day (`2026-11-27`) or a month (`2026-11`), in UTC. Not tied to chats: to delete one gives
     nothing back."""

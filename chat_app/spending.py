@@ -5,8 +5,9 @@ are guessed from its characters; what the provider counted takes their place whe
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -14,6 +15,7 @@ from sqlalchemy import Connection
 from chat_app.backoff import Backoff
 from chat_app.caller import LOCAL, Caller
 from chat_app.errors import SpendingLimit
+from chat_app.models import ADDRESS
 from chat_app.periods import Period
 from chat_app.prices import Prices
 from chat_app.store import spending as statements
@@ -28,6 +30,9 @@ T = TypeVar("T")
 
 CHARS_A_TOKEN = 4
 CLOSE_S = 2.0
+VISITORS = 10
+"""All visitors from an address may take together what so many of them may: a school is behind one, and so is whoever
+throws a token away for another one's limits."""
 LOOK_CHARS = 400
 """After so much text of an answer it is looked whether it may go on."""
 
@@ -35,8 +40,8 @@ LOOK_CHARS = 400
 class Growing:
     """An answer that is being written, as an `Allowance`: what it has taken so far."""
 
-    def __init__(self, spending: "Spending", owner: str) -> None:
-        self.owner = owner
+    def __init__(self, spending: "Spending", accounts: Collection[str]) -> None:
+        self.accounts = accounts
         self.dollars = 0.0
         self._spending = spending
         self._chars = 0
@@ -55,7 +60,7 @@ class Growing:
             return
         self._next_look = self._chars + LOOK_CHARS
         self.dollars = self._spending.dollars_for(model or "", {"completion_tokens": self.tokens})
-        self._spending.check(self.owner)
+        self._spending.check(self.accounts)
 
 
 class Spending:
@@ -96,26 +101,26 @@ class Spending:
         """What an answer may take; None without limits. Raises SpendingLimit."""
         if not self:
             return None
-        for period in Period:
-            await self._load(caller.owner, period.name_at(self._now()))
-        self.check(caller.owner)
-        return Growing(self, caller.owner)
+        for account, period in product(caller.accounts, Period):
+            await self._load(account, period.name_at(self._now()))
+        self.check(caller.accounts)
+        return Growing(self, caller.accounts)
 
     def ended(self, turn: Turn, ended: Ended) -> None:
         """Count it, where there are limits or accounts; a turn's end does not wait for that."""
-        self.count(turn.id, ended.usage or {}, turn.caller.owner)
+        self.count(turn.id, ended.usage or {}, turn.caller)
 
-    def count(self, name: str, usage: Mapping[str, Any], owner: str = "", model: str | None = None) -> None:
+    def count(self, name: str, usage: Mapping[str, Any], caller: Caller, model: str | None = None) -> None:
         """The same of any answer that began under this name; of a turn the `model` is in the database."""
         growing = self.growing.get(name)
         tokens = (usage.get("prompt_tokens") or 0) + (usage.get("completion_tokens") or 0)
         if growing and (ESTIMATED in usage or not tokens):
             tokens = max(tokens, growing.tokens)
             usage = {**usage, "completion_tokens": tokens}
-        if not tokens or not (self or owner):
+        if not tokens or not (self or caller.owner):
             self.growing.pop(name, None)
             return
-        task = asyncio.create_task(self._count(owner, name, model, usage, tokens), name=f"spent by {name}")
+        task = asyncio.create_task(self._count(caller.accounts, name, model, usage, tokens), name=f"spent by {name}")
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
@@ -136,23 +141,25 @@ class Spending:
         name = period.name_at(self._now())
         return await self._database.read(lambda connection: statements.total(connection, name))
 
-    async def _load(self, owner: str, period: str) -> None:
-        if (owner, period) not in self._spent:
-            spent = await self._database.read(lambda connection: statements.of(connection, owner, period))
-            self._spent.setdefault((owner, period), spent)
+    async def _load(self, account: str, period: str) -> None:
+        if (account, period) not in self._spent:
+            spent = await self._database.read(lambda connection: statements.of(connection, account, period))
+            self._spent.setdefault((account, period), spent)
 
-    async def _count(self, owner: str, name: str, model: str | None, usage: Mapping[str, Any], tokens: int) -> None:
+    async def _count(
+        self, accounts: Collection[str], name: str, model: str | None, usage: Mapping[str, Any], tokens: int
+    ) -> None:
         backoff = Backoff("what an answer took could not be counted")
         if model is None:
             model = await self._until(backoff, lambda connection: statements.model_of(connection, name))
         dollars = await asyncio.to_thread(self._prices.cost_or_nothing, model, usage)
         periods = [period.name_at(self._now()) for period in Period]
-        for period in periods:
-            if known := self._spent.get((owner, period)):
-                self._spent[owner, period] = Spent(known.tokens + tokens, known.dollars + dollars)
+        for key in product(accounts, periods):
+            if known := self._spent.get(key):
+                self._spent[key] = Spent(known.tokens + tokens, known.dollars + dollars)
         # Until here it counted as one that grows.
         self.growing.pop(name, None)
-        await self._until(backoff, lambda connection: statements.add(connection, owner, periods, tokens, dollars))
+        await self._until(backoff, lambda connection: statements.add(connection, accounts, periods, tokens, dollars))
 
     async def _until(self, backoff: Backoff, work: Callable[[Connection], T]) -> T:
         """Done, one after the other, as soon as the database takes it."""
@@ -163,15 +170,20 @@ class Spending:
             except Exception:
                 await backoff.failed()
 
-    def check(self, owner: str) -> None:
-        """Raises SpendingLimit: nothing is left."""
+    def check(self, accounts: Iterable[str]) -> None:
+        """Raises SpendingLimit: nothing is left on one of them."""
+        for account in accounts:
+            self._check(account, VISITORS if account.startswith(ADDRESS) else 1)
+
+    def _check(self, account: str, people: int) -> None:
+        """It may take what so many people may."""
         time = self._now()
-        growing = [one for one in self.growing.values() if one.owner == owner]
+        growing = [one for one in self.growing.values() if account in one.accounts]
         tokens = sum(one.tokens for one in growing)
         dollars = sum(one.dollars for one in growing)
         for period in Period:
-            spent = self._spent.get((owner, period.name_at(time)), Spent())
-            if (limit := self.tokens.get(period)) and spent.tokens + tokens >= limit:
+            spent = self._spent.get((account, period.name_at(time)), Spent())
+            if (limit := people * self.tokens.get(period, 0)) and spent.tokens + tokens >= limit:
                 raise SpendingLimit(f"{limit:,.0f} tokens a {period}", period.seconds_left(time))
-            if (limit := self.dollars.get(period)) and spent.dollars + dollars >= limit:
+            if (limit := people * self.dollars.get(period, 0)) and spent.dollars + dollars >= limit:
                 raise SpendingLimit(f"${limit:,.2f} a {period}", period.seconds_left(time))

@@ -4,6 +4,7 @@ import asyncio
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -218,7 +219,7 @@ def test_visits_end_with_time_with_the_setting_and_with_the_secrets(
 
     def counts(of: Visitors, token: str) -> bool:
         try:
-            of.caller(token)
+            of.caller(token, "192.0.2.1")
         except NotSignedIn:
             return False
         return True
@@ -235,7 +236,7 @@ def test_visits_end_with_time_with_the_setting_and_with_the_secrets(
     # A visit a day later lasts from then on.
     monkeypatch.setattr("time.time", lambda: now + 2 * 86_400)
     later = asyncio.run(visitors().browser("here", browser))
-    assert later.owner == visitors().caller(browser).owner and later.token != browser
+    assert later.owner == visitors().caller(browser, "192.0.2.1").owner and later.token != browser
     assert not counts(visitors(), user)
     monkeypatch.setattr("time.time", lambda: now + BROWSER_S + 86_400)
     assert not counts(visitors(), browser) and counts(visitors(), later.token)
@@ -300,3 +301,34 @@ async def test_without_the_setting_nobody_is_let_in(
                 assert error(await client.post(PLACE, json=asked)) == (401, "not_signed_in")
             page = await client.get("/embed")
             assert "data-visitors" not in page.text
+
+
+async def test_another_token_is_no_other_budget(tmp_path: Path, provider: Provider) -> None:
+    """All browsers of an address take together what ten may; users whom the page names have each their own."""
+    answer = script(tokens=12, interval_ms=0)
+    limits = {
+        "visitors": "true",
+        "embed_secret": EMBED_SECRET,
+        "limit_tokens": "20/day",
+        "trusted_proxies": "127.0.0.1",
+    }
+    where = {"openai_base_url": provider.base_url, "openai_model": "bench"}
+    with Api(tmp_path, **where, **SETTINGS, **limits) as api:
+
+        async def asked(address: str, **user: str) -> httpx.Response:
+            """By somebody new."""
+            async with api.client() as client:
+                # A proxy of this machine tells for whom it asks.
+                client.headers["X-Forwarded-For"] = address
+                visitor = await visit(client, **user)
+                return await client.post("/messages/", json={"content": answer}, headers=visitor)
+
+        answered = 0
+        while (refused := await asked("192.0.2.1")).status_code == 200:
+            answered += 1
+        # A question's tokens count too; an answer may be counted a moment after its end.
+        assert 2 <= answered <= 18
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "spending_limit")
+        assert "200 tokens a day" in refused.json()["error"]["message"]
+        assert (await asked("192.0.2.2")).status_code == 200
+        assert (await asked("192.0.2.1", **named("ada"))).status_code == 200

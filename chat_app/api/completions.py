@@ -184,7 +184,7 @@ async def _limited(
                         texts = (step.delta.get("content"), step.delta.get("reasoning_content"))
                         allowance.wrote(sum(len(text) for text in texts if isinstance(text, str)), model)
         finally:
-            service.spending.count(name, usage, caller.owner, model)
+            service.spending.count(name, usage, caller, model)
 
 
 async def _let_through(hooks: Hooks, asked: Asked, caller: Caller) -> list[dict[str, Any]]:

@@ -83,9 +83,9 @@ class Gate:
         kind, _, given = headers.get("authorization", "").partition(" ")
         # A proxy may have a Basic password of its own, and passes it on.
         if kind.lower() == "bearer":
-            return await _by_token(given.strip())
+            return await _by_token(given.strip(), scope)
         if protocols := [one for one in scope.get("subprotocols", ()) if one.startswith(BEARER)]:
-            return await _by_token(protocols[0].removeprefix(BEARER))
+            return await _by_token(protocols[0].removeprefix(BEARER), scope)
         if not self._is_own_page(headers):
             return None
         if self.settings.auth == "proxy":
@@ -142,10 +142,12 @@ class Gate:
         return response
 
 
-async def _by_token(token: str) -> Known:
+async def _by_token(token: str, scope: Scope) -> Known:
     """Of an API key or a visit. Raises NotSignedIn."""
     people = get_people()
-    return people.by_visit(token) if token.startswith(PREFIX) else await people.by_key(token)
+    if token.startswith(PREFIX):
+        return people.by_visit(token, people.peers.address(scope))
+    return await people.by_key(token)
 
 
 def named_by_proxy(is_proxy: bool, headers: Headers, header: str) -> str:

@@ -101,9 +101,9 @@ class People:
         self._note_use(found.by.key_id)
         return found
 
-    def by_visit(self, token: str) -> Known:
+    def by_visit(self, token: str, address: str) -> Known:
         """Whose browser shows this token at `/embed`. Raises NotSignedIn."""
-        caller = self.visitors.caller(token)
+        caller = self.visitors.caller(token, address)
         return Known(caller, Credential(caller.owner, visit=True))
 
     async def by_header(self, name: str) -> Known:

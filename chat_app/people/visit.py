@@ -45,7 +45,8 @@ async def _answer(request: Request) -> dict[str, Any]:
         raise invalid(error) from None
     if asked.user:
         visit = visitors.user(asked.user, asked.expires, asked.signature)
-        newest = await get_service().of(visitors.caller(visit.token)).library.chats(limit=1)
+        caller = visitors.caller(visit.token, peers.address(request.scope))
+        newest = await get_service().of(caller).library.chats(limit=1)
         return _shown(visit) | {"chat_id": newest[0].id if newest else None}
     # Who has signed in here sees their own chats, and needs no token.
     if request.scope["known"]:

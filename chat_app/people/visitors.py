@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from chat_app.caller import Caller, Kind
 from chat_app.config import Settings
 from chat_app.errors import NotSignedIn
+from chat_app.models import ADDRESS
 from chat_app.names import clean_name
 from chat_app.people.tokens import new_token, same, signed
 from chat_app.rates import Counter, rates
@@ -22,6 +23,8 @@ from chat_app.rates import Counter, rates
 PREFIX = "visitor_"
 BROWSER, USER = "visitor:", "user:"
 """What an owner begins with, so that it is no person's."""
+ADDRESS_CHARS = 32
+"""Of what stands for an address in what is stored."""
 BROWSER_S = 90 * 86_400
 """So long a browser is known after its last visit."""
 USER_S = 12 * 3_600
@@ -84,12 +87,16 @@ class Visitors:
             )
         return self._visit(USER + name, USER_S)
 
-    def caller(self, token: str) -> Caller:
-        """Who shows it. Raises NotSignedIn."""
+    def caller(self, token: str, address: str) -> Caller:
+        """Who shows it, from this address. Raises NotSignedIn."""
         visit = self._read(token)
         if visit is None:
             raise NotSignedIn(TOO_OLD)
-        return Caller(visit.owner, "", Kind.visitor)
+        if visit.owner.startswith(USER):
+            return Caller(visit.owner, "", Kind.visitor)
+        # A browser may throw its token away and be another one.
+        shares = ADDRESS + signed(self._secret, "address", address)[:ADDRESS_CHARS]
+        return Caller(visit.owner, "", Kind.visitor, shares=shares)
 
     def _visit(self, owner: str, lasts_s: int) -> Visit:
         ends = round(time.time()) + lasts_s
