@@ -204,6 +204,37 @@ async def test_what_comes_late_is_in_the_sums(store: Store) -> None:
     assert message["id"] != row.id
 
 
+async def test_sums_stay_where_a_chat_is_deleted_and_remarks_go(store: Store) -> None:
+    measures = measures_of(store)
+    moment = now() - timedelta(hours=3)
+    row = Message(
+        id=turn_id(moment, random.Random(2)),
+        chat_id="c",
+        role="assistant",
+        status="complete",
+        created_at=moment,
+        duration_ms=1_000,
+        first_token_ms=400,
+        rating=1,
+        remark="Quick.",
+    )
+
+    def fill(connection: Any) -> None:
+        connection.execute(text(CHAT))
+        connection.execute(Message.__table__.insert(), row.model_dump())
+
+    await store.database.write(fill)
+    await measures.add_up()
+    before = await measures.figures(2)
+    assert [one.remark for one in before.remarks] == ["Quick."]
+    assert [slow.chat_id for slow in before.slowest] == ["c"]
+    await store.delete_chat("c")
+    after = await measures.figures(2)
+    assert (after.answers, after.up) == (before.answers, before.up) == (1, 1)
+    assert after.remarks == []
+    assert [(slow.ms, slow.chat_id) for slow in after.slowest] == [(400, None)]
+
+
 async def test_an_hour_is_added_up_when_all_its_answers_have_ended(store: Store) -> None:
     measures = measures_of(store)
     moment = now() - timedelta(hours=3)
