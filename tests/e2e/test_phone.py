@@ -72,7 +72,7 @@ async def test_enter_breaks_the_line_and_the_button_sends(phone: Page, app: App,
     await chat.send.tap()
     await expect(chat.questions.locator(".bubble")).to_have_text("one\ntwo")
     await expect(chat.send).to_be_visible()
-    assert await phone.evaluate("document.activeElement !== document.body")
+    await phone.wait_for_function("document.activeElement !== document.body")
 
 
 async def test_the_drawer_closes_whichever_way_one_leaves_it(phone: Page, app: App) -> None:
