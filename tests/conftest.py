@@ -26,6 +26,9 @@ from tests.provider_client import Provider
 
 # A shell starts what runs in the background with SIGINT ignored, and programs inherit that: Ctrl+C would do nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    # As `nohup` does with this one.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 read_certificates_once()
 
 
@@ -42,6 +45,12 @@ LONG = [
     "tests/e2e/test_development.py",
     "tests/e2e/test_extension.py",
     "tests/test_bench.py",
+    "tests/test_schema.py",
+    "tests/test_kill_steps.py",
+    "tests/test_hours.py",
+    "tests/test_texts.py",
+    "tests/e2e/test_reference.py",
+    "tests/e2e/test_states.py",
     "tests/test_back_pressure.py",
     "tests/test_turns.py",
     "tests/e2e/test_local_model.py",

@@ -293,6 +293,7 @@ def copied(id: str, nth: int) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_a_month_of_a_million_answers_is_read_in_no_time(file: Path, figure: Callable[[object], None]) -> None:
     with closing(sqlite3.connect(file)) as database:
         # To index their words is no part of it, and takes minutes.

@@ -101,10 +101,14 @@ def copies(folder: Path) -> list[Path]:
 
 # In `make test` a kill at some of the steps, else at each.
 STRIDES = pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.slow)])
+# The steps of a later version are the last ones of an earlier version's, where each is tried.
+AT_EACH = [
+    pytest.param(version, 1 if version in OLDER[:2] else 4, marks=pytest.mark.slow, id=f"{version} at each")
+    for version in OLDER
+]
 
 
-@STRIDES
-@pytest.mark.parametrize("version", OLDER)
+@pytest.mark.parametrize(("version", "stride"), [*((version, 9) for version in OLDER), *AT_EACH])
 async def test_killed_at_any_statement_sqlite(
     version: str | None, stride: int, cut_off: CutOff, tmp_path: Path, migrated: Path, figure: Callable[[object], None]
 ) -> None:
@@ -127,9 +131,7 @@ async def test_killed_at_any_statement_sqlite(
     assert step >= stride
 
 
-@pytest.mark.slow
-@STRIDES
-@pytest.mark.parametrize("version", OLDER)
+@pytest.mark.parametrize(("version", "stride"), AT_EACH)
 async def test_killed_at_any_statement_postgresql(
     version: str | None, stride: int, cut_off: CutOff, postgres: Postgres, figure: Callable[[object], None]
 ) -> None:

@@ -302,32 +302,6 @@ async def test_two_thousand_of_them_hold_nobody_up(patient: Api, figure: Callabl
     assert ended < GRACE_S + 2 + SLACK_S
 
 
-@pytest.mark.slow
-async def test_three_hundred_answers_of_one_socket_hold_nobody_up(
-    tmp_path: Path, provider: Provider, figure: Callable[[object], None]
-) -> None:
-    """Of somebody who reads none of them."""
-    provider.clear()
-    settings = {"openai_base_url": provider.base_url, "openai_model": "bench", "limit_followers": "300"}
-    with Api(tmp_path, **settings) as api:
-        alone = [await first_token_s(api) for _ in range(TIMES)]
-        provider.clear()
-        async with Socket(f"{api.url}/stream/ws") as socket:
-            for _ in range(300):
-                await socket.send({"content": script(tokens=-1, interval_ms=100)})
-            while len(provider.requests()) < 300:
-                await asyncio.sleep(0.05)
-            beside = [await first_token_s(api) for _ in range(TIMES)]
-            began = time.monotonic()
-            assert await asyncio.to_thread(api.stop, 60) == 0
-            ended = time.monotonic() - began
-    figure(
-        f"300 answers of one socket: first token {median(beside) * 1000:.0f} ms (worst {max(beside) * 1000:.0f}; "
-        f"{median(alone) * 1000:.0f} without them), ended in {ended:.1f} s"
-    )
-    assert ended < GRACE_S + 2 + SLACK_S
-
-
 class Poor(Api):
     """A server that may open few files."""
 
