@@ -176,7 +176,8 @@ class PageClient:
             await self._send(f"{LIVE}.resend", window_id=of)
             return
         self.texts[of] = known[:offset] + text
-        if not self.texts[of].startswith(known):
+        # Sent anew, its thoughts have other times.
+        if not written(self.texts[of]).startswith(written(known)):
             self.taken_back.append(f"{known!r} -> {self.texts[of]!r}")
 
 

@@ -26,7 +26,7 @@ async def test_a_page_that_misses_windows_gets_the_whole_and_nothing_is_taken_ba
             # As a page that has lost what it knew.
             page.texts.clear()
         await page.until(lambda: page.path != "/" and page.ended)
+        await page.leave()
         assert page.taken_back == []
         history = app.http.get("/messages/", params={"chat_id": page.path.rpartition("/")[2]}).json()
         assert page.shown()[-1][1] == history["messages"][-1]["content"]
-        await page.leave()
