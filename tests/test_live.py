@@ -19,12 +19,15 @@ async def test_a_page_that_misses_windows_gets_the_whole_and_nothing_is_taken_ba
         page = PageClient(app.url)
         await page.load()
         await page.until(lambda: page.loaded)
-        await page.ask(script(tokens=600, interval_ms=2, think_every=think_every))
+        await page.ask(script(tokens=-1, interval_ms=3, think_every=think_every))
         for _ in range(8):
             enough = page.windows + 8
             await page.until(lambda enough=enough: page.windows >= enough)
             # As a page that has lost what it knew.
             page.texts.clear()
+        enough = page.windows + 8
+        await page.until(lambda: page.windows >= enough and page.path != "/" and any(page.texts.values()))
+        await page.stop()
         await page.until(lambda: page.path != "/" and page.ended)
         await page.leave()
         assert page.taken_back == []
