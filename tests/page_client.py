@@ -78,6 +78,10 @@ class PageClient:
     async def stop(self) -> None:
         await self._send(f"{COMPOSER}.stop")
 
+    async def say_gap(self, of: str) -> None:
+        """Something of this window's answer is missing."""
+        await self._send(f"{LIVE}.resend", window_id=of)
+
     async def until(self, condition: Callable[[], Any]) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while not condition():
@@ -173,7 +177,7 @@ class PageClient:
         self.windows += 1
         known = self.texts.get(of, "")
         if offset > len(known):
-            await self._send(f"{LIVE}.resend", window_id=of)
+            await self.say_gap(of)
             return
         self.texts[of] = known[:offset] + text
         # Sent anew, its thoughts have other times.

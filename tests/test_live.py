@@ -33,3 +33,24 @@ async def test_a_page_that_misses_windows_gets_the_whole_and_nothing_is_taken_ba
         assert page.taken_back == []
         history = app.http.get("/messages/", params={"chat_id": page.path.rpartition("/")[2]}).json()
         assert page.shown()[-1][1] == history["messages"][-1]["content"]
+
+
+async def test_what_a_page_missed_of_an_answer_that_has_ended_is_shown_as_it_is_stored(
+    provider: Provider, tmp_path: Path
+) -> None:
+    with ForkedApp(tmp_path, openai_base_url=provider.base_url, openai_model="bench") as app:
+        page = PageClient(app.url)
+        await page.load()
+        await page.until(lambda: page.loaded)
+        await page.ask(script(tokens=30, interval_ms=1))
+        await page.until(lambda: page.path != "/" and page.ended)
+        (window,) = page.texts
+        whole = page.shown()
+        page.texts.clear()
+        assert page.shown() != whole
+        await page.say_gap(window)
+        await page.until(lambda: page.shown() == whole)
+        await page.ask(script(tokens=5))
+        await page.until(lambda: page.ended and len(page.shown()) == 4)
+        await page.leave()
+        assert page.shown()[:2] == whole

@@ -95,8 +95,10 @@ class Live(rx.State):
                 # Here and not by an event of its own: the next address would end that one unseen.
                 filled = await own(self).filled(end.chat_id)
                 async with self:
-                    (await self.get_state(Costs)).fill(filled)
-                    self._said(end)
+                    # Not where the reader went to another chat meanwhile.
+                    if self._end == end:
+                        self._end = None
+                        (await self.get_state(Costs)).fill(filled)
             if turn is None:
                 await tab.bell.wait()
                 continue
@@ -141,10 +143,6 @@ class Live(rx.State):
         if self._chat == turn.chat_id:
             self._followed = turn.id
 
-    def _said(self, end: End) -> None:
-        if self._end == end:
-            self._end = None
-
     def follow_from(self, chat_id: str, turn_id: str = "") -> None:
         """Follow the turns of a chat that are newer than this one."""
         self._chat, self._followed, self._end = chat_id, turn_id, None
@@ -153,9 +151,13 @@ class Live(rx.State):
     @rx.event
     async def resend(self, window_id: str) -> Any:
         """The page saw a gap: it is followed anew, from the first window on. Nobody but the follower knows what it has
-        sent, and how its string counts."""
-        running = (await self.get_state(Transcript)).running
-        return Live.watch if running and _short(running) == window_id else None
+        sent, and how its string counts. Where the answer has ended meanwhile, it is stored."""
+        transcript = await self.get_state(Transcript)
+        if transcript.running and _short(transcript.running) == window_id:
+            return Live.watch
+        if any(_short(answer) == window_id for answer in transcript.followed):
+            await transcript.reload()
+        return None
 
     async def _follow(self, turn: Turn) -> None:
         window_id, offset, ended = _short(turn.id), 0, None

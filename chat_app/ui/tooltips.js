@@ -42,11 +42,24 @@ function show(target) {
   // Within a landmark, and within a dialog, beside which nothing can be read.
   (target.closest("dialog, main, aside") ?? document.body).append(tip);
   tip.showPopover();
+  place(target);
+}
+
+function place(target) {
   const at = target.getBoundingClientRect();
   const { width, height } = tip.getBoundingClientRect();
   const below = at.bottom + GAP + height < innerHeight;
   const left = Math.min(Math.max(at.left + (at.width - width) / 2, GAP), innerWidth - width - GAP);
   tip.style.translate = `${left}px ${below ? at.bottom + GAP : at.top - GAP - height}px`;
+}
+
+/* A tip stays with its button where that is scrolled, and does not heed what scrolls beside it: a growing answer. */
+function follow({ target: scrolled }) {
+  if (!shownFor || !scrolled.contains(shownFor)) return;
+  const { top, bottom } = (scrolled === document ? document.documentElement : scrolled).getBoundingClientRect();
+  const at = shownFor.getBoundingClientRect();
+  if (at.bottom <= Math.max(top, 0) || at.top >= Math.min(bottom, innerHeight)) hide();
+  else place(shownFor);
 }
 
 const named = (event) => event.target.closest?.(NAMED);
@@ -58,7 +71,9 @@ export function showTooltips() {
   tip.popover = "manual";
   document.addEventListener("pointerover", (event) => {
     const target = named(event);
-    if (!target) hide();
+    if (!target) clearTimeout(timer);
+    // Text that grows moves beneath a mouse that rests: the tip of what has the focus stays.
+    if (!target && !shownFor?.matches(":focus-visible")) hide();
     if (!target || target === shownFor || event.pointerType !== "mouse" || !hovers()) return;
     nameOf(target);
     clearTimeout(timer);
@@ -68,7 +83,8 @@ export function showTooltips() {
     const target = named(event);
     if (target?.matches(":focus-visible")) show(target);
   });
-  for (const name of ["focusout", "pointerdown", "scroll"]) document.addEventListener(name, hide, { capture: true, passive: true });
+  for (const name of ["focusout", "pointerdown"]) document.addEventListener(name, hide, { capture: true, passive: true });
+  document.addEventListener("scroll", follow, { capture: true, passive: true });
   document.addEventListener("keydown", (event) => event.key === "Escape" && hide(), { capture: true });
   gone = new MutationObserver(() => shownFor?.isConnected || hide());
 }

@@ -11,7 +11,7 @@ from typing import Any
 import reflex as rx
 
 from chat_app.errors import NotFound
-from chat_app.models import Status
+from chat_app.models import Role, Status
 from chat_app.turns.turn import Turn
 from chat_app.ui.dialogs import saved
 from chat_app.ui.own import own
@@ -233,6 +233,12 @@ class Transcript(rx.State):
         else:
             # It was deleted meanwhile, or another version is shown by now.
             await self.reload()
+
+    @property
+    def followed(self) -> list[str]:
+        """Answers that have ended since the chat was loaded: their rows are without the text that came in windows."""
+        ended = [row for row in self.recent if row["status"] != Status.streaming]
+        return [row["id"] for row in ended if row["role"] == Role.assistant]
 
     def _status(self, message_id: str) -> str | None:
         """That of a message on the page."""

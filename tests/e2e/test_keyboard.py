@@ -11,6 +11,11 @@ from tests.provider_client import script
 pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
 
 NAME = "document.activeElement.ariaLabel || document.activeElement.textContent.trim().slice(0, 40)"
+# Until something was scrolled ten times.
+SCROLLED = """() => new Promise((done) => {
+  let left = 10;
+  document.addEventListener("scroll", () => --left || done(), true);
+})"""
 # While an input method composes, every key is 229, "Process".
 PROCESS = {"type": "rawKeyDown", "key": "Process", "code": "Enter", "windowsVirtualKeyCode": 229}
 
@@ -265,7 +270,7 @@ async def test_icon_buttons_say_what_they_do_and_their_keys(page: Page, app: App
     tip = page.get_by_role("tooltip")
     await page.get_by_role("button", name="Theme").hover()
     await expect(tip).to_have_text("Theme")
-    await chat.ask(tokens=-1, interval_ms=20)
+    await chat.ask(tokens=-1, interval_ms=1)
     await chat.stop.hover()
     await expect(tip).to_have_text("Stop generating Esc")
     await page.mouse.move(600, 300)
@@ -274,10 +279,21 @@ async def test_icon_buttons_say_what_they_do_and_their_keys(page: Page, app: App
     await page.keyboard.press("Tab")
     await page.keyboard.press("Tab")
     await expect(chat.stop).to_be_focused()
-    await expect(tip).to_be_visible()
+    # The answer scrolls, its text moves beneath the mouse, and neither takes the tip away.
+    await page.evaluate(SCROLLED)
+    await expect(tip).to_have_text("Stop generating Esc")
     await page.keyboard.press("Escape")
     await expect(tip).not_to_be_visible()
     await expect(chat.answers.locator(".problem")).to_have_text("Stopped")
+    # A button that the focus scrolls into view.
+    copy = page.get_by_role("button", name="Copy message").first
+    await expect(copy).not_to_be_in_viewport()
+    await copy.focus()
+    await expect(copy).to_be_in_viewport()
+    await expect(tip).to_have_text("Copy message")
+    button, beside = await copy.bounding_box(), await tip.bounding_box()
+    assert button and beside
+    assert 0 <= beside["y"] - (button["y"] + button["height"]) < 10, (button, beside)
 
 
 async def test_esc_and_the_tips_in_the_embedded_chat(page: Page, app: App) -> None:
