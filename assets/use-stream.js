@@ -113,7 +113,7 @@ class ChatStream {
       globalThis.document?.addEventListener("visibilitychange", this.#seeLineAgain);
     }
     if (!options.measure) return;
-    heedActs();
+    heed();
     globalThis.addEventListener?.("pagehide", () => this.#report({ closed: true }));
   }
 
@@ -677,10 +677,19 @@ class ChatStream {
 }
 
 let acted = null;
+// When the tab last came into sight or went out of it, and when the page last stood still: frozen, or in the browser's cache,
+// out of which "Back" takes it hours later.
+let turned = -Infinity;
+let stood = -Infinity;
 
-/** From now on `actedAt` knows of the person's keys and clicks. */
-export function heedActs() {
-  for (const name of ["keydown", "click"]) globalThis.document?.addEventListener(name, noteAct, { capture: true, passive: true });
+/** From now on it is noted when the person acts, when nobody sees the page, and when it stands still. */
+export function heed() {
+  const listen = (where, names, listener) =>
+    names.forEach((name) => where?.addEventListener?.(name, listener, { capture: true, passive: true }));
+  listen(globalThis.document, ["keydown", "click"], noteAct);
+  listen(globalThis.document, ["visibilitychange"], () => (turned = now()));
+  listen(globalThis.document, ["freeze"], () => (stood = now()));
+  listen(globalThis, ["pagehide"], () => (stood = now()));
 }
 
 function noteAct({ timeStamp }) {
@@ -690,6 +699,9 @@ function noteAct({ timeStamp }) {
 
 /** When the key was pressed that is being answered to, which a busy page hears of later; else now. */
 export const actedAt = () => acted ?? now();
+
+/** Whether the page stood still since then: how long something took cannot be told. */
+export const stoodStill = (since) => stood >= since;
 
 /** How an answer comes to who waits for it, in ms by the page's own clock; of the server's there is only for how long it
     had the first token. `asked` is when Enter was pressed, null where that is not known. */
@@ -701,9 +713,9 @@ export class Measure {
   #lag = null;
   #last = null;
   #gap = null;
-  // Whether nobody saw the tab when it was asked or the first token came, and when the last one did.
+  #begun = now();
+  // Whether nobody saw the tab when it was asked or the first token came.
   #hidden = isHidden();
-  #unseen = false;
 
   constructor(asked, resumed = 0) {
     this.#asked = asked;
@@ -723,13 +735,8 @@ export class Measure {
   /** Some more of the answer is on the screen. */
   painted() {
     const at = now();
-    const unseen = this.#unseen;
-    this.#unseen = isHidden();
-    if (this.#last === null) {
-      this.#hidden ||= this.#unseen;
-      this.#first = this.#since(at);
-      this.#lag = this.#arrival === null ? null : at - this.#arrival;
-    } else if (!unseen && !this.#unseen) this.#gap = Math.max(this.#gap ?? 0, at - this.#last);
+    if (this.#last === null) this.#paintedFirst(at);
+    else if (!isHidden() && turned < this.#last) this.#gap = Math.max(this.#gap ?? 0, at - this.#last);
     this.#last = at;
   }
 
@@ -738,6 +745,14 @@ export class Measure {
     const times = { own_ms: this.#own, first_ms: this.#first, lag_ms: this.#lag, gap_ms: this.#gap };
     for (const name in times) if (times[name] !== null) times[name] = Math.round(times[name]);
     return { ...times, resumed: this.resumed, hidden: this.#hidden };
+  }
+
+  #paintedFirst(at) {
+    const still = stoodStill(this.#begun);
+    this.#hidden ||= still || isHidden();
+    if (still) return;
+    this.#first = this.#since(at);
+    this.#lag = this.#arrival === null ? null : at - this.#arrival;
   }
 
   #since(at) {

@@ -37,6 +37,8 @@ ARGS = [
     "--disable-sync",
     f"--disable-features={','.join(WITHOUT)}",
 ]
+# Of Playwright's own: people's browsers have the cache of pages out of which "Back" takes them.
+NOT_ARGS = ["--disable-back-forward-cache"]
 
 
 def find() -> str | None:

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -23,7 +23,7 @@ import asyncpg
 import pytest
 
 from chat_app.store.store import Store
-from tests.process import family
+from tests.process import frozen
 
 START_S = 30
 UNPRIVILEGED = "nobody"
@@ -75,17 +75,9 @@ class Postgres:
         self._server.send_signal(signal.SIGQUIT)
         self._server.wait()
 
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def frozen(self) -> AbstractContextManager[None]:
         """Within the block it takes connections and answers nothing."""
-        stopped = list(family(self._server.pid))
-        for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
+        return frozen(self._server.pid)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,7 +1,9 @@
-"""What a process and its children use, from /proc; Linux only."""
+"""What a process and its children use, and to hold them, by /proc; Linux only."""
 
 import os
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 AVAILABLE = Path("/proc/self/task").is_dir()
@@ -42,6 +44,19 @@ def family(pid: int) -> Iterator[int]:
     yield pid
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         yield from family(int(child))
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Within the block they take connections and answer nothing."""
+    stopped = list(family(pid))
+    for one in stopped:
+        os.kill(one, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for one in stopped:
+            os.kill(one, signal.SIGCONT)
 
 
 def _ticks(pid: int) -> int:

@@ -28,9 +28,9 @@ WATCH = """
       });
     }
   };
-  const renew = () => {
+  const renew = (old = sockets) => {
     // A copy: the next socket is there before the end of this one is told.
-    for (const socket of [...sockets]) {
+    for (const socket of [...old]) {
       const opening = socket.readyState === WebSocket.CONNECTING;
       socket.close();
       // At once: the handshake of a real close has nobody to answer it. Of one that opens, only an error is heard.
@@ -48,7 +48,10 @@ WATCH = """
     if (document.visibilityState === "visible") back();
     else seen = Date.now();
   });
-  addEventListener("pageshow", (event) => event.persisted && renew());
+  // Out of the browser's cache, before which Reflex closes its socket. It may have opened the next one by now.
+  let left = [];
+  addEventListener("pagehide", () => (left = [...sockets]));
+  addEventListener("pageshow", (event) => event.persisted && renew(left.filter((socket) => sockets.has(socket))));
 })();
 """
 

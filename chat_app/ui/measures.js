@@ -2,7 +2,7 @@
 
 An answer is known by the key that it was asked with until its row is on the page, then by its id, and in the windows of the
 growing text by the end of that. */
-import { Measure, actedAt, heedActs, sendMeasure } from "$/public/use-stream.js";
+import { Measure, actedAt, heed, sendMeasure, stoodStill } from "$/public/use-stream.js";
 import { countAnswer } from "./survey.jsx";
 
 const SESSION = "session";
@@ -14,6 +14,8 @@ let way = 0;
 const asked = new Map();
 const running = new Map();
 const arrivals = new Map();
+// Answers that were left within, and may come back.
+const reported = new Set();
 
 const now = () => performance.now();
 const short = (messageId) => messageId.slice(-8);
@@ -27,6 +29,7 @@ function send(messageId, values = {}) {
   const report = measure.report();
   // A browser's first report about an answer counts: that of the tab in which it was asked for, or is looked at.
   if (report.hidden && !measure.known) return;
+  if (values.closed) reported.add(short(messageId));
   const how = whole ? { whole, reason: "off" } : {};
   sendMeasure("", { turn_id: messageId, session, door: "page", ...report, ...how, ...values });
 }
@@ -59,7 +62,7 @@ export const measures = {
   /** The server has it, and took `ms` for that. */
   answered(key, ms) {
     const { at } = asked.get(key) ?? {};
-    if (at === undefined || ms === undefined) return;
+    if (at === undefined || ms === undefined || stoodStill(at)) return;
     const half = Math.max(now() - at - ms, 0) / 2;
     way = way ? Math.min(way, half) : half;
   },
@@ -80,6 +83,7 @@ export const measures = {
   /** The row of a growing answer is on the page; `stored` is what was saved of it by then. */
   begun(messageId, key, stored) {
     const id = short(messageId);
+    if (reported.has(id)) return;
     const before = running.get(id);
     if (before) return clearTimeout(before.leaving);
     const question = asked.get(key);
@@ -133,6 +137,8 @@ const LATE_MS = 1_000;
 const DRAWN_MS = 100;
 
 if (typeof window !== "undefined") {
-  heedActs();
+  heed();
   window.addEventListener("pagehide", () => [...running.values()].forEach(({ id }) => send(id, { closed: true })));
+  // Out of the browser's cache, where it had no connection.
+  window.addEventListener("pageshow", ({ persisted }) => persisted && measures.resumed());
 }

@@ -8,7 +8,7 @@ from typing import Any
 from playwright.async_api import Locator, Page, expect
 
 from tests.app import App
-from tests.provider_client import script
+from tests.provider_client import Provider, script
 
 # Every text that the last element of a kind had, one after the other, however fast it changed.
 RECORD = """
@@ -23,6 +23,13 @@ RECORD = """
 }
 """
 NEWEST_ANSWER = "article[aria-label='Assistant said']"
+
+# Before a page's own scripts: how often "Back" took it out of the browser's cache.
+COUNT_RETURNS = """
+window.returns = 0;
+addEventListener("pageshow", ({ persisted }) => (window.returns += persisted));
+"""
+WHY_NOT = "performance.getEntriesByType('navigation')[0].notRestoredReasons"
 
 CLOSE_DIALOGS = "document.querySelectorAll('dialog[open]').forEach((dialog) => dialog.close())"
 # One may come late, and none goes by itself.
@@ -44,6 +51,18 @@ async def recorded(page: Page, selector: str = NEWEST_ANSWER) -> list[str]:
     """The texts since `record`, one after the other: of the newest answer the visible steps in which it grew."""
     texts: list[str] = await page.evaluate("(selector) => window.recorded[selector]", selector)
     return texts
+
+
+async def leave(page: Page, provider: Provider) -> None:
+    """For a page that is none of ours. The browser's cache takes `page` only if no other tab opened it."""
+    await page.goto(provider.base_url.removesuffix("/v1") + "/_requests")
+
+
+async def come_back(page: Page, returns: int = 1) -> None:
+    """By "Back", out of the browser's cache, so many times by now."""
+    # A page that is there whole is not loaded.
+    await page.go_back(wait_until="commit")
+    assert await page.evaluate("window.returns") == returns, await page.evaluate(WHY_NOT)
 
 
 class ChatPage:
@@ -121,12 +140,12 @@ class ChatPage:
 
     async def chat_id(self) -> str:
         """Of the open chat; a new one has it a moment after its first message."""
-        await self.page.wait_for_url(re.compile("/c/"))
+        await self.page.wait_for_url(re.compile("/c/"), wait_until="commit")
         return self.page.url.partition("/c/")[2]
 
-    async def stored(self) -> list[dict[str, Any]]:
-        """The open chat's messages in the database."""
-        params = {"chat_id": await self.chat_id()}
+    async def stored(self, chat_id: str | None = None) -> list[dict[str, Any]]:
+        """A chat's messages in the database, the open one's if none is named."""
+        params = {"chat_id": chat_id or await self.chat_id()}
         reply = self.app.http.get("/messages/", params=params).raise_for_status()
         messages: list[dict[str, Any]] = reply.json()["messages"]
         return messages

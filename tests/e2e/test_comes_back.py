@@ -4,18 +4,25 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from playwright.async_api import BrowserContext, Page, WebSocket, expect
+from playwright.async_api import BrowserContext, Page, expect
 
 from tests.app import App
-from tests.e2e.chat import ChatPage, fold
+from tests.e2e.chat import COUNT_RETURNS, ChatPage, come_back, fold, leave
 from tests.forked import ForkedApp
 from tests.provider_client import Provider
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-# As from the browser's cache, which it leaves frozen.
-WAKE = """(times) => {
-  for (let n = 0; n < times; n++) dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
-}"""
+# Those that are opened since the page came into sight; of a page out of the cache Playwright does not tell them.
+COUNT_SOCKETS = """
+window.sockets = 0;
+window.WebSocket = class extends WebSocket {
+  constructor(...given) {
+    super(...given);
+    window.sockets += 1;
+  }
+};
+addEventListener("visibilitychange", () => (window.sockets = 0), true);
+"""
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +51,26 @@ async def test_offline_and_back(context: BrowserContext, page: Page, app: App) -
     assert await chat.text() == fold((await chat.stored())[-1]["content"])
 
 
+@pytest.mark.new_profile
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "again while it connects"])
-async def test_a_page_that_wakes_connects_anew(page: Page, app: App, times: int) -> None:
+async def test_back_out_of_the_browsers_cache(page: Page, app: App, provider: Provider, times: int) -> None:
+    """An answer goes on and ends while the page is in there; the page connects anew, once."""
+    await page.add_init_script(COUNT_RETURNS + COUNT_SOCKETS)
     chat = await ChatPage(page, app).open()
-    sockets: list[WebSocket] = []
-    page.on("websocket", lambda socket: sockets.append(socket))
-    await page.evaluate(WAKE, times)
+    await chat.ask(tokens=40, interval_ms=20)
+    await expect(chat.answers.locator(".prose")).to_contain_text("tok5")
+    chat_id = await chat.chat_id()
+    for nth in range(times):
+        await leave(page, provider)
+        while nth == 0 and (await chat.stored(chat_id))[-1]["status"] == "streaming":
+            await asyncio.sleep(0.05)
+        await come_back(page, nth + 1)
+    await chat.ended()
+    assert await chat.text() == fold((await chat.stored())[-1]["content"])
+    await expect(page.locator("[data-connection=live]")).to_be_visible()
     await chat.ask("Are you there?")
-    await expect(chat.answers.locator(".prose")).to_contain_text("Are you there?", timeout=10_000)
-    assert len(sockets) == times
+    await expect(chat.answers.nth(1).locator(".prose")).to_contain_text("Are you there?")
+    assert await page.evaluate("window.sockets") == 1
 
 
 async def test_the_server_dies_in_mid_answer_and_comes_back(page: Page, own_app: App) -> None:

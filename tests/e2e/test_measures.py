@@ -14,10 +14,11 @@ from playwright.async_api import BrowserContext, Page, expect
 from chat_app.insights import EDGES, WITHIN_MS
 from chat_app.store import hours
 from tests.app import App
-from tests.e2e.chat import ChatPage
+from tests.e2e.chat import COUNT_RETURNS, ChatPage, come_back, leave
 from tests.e2e.embed import EmbedPage, Open, the_embed, the_page
 from tests.e2e.figures import card, numbers
 from tests.forked import ForkedApp
+from tests.process import frozen
 from tests.provider_client import Provider
 from tests.proxy import Proxy
 from tests.test_metrics import metrics
@@ -109,6 +110,35 @@ OBSERVE = """
     return new Response(response.body?.pipeThrough(new TransformStream({ transform: look })), { status, headers });
   };
 })();
+"""
+# An hour goes by while the page is in the browser's cache.
+HOUR_MS = 3_600_000
+AN_HOUR_LATER = f"""
+(() => {{
+  const now = performance.now.bind(performance);
+  const timeStamp = Object.getOwnPropertyDescriptor(Event.prototype, "timeStamp");
+  let later = 0, away = false;
+  const back = () => {{
+    if (away && document.visibilityState === "visible") later += {HOUR_MS};
+    away &&= document.visibilityState !== "visible";
+  }};
+  performance.now = () => now() + later;
+  const get = function () {{
+    return timeStamp.get.call(this) + later;
+  }};
+  Object.defineProperty(Event.prototype, "timeStamp", {{ ...timeStamp, get }});
+  addEventListener("pagehide", () => (away = true), true);
+  for (const name of ["visibilitychange", "pageshow"]) addEventListener(name, back, true);
+}})();
+"""
+# Those of a page that is left are not told of.
+COUNT_BEACONS = """
+window.beacons = 0;
+const send = navigator.sendBeacon.bind(navigator);
+navigator.sendBeacon = (...given) => {
+  window.beacons += 1;
+  return send(...given);
+};
 """
 SCRIPT: dict[str, Any] = {"tokens": 4, "hold": [0, 1, 2, 3], "interval_ms": 0, "stamp": True}
 # Whole milliseconds are reported.
@@ -294,6 +324,43 @@ async def test_an_answer_that_ends_while_the_network_is_away_is_reported_once(
     await chat.ask(tokens=2, interval_ms=0)
     await chat.ended()
     assert len(await reported(page, app, before + 2)) == before + 2
+
+
+@pytest.mark.slow
+@pytest.mark.new_profile
+@pytest.mark.parametrize("opened", [the_page, the_embed])
+async def test_how_long_a_page_was_in_the_browsers_cache_nobody_waited(
+    page: Page, app: App, provider: Provider, opened: Open
+) -> None:
+    """Left within an answer, before the server has the question, and not at all; each is reported once."""
+    before = len(rows(app))
+    await page.add_init_script(COUNT_RETURNS + AN_HOUR_LATER + COUNT_BEACONS)
+    chat = await opened(page, app)
+    await chat.ask(tokens=4, hold=[2], interval_ms=0)
+    await expect(chat.answers.last).to_contain_text("tok1")
+    await leave(page, provider)
+    provider.go()
+    await come_back(page)
+    await expect(chat.answers.last).to_contain_text("tok3")
+    await chat.ended()
+    with frozen(app.pid):
+        await chat.ask(tokens=4, interval_ms=0)
+        await expect(chat.questions).to_have_count(2)
+        await leave(page, provider)
+        await come_back(page, 2)
+    await chat.ended()
+    await chat.ask(tokens=4, interval_ms=0)
+    await chat.ended()
+    within, asked, usual = (await reported(page, app, before + 3))[before:]
+    assert [within[name] for name in ("closed", "hidden", "resumed")] == [1, 0, 0]
+    assert [asked[name] for name in ("closed", "hidden", "first_ms", "lag_ms")] == [0, 1, None, None]
+    # A stream may have outlived it, a websocket may not.
+    assert asked["resumed"] >= isinstance(chat, ChatPage)
+    assert [usual[name] for name in ("closed", "hidden", "resumed")] == [0, 0, 0]
+    assert within["first_ms"] is not None and usual["first_ms"] is not None
+    for row in (within, asked, usual):
+        assert all((row[name] or 0) < HOUR_MS / 2 for name in ("own_ms", "first_ms", "lag_ms", "gap_ms")), row
+    assert await page.evaluate("window.beacons") == 3
 
 
 async def test_a_blocked_event_stream_counts_as_a_fallback(page: Page, app: App) -> None:
