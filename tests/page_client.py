@@ -82,6 +82,9 @@ class PageClient:
         """Something of this window's answer is missing."""
         await self._send(f"{LIVE}.resend", window_id=of)
 
+    async def regenerate(self, reply_id: str) -> None:
+        await self._send(f"{TRANSCRIPT}.regenerate", reply_id=reply_id)
+
     async def until(self, condition: Callable[[], Any]) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while not condition():
@@ -103,8 +106,7 @@ class PageClient:
 
     def rows(self) -> list[dict[str, Any]]:
         """The messages on the page, as `ui.rows` made them."""
-        loaded: list[dict[str, Any]] = self.value(TRANSCRIPT, "loaded")
-        return loaded + list(self.value(TRANSCRIPT, "recent"))
+        return [row for name in ("loaded", "settled", "recent") for row in self.value(TRANSCRIPT, name)]
 
     def shown(self) -> list[tuple[str, str]]:
         """Role and text of the messages on the page."""

@@ -8,7 +8,7 @@ from tests.forked import ForkedApp
 from tests.page_client import PageClient
 from tests.provider_client import Provider, script
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("page_built")]
 
 
 @pytest.mark.parametrize("think_every", [0, 3])
@@ -54,3 +54,26 @@ async def test_what_a_page_missed_of_an_answer_that_has_ended_is_shown_as_it_is_
         await page.until(lambda: page.ended and len(page.shown()) == 4)
         await page.leave()
         assert page.shown()[:2] == whole
+
+
+async def test_what_a_turn_sends_does_not_grow_with_those_before_it(provider: Provider, tmp_path: Path) -> None:
+    with ForkedApp(tmp_path, openai_base_url=provider.base_url, openai_model="bench", chat_titles="false") as app:
+        page = PageClient(app.url)
+        await page.load()
+        await page.until(lambda: page.loaded)
+        sent = []
+        for number in range(13):
+            before = len(page.frames)
+            await page.ask(f"{number:02} " + script(tokens=3))
+            await page.until(lambda number=number: page.path != "/" and page.ended and len(page.rows()) == 2 * number + 2)
+            sent.append(sum(map(len, page.frames[before:])))
+        # The same place in the list that is sent with each turn: eight messages later, and sixteen.
+        assert sent[11] < 1.05 * sent[7] < 1.1 * sent[3] < 8_000, sent
+        history = app.http.get("/messages/", params={"chat_id": page.path.rpartition("/")[2]}).json()["messages"]
+        stored = [(message["role"], message["content"]) for message in history]
+        assert page.shown() == stored
+        # What no longer is among the newest gives way as well.
+        await page.regenerate(page.rows()[9]["id"])
+        await page.until(lambda: page.ended and len(page.rows()) == 10)
+        await page.leave()
+        assert page.shown()[:9] == stored[:9]

@@ -23,7 +23,7 @@ from chat_app.ui.own import own
 from chat_app.ui.problems import complaint, known
 from chat_app.ui.queue import Line
 from chat_app.ui.settings import ChatSettings
-from chat_app.ui.transcript import Transcript, shown_chat
+from chat_app.ui.transcript import Transcript, newest_rows, shown_chat
 
 # How long until a provider that could not be asked for its model is asked again.
 UNNAMED_S = 10.0
@@ -117,7 +117,7 @@ def outbox() -> rx.Component:
     """What was sent from this chat and is not with the server yet; it is shown after the chat's messages."""
     return Outbox.create(
         chat_id=Transcript.open_chat,
-        rows=Transcript.loaded[-2:] + Transcript.recent,
+        rows=newest_rows(),
         waiting=Line.questions,
         connected=CONNECTED,
         limit=Composer.limit,

@@ -41,7 +41,7 @@ def transcript(*after: rx.Component) -> rx.Component:
 
 def shown_rows() -> rx.Var[list[Row]]:
     earlier = Transcript.earlier[Transcript.earlier_from : Transcript.earlier_to]
-    rows = earlier + Transcript.loaded + Transcript.recent
+    rows = earlier + Transcript.loaded + Transcript.settled + Transcript.recent
     return function(KNOWN_ROWS, "knownRows").call(rows).to(list[Row])
 
 

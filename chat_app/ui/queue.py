@@ -11,7 +11,7 @@ from chat_app.models import Queued
 from chat_app.ui import elements
 from chat_app.ui.own import own
 from chat_app.ui.problems import complaint, until_read
-from chat_app.ui.transcript import Transcript
+from chat_app.ui.transcript import Transcript, newest_rows
 
 
 class Question(TypedDict):
@@ -128,7 +128,7 @@ def waiting() -> rx.Component:
         chat_id=Transcript.open_chat,
         questions=Line.questions,
         held=Line.held,
-        rows=Transcript.loaded[-2:] + Transcript.recent,
+        rows=newest_rows(),
         on_change=Line.change,
         on_remove=Line.remove,
         on_send=Line.send_now,

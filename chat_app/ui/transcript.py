@@ -23,11 +23,15 @@ from chat_app.ui.session import Session
 # must not take long while somebody scrolls.
 FIRST = 50
 MORE = 20
+# How many of the messages that came since then are in the list that is sent with each turn.
+RECENT = 8
 
 
 class Transcript(rx.State):
-    """The page shows `earlier` from `earlier_from` to `earlier_to`, then `loaded`, then `recent`.
+    """The page shows `earlier` from `earlier_from` to `earlier_to`, then `loaded`, `settled`, and `recent`.
 
+    What came since the chat was loaded begins in `recent`, and goes into `settled` several at a time: a list is sent
+    whole when anything in it changes.
     `hidden` messages come before them, and `gap` between `earlier` and `loaded`.
     """
 
@@ -39,6 +43,7 @@ class Transcript(rx.State):
     earlier_to: int = 0
     gap: int = 0
     loaded: list[Row] = []
+    settled: list[Row] = []
     recent: list[Row] = []
     # By message, apart from the rows: a thumb would send its whole list again.
     feedback: dict[str, Feedback] = {}
@@ -155,7 +160,7 @@ class Transcript(rx.State):
 
     async def reload(self) -> None:
         """What is shown as it is stored by now; only the newest messages where the rest has become much more."""
-        hidden, shown = self.hidden, self.earlier_to - self.earlier_from + len(self.loaded) + len(self.recent)
+        hidden, shown = self.hidden, self.earlier_to - self.earlier_from + len(self._newest)
         await self.load(self.open_chat)
         if self.hidden - hidden <= shown:
             await self._show_from(hidden)
@@ -213,6 +218,8 @@ class Transcript(rx.State):
                 # It follows a message that is not on the page.
                 await self.reload()
                 return self._status(turn.id) in (None, Status.streaming)
+        if len(self.recent) >= RECENT and all(row["status"] != Status.streaming for row in self.recent):
+            self.settled, self.recent = [*self.settled, *self.recent], []
         self.recent = [*self.recent, *new]
         return True
 
@@ -237,16 +244,20 @@ class Transcript(rx.State):
     @property
     def followed(self) -> list[str]:
         """Answers that have ended since the chat was loaded: their rows are without the text that came in windows."""
-        ended = [row for row in self.recent if row["status"] != Status.streaming]
+        ended = [row for row in [*self.settled, *self.recent] if row["status"] != Status.streaming]
         return [row["id"] for row in ended if row["role"] == Role.assistant]
+
+    @property
+    def _newest(self) -> list[Row]:
+        return [*self.loaded, *self.settled, *self.recent]
 
     def _status(self, message_id: str) -> str | None:
         """That of a message on the page."""
-        return next((row["status"] for row in [*self.loaded, *self.recent] if row["id"] == message_id), None)
+        return next((row["status"] for row in self._newest if row["id"] == message_id), None)
 
     def version(self, reply_id: str) -> str:
         """Of one of the newest answers, as its row says it."""
-        return next((row["version"] for row in [*self.loaded, *self.recent] if row["id"] == reply_id), "")
+        return next((row["version"] for row in self._newest if row["id"] == reply_id), "")
 
     async def _show_around(self, message_id: str) -> None:
         """Show a message that is on the path; far from the others it comes with its neighbours only."""
@@ -281,7 +292,7 @@ class Transcript(rx.State):
 
     async def _fetch_earlier(self, start: int) -> bool:
         """Have the path from `start` on in `earlier`; False where what is on the page is not on it any more."""
-        library, after = own(self).library, [*self.earlier, *self.loaded, *self.recent][0]["id"]
+        library, after = own(self).library, [*self.earlier, *self._newest][0]["id"]
         if not await library.is_shown(after):
             return False
         # The list is sent whole: were it a few rows longer each time, what is sent would grow with the square.
@@ -307,20 +318,27 @@ class Transcript(rx.State):
 
     def _show_nothing(self) -> None:
         self.hidden = self.earlier_from = self.earlier_to = self.gap = 0
-        self.earlier, self.loaded, self.recent = [], [], []
+        self.earlier, self.loaded, self.settled, self.recent = [], [], [], []
 
     def _cut_after(self, message_id: str | None) -> bool:
         """Take away what comes after a message; False where it is not shown."""
         if (end := _end_of(self.recent, message_id)) is not None:
             self.recent = self.recent[:end]
+        elif (end := _end_of(self.settled, message_id)) is not None:
+            self.settled, self.recent = self.settled[:end], []
         elif (end := _end_of(self.loaded, message_id)) is not None:
             if end < len(self.loaded):
                 self.loaded = self.loaded[:end]
-            self.recent = []
+            self.settled, self.recent = [], []
         elif (end := _end_of(self.earlier[: self.earlier_to], message_id)) is not None:
             self.earlier, self.earlier_to, self.gap = self.earlier[:end], end, 0
-            self.loaded, self.recent = [], []
+            self.loaded, self.settled, self.recent = [], [], []
         return end is not None
+
+
+def newest_rows() -> Any:
+    """Among them is what was just asked."""
+    return Transcript.loaded[-2:] + Transcript.settled[-2:] + Transcript.recent
 
 
 def shown_chat(path: str) -> str:
