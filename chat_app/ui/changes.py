@@ -17,7 +17,8 @@ from chat_app.turns.turn import Turn
 from chat_app.ui.chat_rows import Listing, chat_rows
 from chat_app.ui.own import own
 
-# Changes of the same tenth of a second go together; the first after a silence goes at once.
+# Changes of the same tenth of a second go together. The first waits for the others too: to read the list takes longer than
+# all that comes before an answer's first token, which would wait for it.
 PAUSE_S = 0.1
 # Each change is a frame to each page. With more pages than these it waits longer, so that answers do not wait for it.
 PAGES_A_PAUSE = 20
@@ -119,8 +120,11 @@ class Changes:
                 await backoff.failed()
                 continue
             backoff.over()
-            await asyncio.sleep(pause_s(self._pages()))
+            read = asyncio.get_running_loop().time()
             await self._changed(version)
+            pause = pause_s(self._pages())
+            # Whoever has just opened a page does not wait, unless many do.
+            await asyncio.sleep(read + pause - asyncio.get_running_loop().time() if self._asked.is_set() else pause)
 
     async def _changed(self, version: int) -> None:
         waits = [asyncio.ensure_future(self._own.turns.changed(version)), asyncio.ensure_future(self._asked.wait())]
