@@ -64,8 +64,9 @@ async def test_what_a_turn_sends_does_not_grow_with_those_before_it(provider: Pr
         sent = []
         for number in range(13):
             before = len(page.frames)
+            shown = 2 * number + 2
             await page.ask(f"{number:02} " + script(tokens=3))
-            await page.until(lambda number=number: page.path != "/" and page.ended and len(page.rows()) == 2 * number + 2)
+            await page.until(lambda shown=shown: page.path != "/" and page.ended and len(page.rows()) == shown)
             sent.append(sum(map(len, page.frames[before:])))
         # The same place in the list that is sent with each turn: eight messages later, and sixteen.
         assert sent[11] < 1.05 * sent[7] < 1.1 * sent[3] < 8_000, sent

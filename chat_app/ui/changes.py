@@ -17,8 +17,8 @@ from chat_app.turns.turn import Turn
 from chat_app.ui.chat_rows import Listing, chat_rows
 from chat_app.ui.own import own
 
-# Changes of the same tenth of a second go together. The first waits for the others too: to read the list takes longer than
-# all that comes before an answer's first token, which would wait for it.
+# Changes of the same tenth of a second go together. The first waits for the others too: to read the list takes as long
+# as all that comes before an answer's first token, which would wait for it.
 PAUSE_S = 0.1
 # Each change is a frame to each page. With more pages than these it waits longer, so that answers do not wait for it.
 PAGES_A_PAUSE = 20
