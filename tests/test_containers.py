@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dotenv import dotenv_values
 
 from chat_app import built
 from chat_app.config import ROOT, Settings
 from tests.forked import Api
+from tests.test_documents import blocks
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -26,7 +28,16 @@ def test_what_is_set_are_settings() -> None:
     (environment,) = re.findall(r"^ENV (.*)$", DOCKERFILE.replace("\\\n", ""), re.MULTILINE)
     assert settings_named(environment) <= names
     assert COMPOSE["services"]["app"]["environment"].keys() <= names
-    assert settings_named(" ".join(re.findall(r"^Environment=(.*)$", UNIT.read_text(), re.MULTILINE))) <= names
+    assert dotenv_values(ROOT / "deploy" / "rill.env").keys() <= names
+
+
+def test_what_compose_needs_is_set_as_documented(tmp_path: Path) -> None:
+    (lines,) = [code for code in blocks("docs/deploying.md", "sh") if "docker compose up" in code]
+    written = [line for line in lines.splitlines() if not line.startswith("docker")]
+    subprocess.run(["sh", "-ec", "\n".join(written)], cwd=tmp_path, check=True)
+    needed = set(re.findall(r"\$\{(\w+):\?\}", (ROOT / "compose.yaml").read_text()))
+    assert dotenv_values(tmp_path / ".env").keys() == needed
+    assert all(line.split()[3] in COMPOSE["services"] for line in lines.splitlines() if "compose exec" in line)
 
 
 def test_the_image_gets_all_that_the_page_is_built_from() -> None:

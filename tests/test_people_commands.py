@@ -1,6 +1,7 @@
 """`python -m chat_app user …` and `key …`, as an operator runs them; and the starts that AUTH decides on."""
 
 import io
+import json
 import os
 import sqlite3
 import subprocess
@@ -18,6 +19,7 @@ from chat_app.people.commands import run_command
 from tests.app import App
 from tests.forked import Api
 from tests.people import PASSWORD, browser, opened, sign_in
+from tests.test_documents import blocks, shell
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +39,11 @@ async def done(app: App, *arguments: str, given: str = "") -> str:
     return out.getvalue()
 
 
+def curls() -> list[str]:
+    """The lines of the document that use a key."""
+    return [line for code in blocks("docs/deploying.md", "sh") for line in code.splitlines() if "curl" in line]
+
+
 async def test_an_account_from_the_first_command_on(tmp_path: Path) -> None:
     """Its password is a line of standard input; the first one is an administrator's; the server runs meanwhile."""
     with Api(tmp_path, auth="password", replies="tests.examples.rules:reply") as api:
@@ -47,15 +54,17 @@ async def test_an_account_from_the_first_command_on(tmp_path: Path) -> None:
             assert (await sign_in(client, "ada")).status_code == 303
             key = (await done(api, "key", "add", "ADA", "--scope", "read")).strip()
             assert (await client.get("/chats/", headers={"Authorization": f"Bearer {key}"})).status_code == 200
-            listed = (await done(api, "key", "list")).split("\t")
-            assert listed[1:4] == ["Ada", "read", "Key"]
-            assert await done(api, "key", "revoke", listed[0]) == "The key is revoked.\n"
+            of_key = (await done(api, "key", "list")).split("\t")
+            assert of_key[1:4] == ["Ada", "read", "Key"]
+            assert await done(api, "key", "revoke", of_key[0]) == "The key is revoked.\n"
             assert await done(api, "user", "add", "Ben", given=f"{PASSWORD}\n") == "Ben has an account.\n"
             key = (await done(api, "key", "add", "Ben")).strip()
             headers = {"Authorization": f"Bearer {key}"}
             for content in ("10 C", "20 C"):
                 assert (await client.post("/messages/", json={"content": content}, headers=headers)).status_code == 200
-            assert len((await client.get("/chats/", headers=headers)).json()["chats"]) == 2
+            lines = [line.replace("https://chat.example.org", api.url).replace("rill_…", key) for line in curls()]
+            listed, frames = map(shell, lines)
+            assert (len(json.loads(listed)["chats"]), frames.count("data:")) == (2, 6)
             removed = await done(api, "user", "remove", "ben")
             assert removed == "The account of Ben is removed, with its chats.\n"
             with sqlite3.connect(tmp_path / "chat.db") as connection:

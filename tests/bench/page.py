@@ -151,14 +151,15 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Target:
-    """The page to measure: its address, the CSS of its text box, of the button that sends ("": Enter does) and of an
-    answer, and the process whose children serve it."""
+    """The page to measure: its address, the process whose children serve it, and the CSS of its text box, of the button
+    that sends ("": Enter does), of an answer, and of a button that closes what may lie above all that."""
 
     url: str
     pid: int | None = None
     box: str = BOX
     send: str = ""
     answer: str = ANSWER
+    close: str = ""
 
 
 def table() -> Table:
@@ -190,6 +191,8 @@ def measure(browser: Browser, provider: Provider, target: Target, case: Case) ->
 
 def open_page(page: Page, target: Target, warm: bool) -> None:
     """With an answer on it, if it is to be `warm`."""
+    if target.close:
+        page.add_locator_handler(page.locator(target.close), lambda button: button.click())
     page.goto(target.url)
     page.locator(target.box).wait_for()
     page.wait_for_timeout(SETTLE_MS)

@@ -43,6 +43,7 @@ class Peer(BaseModel):
     box: str
     send: str = ""
     answer: str
+    close: str = ""
 
 
 def peer(name: str) -> Peer:
@@ -86,7 +87,7 @@ def serving(described: Peer, folder: Path, work: Path, provider: Provider) -> It
     try:
         url = f"http://127.0.0.1:{port}"
         _wait(process, url + described.ready, described.start_s, work / "log.txt")
-        yield Target(url + "/", process.pid, described.box, described.send, described.answer)
+        yield Target(url + "/", process.pid, described.box, described.send, described.answer, described.close)
     finally:
         _end(process)
 
