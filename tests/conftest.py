@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 from playwright.async_api import Browser, async_playwright
 
 from chat_app.building import build_page
@@ -30,6 +31,8 @@ if hasattr(signal, "SIGHUP"):
     # As `nohup` does with this one.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 read_certificates_once()
+# A test of generated examples has no deadline, and is given the same ones each time, on any machine.
+settings.load_profile("ci")
 
 
 TIMED = "tests/test_kill.py"

@@ -112,7 +112,7 @@ def without_ids(text: str) -> list[Any]:
 
 @pytest.mark.slow
 def test_any_chats_come_back_as_they_were(runner: asyncio.Runner, migrated: Path, tmp_path: Path) -> None:
-    @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(ALL)
     def check(made: list[tuple[dict[str, Any], list[dict[str, Any]]]]) -> None:
         async def there_and_back() -> tuple[str, str]:

@@ -170,7 +170,7 @@ PIECES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, database=None, derandomize=True)
+@settings(max_examples=150)
 @given(given=st.lists(st.one_of(PIECES, st.lists(PIECES, max_size=3)), max_size=12), limit=st.integers(1, 30))
 def test_what_the_journal_has_is_what_the_end_stores(given: list[Any], limit: int) -> None:
     """Whatever comes: so a kill loses nothing but what was not written."""

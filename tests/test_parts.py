@@ -88,7 +88,7 @@ def test_from_the_journal_after_a_kill(parts: list[Part]) -> None:
 
 
 @given(parts=PARTS, whole_at_once=st.booleans())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_live_and_after(store: Store, parts: list[Part], whole_at_once: bool) -> None:
     async def source(messages: Sequence[ChatMessage]) -> AsyncGenerator[Any, None]:
         if whole_at_once:

@@ -92,7 +92,7 @@ async def read(client: httpx.AsyncClient, door: Door, turn_id: str, visits: list
 
 
 @given(parts=PARTS, together=st.booleans(), visits=VISITS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("door", [over_sse, over_websocket])
 async def test_whoever_comes_back_at_any_number_has_all_parts(
     api: Api, door: Door, parts: list[tuple[str, Any]], together: bool, visits: list[tuple[int, int]]

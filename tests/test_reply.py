@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat_app.api.bodies import message_out
@@ -159,9 +159,6 @@ async def test_what_comes_in_one_read_goes_on_in_one_list() -> None:
 @given(
     chunks=CHUNKS, done=st.booleans(), line_end=st.sampled_from(["\n", "\r\n", "\r"]), cuts=st.lists(st.integers(1, 40))
 )
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None, derandomize=True
-)
 def test_arbitrary_chunks_end_once_and_everything_in_them_can_be_sent(
     chunks: list[Any], done: bool, line_end: str, cuts: list[int]
 ) -> None:
@@ -186,7 +183,7 @@ def test_arbitrary_chunks_end_once_and_everything_in_them_can_be_sent(
     | st.text(max_size=200).map(str.encode)
     | JSON.map(lambda value: json.dumps(value).encode())
 )
-@settings(max_examples=150, deadline=None, database=None, derandomize=True)
+@settings(max_examples=150)
 def test_arbitrary_bytes_are_an_answer_or_an_error(body: bytes) -> None:
     asyncio.run(read(body, [1]))
 
