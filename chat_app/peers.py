@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 LOOPBACK = ("127.0.0.0/8", "::1")
 UNKNOWN = "unknown"
+COUNTED_BITS = 64
 
 
 class Peers:
@@ -22,13 +23,23 @@ class Peers:
 
     def address(self, scope: Scope) -> str:
         """The client's, as far as proxies that are trusted tell it: what clients write themselves is not believed."""
+        return str(self._client(scope) or UNKNOWN)
+
+    def network(self, scope: Scope) -> str:
+        """What is counted as one client: of IPv6 the /64, since whoever has an address there has all of them."""
+        found = self._client(scope)
+        if isinstance(found, IPv6Address) and not found.is_loopback:
+            return str(ip_network((found, COUNTED_BITS), strict=False))
+        return str(found or UNKNOWN)
+
+    def _client(self, scope: Scope) -> IPv4Address | IPv6Address | None:
         found = _parsed(_peer(scope))
         # Each proxy adds whom it saw at the end.
         for hop in reversed(",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")):
             if not self._is_trusted(found) or (before := _parsed(hop.strip())) is None:
                 break
             found = before
-        return str(found) if found else UNKNOWN
+        return found
 
     def _is_trusted(self, address: IPv4Address | IPv6Address | None) -> bool:
         return address is not None and any(address in network for network in self._trusted)

@@ -129,6 +129,23 @@ def test_where_a_proxy_is_named_this_machine_is_none() -> None:
     assert peers.address(scope("127.0.0.1", "1.1.1.1")) == "127.0.0.1"
 
 
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "network"),
+    [
+        ("203.0.113.9", [], "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", [], "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::9", [], "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", [], "2001:db8:1:3::/64"),
+        ("::ffff:203.0.113.9", [], "203.0.113.9"),
+        ("127.0.0.1", ["2001:db8:1:2::1"], "2001:db8:1:2::/64"),
+        ("::1", [], "::1"),
+        (None, [], "unknown"),
+    ],
+)
+def test_who_has_an_ipv6_address_has_its_network(peer: str | None, forwarded: list[str], network: str) -> None:
+    assert Peers().network(scope(peer, *forwarded)) == network
+
+
 # Small things
 
 

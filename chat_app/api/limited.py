@@ -20,7 +20,7 @@ class Limited:
         if scope["type"] == "http" and scope["path"] not in FREE:
             try:
                 limits = get_service().limits
-                await limits.count_request(known_caller(scope), limits.peers.address(scope))
+                await limits.count_request(known_caller(scope), limits.peers.network(scope))
             except LimitReached as error:
                 tell_refusal(error, scope)
                 return await error_response(error.as_dict())(scope, receive, send)

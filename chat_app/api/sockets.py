@@ -3,7 +3,7 @@
 from collections import Counter as Counts
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
+from ipaddress import ip_network
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -26,19 +26,19 @@ class Addresses:
     @contextmanager
     def one_more(self, scope: Scope) -> Iterator[None]:
         """Within the block it is open. Raises TooManyConnections."""
-        address = self._peers.address(scope) if self._most else UNKNOWN
-        if self._most is None or address == UNKNOWN or ip_address(address).is_loopback:
+        network = self._peers.network(scope) if self._most else UNKNOWN
+        if self._most is None or network == UNKNOWN or ip_network(network).is_loopback:
             yield
             return
-        if self._open[address] >= self._most:
+        if self._open[network] >= self._most:
             raise TooManyConnections(self._most)
-        self._open[address] += 1
+        self._open[network] += 1
         try:
             yield
         finally:
-            self._open[address] -= 1
-            if not self._open[address]:
-                del self._open[address]
+            self._open[network] -= 1
+            if not self._open[network]:
+                del self._open[network]
 
 
 class Incoming:

@@ -48,7 +48,7 @@ async def sign_in(request: Request) -> Response:
             raise NotFound("Nobody signs in with a password here.")
         given = await forms.read()
         address, name = own_address(given.get("next")), given.get("name", "")
-        client = people.peers.address(request.scope)
+        client = people.peers.network(request.scope)
         person = await people.by_password(name, given.get("password", ""), client)
     except (StaleForm, NotSignedIn, TooManyRequests, NotFound) as error:
         return forms.page(_login(forms, address, name, error.message), error.status, **_headers(error))

@@ -146,7 +146,7 @@ async def _by_token(token: str, scope: Scope) -> Known:
     """Of an API key or a visit. Raises NotSignedIn."""
     people = get_people()
     if token.startswith(PREFIX):
-        return people.by_visit(token, people.peers.address(scope))
+        return people.by_visit(token, people.peers.network(scope))
     return await people.by_key(token)
 
 

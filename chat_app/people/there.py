@@ -48,7 +48,7 @@ async def come_back(request: Request) -> Response:
             raise SignInFailed(Trouble.stale, "the state is not of this browser, or too old")
         if not provider.is_from_it(query.get("iss")):
             raise SignInFailed(Trouble.failed, "the answer is of another provider")
-        people.count_try(people.peers.address(request.scope))
+        people.count_try(people.peers.network(request.scope))
         back = our_origin(request) + CALLBACK
         claims = await provider.claims(query.get("code", ""), back, begun.nonce, begun.verifier)
         person = await people.by_claims(claims)

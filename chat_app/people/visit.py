@@ -45,13 +45,13 @@ async def _answer(request: Request) -> dict[str, Any]:
         raise invalid(error) from None
     if asked.user:
         visit = visitors.user(asked.user, asked.expires, asked.signature)
-        caller = visitors.caller(visit.token, peers.address(request.scope))
+        caller = visitors.caller(visit.token, peers.network(request.scope))
         newest = await get_service().of(caller).library.chats(limit=1)
         return _shown(visit) | {"chat_id": newest[0].id if newest else None}
     # Who has signed in here sees their own chats, and needs no token.
     if request.scope["known"]:
         return {"token": None}
-    return _shown(await visitors.browser(peers.address(request.scope), asked.token))
+    return _shown(await visitors.browser(peers.network(request.scope), asked.token))
 
 
 def _shown(visit: Visit) -> dict[str, Any]:
