@@ -7,6 +7,7 @@ fewer steps.
 """
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import sys
 from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import asdict, dataclass
 from itertools import count
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
@@ -93,8 +95,23 @@ class CutOff:
 
 
 def main() -> None:
+    asyncio.run(warm())
+    gc.collect()
+    gc.freeze()
     for line in sys.stdin:
         print(json.dumps(killed(**json.loads(line))), flush=True)
+
+
+async def warm() -> None:
+    """Load and compile once what each fork would: it takes longer than all else that one does."""
+    with TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{folder}/chat.db")
+        await store.open()
+        turns = Turns(store, MemoryBackplane(), Answer("complete"))
+        await (await Life("new chat", "complete", "?", "key").begin(turns)).end()
+        await turns.close()
+        await store.interrupt_orphans()
+        await store.close()
 
 
 def killed(url: str, step: int, turn: dict[str, Any] | None = None, recovers: bool = False) -> bool:

@@ -6,7 +6,9 @@ or the "api" alone, and `{"poll": pid}` its exit code (negative: the signal that
 with its stdin.
 """
 
+import asyncio
 import gc
+import importlib
 import json
 import os
 import resource
@@ -16,6 +18,7 @@ import sys
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from tempfile import TemporaryDirectory
 
 # What takes longest of the page's program; the rest of it reads the settings as it is loaded.
 import reflex.app  # noqa: F401
@@ -30,12 +33,14 @@ from chat_app import connections, logs, server
 from chat_app.api import create_api, guard, stream, websocket
 from chat_app.api.deadline import SEND_TIMEOUT_S
 from chat_app.api.guard import Guard
+from chat_app.building import UNLINKED
 from chat_app.config import load_settings
 from chat_app.people.gate import Gate
 from chat_app.people.people import knowing
 from chat_app.server import or_a_sentence
 from chat_app.service import serving
 from chat_app.shutdown import on_shutdown
+from chat_app.store.store import Store
 from chat_app.turns import journal
 from tests import callers
 from tests.app import read_certificates_once
@@ -151,11 +156,27 @@ def poll(pid: int) -> int | None:
     return ended[pid]
 
 
+def load() -> None:
+    """What each server loads and compiles, whatever its settings."""
+    read_certificates_once()
+    AsyncOpenAI(api_key="none")
+    os.environ |= UNLINKED
+    # Half of the time that the page's program takes.
+    importlib.import_module("chat_app.ui.elements")
+    with TemporaryDirectory() as folder:
+        asyncio.run(migrate(f"sqlite:///{folder}/chat.db"))
+
+
+async def migrate(url: str) -> None:
+    store = Store(url)
+    await store.open()
+    await store.close()
+
+
 def main() -> None:
     # Ctrl+C is for the one that gives the orders.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    read_certificates_once()
-    AsyncOpenAI(api_key="none")
+    load()
     gc.collect()
     gc.freeze()
     for line in sys.stdin:
