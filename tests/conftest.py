@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -84,6 +85,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     by_turns = [file for pair in zip_longest(browser, others) for file in pair if file]
     place = {file: number for number, file in enumerate([*LONG, *by_turns])}
     items.sort(key=lambda item: place[file_of(item)])
+
+
+def pytest_collection_finish() -> None:
+    """All tests and what they import stay to the end: a full collection need not look through them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
