@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chat_app import logs
 from chat_app.agent import reply_of
 from chat_app.config import ROOT, Settings, load_settings
 from chat_app.errors import SettingsError
@@ -150,6 +151,8 @@ def _load(variable: str, path: str) -> Any:
     except (Exception, SystemExit) as error:
         reason = f"{module_name} cannot be imported ({type(error).__name__}: {_message(error)}{place_of(error)})"
         raise _unfit(variable, path, reason) from error
+    finally:
+        logs.enable()
     try:
         function = operator.attrgetter(name)(module)
     except AttributeError:

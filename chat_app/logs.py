@@ -33,6 +33,9 @@ MASK = "…"
 _DRIVERS = ("sqlalchemy", "asyncpg", "sqlite3", "aiosqlite")
 _PLAIN = re.compile(r"[\w.:/@+,%\[\]-]+")
 
+OURS = "chat_app"
+"""The logger above all of ours."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -55,12 +58,22 @@ def install(form: str, secrets: Iterable[str | None] = ()) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("chat_app").setLevel(logging.INFO)
+    # A library or an agent may set up the root's logging as it likes: what is said here goes on.
+    ours = logging.getLogger(OURS)
+    ours.handlers[:], ours.propagate = [handler], False
+    ours.setLevel(logging.INFO)
     # What a client does wrong at the page's socket is nothing to log.
     for name in ("engineio.server", "socketio.server"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # What it says is said by `event`, too.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def enable() -> None:
+    """Our loggers again: `logging.config` disables all that it does not name, where it is not told otherwise."""
+    for name, other in logging.root.manager.loggerDict.items():
+        if isinstance(other, logging.Logger) and name.partition(".")[0] == OURS:
+            other.disabled = False
 
 
 def say(sentence: str) -> None:
@@ -74,7 +87,7 @@ def note(sentence: str) -> None:
 
 
 def _print(sentence: str, stream: TextIO, level: int) -> None:
-    if any(isinstance(handler.formatter, JsonLine) for handler in logging.getLogger().handlers):
+    if any(isinstance(handler.formatter, JsonLine) for handler in logging.getLogger(OURS).handlers):
         event(sentence, level=level)
         return
     # A terminal that is gone, or a full disk, is no reason to end.

@@ -237,6 +237,21 @@ def setup(service): ...
     assert imported.read_text() == "once\n"
 
 
+def test_a_module_that_sets_up_logging_does_not_silence_the_log(tmp_path: Path) -> None:
+    (tmp_path / "quiet.py").write_text(
+        """\
+import logging.config
+logging.basicConfig(force=True, handlers=[logging.NullHandler()], level="ERROR")
+logging.config.dictConfig({"version": 1, "root": {"handlers": []}})
+def reply(messages): return "text"
+"""
+    )
+    with App(tmp_path, replies="quiet:reply", pythonpath=str(tmp_path)) as app:
+        assert app.http.post("/messages/", json={"content": "Hi"}).json()["content"] == "text"
+    # It has stopped, and written all.
+    assert "INFO turn ended" in app.logged()
+
+
 @pytest.mark.parametrize("setting", ["replies", "hooks"])
 def test_a_start_without_a_build_says_what_is_wrong_in_a_sentence(
     page_built: None, tmp_path: Path, setting: str
