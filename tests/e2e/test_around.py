@@ -10,7 +10,7 @@ from tests.app import App
 from tests.e2e.chat import ChatPage, import_chat, import_turns
 from tests.e2e.test_print import printed, text_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
 
 TURNS = 110
 IDS = "() => [...document.querySelectorAll('[role=log] article')].map((one) => one.id)"
@@ -19,12 +19,16 @@ GAP = "(document.querySelector('.gap')?.innerText ?? null)"
 TO_END = "document.querySelector('.scroll-area').scrollTop = 1e9"
 
 
-async def at(page: Page, app: App, number: int, turns: int = TURNS) -> tuple[ChatPage, str, list[str]]:
-    """A chat of so many turns, opened at one of its messages."""
-    chat_id, ids = import_chat(app, turns)
-    chat = await ChatPage(page, app).open(f"/c/{chat_id}#{ids[number]}")
-    await expect(page.locator(f"[id='{ids[number]}']")).to_be_in_viewport()
-    return chat, chat_id, ids
+async def at(page: Page, app: App, number: int) -> tuple[ChatPage, str, list[str]]:
+    """A chat of its own, opened at one of its messages."""
+    chat_id, ids = import_chat(app, TURNS)
+    return await opened(page, app, chat_id, ids[number]), chat_id, ids
+
+
+async def opened(page: Page, app: App, chat_id: str, message_id: str) -> ChatPage:
+    chat = await ChatPage(page, app).open(f"/c/{chat_id}#{message_id}")
+    await expect(page.locator(f"[id='{message_id}']")).to_be_in_viewport()
+    return chat
 
 
 def all_ids(app: App, chat_id: str) -> list[str]:
@@ -32,9 +36,20 @@ def all_ids(app: App, chat_id: str) -> list[str]:
     return [one["id"] for one in app.http.get("/messages/", params=params).raise_for_status().json()["messages"]]
 
 
+@pytest.fixture(scope="module")
+def long_chat(app: App) -> tuple[str, list[str]]:
+    """For those that only read it."""
+    return import_chat(app, 210)
+
+
 @pytest.mark.parametrize("number", [3, 200, 340, 365])
-async def test_a_message_comes_with_its_neighbours_and_the_newest(page: Page, app: App, number: int) -> None:
-    _, _, ids = await at(page, app, number, turns=210)
+async def test_a_message_comes_with_its_neighbours_and_the_newest(
+    page: Page, app: App, long_chat: tuple[str, list[str]], number: int
+) -> None:
+    chat_id, ids = long_chat
+    # The last one has left the same chat there, which would be loaded no second time.
+    await page.goto("about:blank")
+    await opened(page, app, chat_id, ids[number])
     shown = await page.evaluate(IDS)
     assert len(shown) <= 3 * FIRST
     places = [ids.index(id) for id in shown]
