@@ -28,6 +28,13 @@ WATCH = """
       });
     }
   };
+  // Reflex closes its socket before the page is left: at `pagehide`, and at `beforeunload` already, which comes where
+  // nothing is left, too: at a link to an e-mail address or into another program. Nobody would open it again.
+  const listen = window.addEventListener;
+  window.addEventListener = function (type, listener, ...options) {
+    if (type === "beforeunload" && String(listener).includes("Disconnect websocket")) return;
+    listen.call(this, type, listener, ...options);
+  };
   const renew = (old = sockets) => {
     // A copy: the next socket is there before the end of this one is told.
     for (const socket of [...old]) {

@@ -64,3 +64,28 @@ async def test_a_proxy_that_lets_no_websocket_through_is_named_with_what_to_set(
         embed = EmbedPage(page)
         await embed.ask("Asked without a websocket")
         await expect(await embed.ended()).to_contain_text("Asked without a websocket")
+
+
+async def test_a_link_that_leaves_nothing_does_not_end_the_connection(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await chat.ask(text="Write to [us](mailto:us@example.org), or [call](tel:+15550100).")
+    await chat.ended()
+    await chat.ask(tokens=-1, interval_ms=20)
+    growing = chat.answers.last.locator(".prose")
+    await expect(growing).to_contain_text("tok5")
+    sockets: list[object] = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    await page.evaluate("addEventListener('beforeunload', () => (window.asked = (window.asked ?? 0) + 1))")
+    # An answer's own links open beside the page; a link of a page that somebody adds may not.
+    for asked, link in enumerate(("mailto:us@example.org", "tel:+15550100"), 1):
+        await page.evaluate("(href) => Object.assign(document.createElement('a'), { href }).click()", link)
+        await page.wait_for_function("(times) => window.asked === times", arg=asked)
+        shown = await growing.inner_text()
+        await expect(growing).not_to_have_text(shown)
+    await chat.answers.first.get_by_role("link", name="us").click()
+    shown = await growing.inner_text()
+    await expect(growing).not_to_have_text(shown)
+    assert not sockets
+    await expect(page.locator("[data-connection=live]")).to_be_visible()
+    await chat.stop.click()
+    await expect(chat.answers.last.locator(".problem")).to_have_text("Stopped")
