@@ -23,7 +23,7 @@ from chat_app.ui.session import Session
 # must not take long while somebody scrolls.
 FIRST = 50
 MORE = 20
-# How many of the messages that came since then are in the list that is sent with each turn.
+# How many of the messages that came since a chat was loaded are in the list that is sent with each turn.
 RECENT = 8
 
 
