@@ -94,6 +94,12 @@ class PageClient:
     def value(self, state: str, name: str) -> Any:
         return self._states.get(f"{ROOT}.{state}", {}).get(name + MARKER)
 
+    def sent(self, state: str, name: str) -> list[Any]:
+        """What came of a var of that state, one after the other."""
+        updates = [json.loads(frame.partition(",")[2]) for frame in self.frames]
+        deltas = [update.get("delta", {}).get(f"{ROOT}.{state}", {}) for kind, update in updates if kind == "event"]
+        return [delta[name + MARKER] for delta in deltas if name + MARKER in delta]
+
     @property
     def loaded(self) -> bool:
         """Whether the chat of the address is shown."""

@@ -19,7 +19,7 @@ from tests.app import App
 from tests.forked import Api
 from tests.provider_client import Provider, script
 from tests.sse_client import EventStream, streaming, text_of, value
-from tests.ws_client import Closed, Socket
+from tests.ws_client import Closed, Socket, close
 
 pytestmark = pytest.mark.anyio
 
@@ -913,7 +913,7 @@ async def test_a_file_that_is_too_large_is_413_before_it_is_read(app: App) -> No
     reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
     writer.write(b"POST /chats/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000001\r\n\r\n[")
     assert b" 413 " in await reader.readline()
-    writer.close()
+    await close(writer)
 
 
 # What clients do wrong
@@ -1043,7 +1043,7 @@ async def test_a_connection_outlives_a_body_that_was_of_no_use(line: str, host: 
             assert length
             await reader.readexactly(int(length[1]))
     finally:
-        writer.close()
+        await close(writer)
 
 
 @pytest.mark.parametrize("path", ["/stream/", "/messages/", "/chats/"])

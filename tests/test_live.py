@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from chat_app.ui.transcript import RECENT
 from tests.forked import ForkedApp
-from tests.page_client import PageClient
+from tests.page_client import TRANSCRIPT, PageClient
 from tests.provider_client import Provider, script
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("page_built")]
@@ -61,15 +62,13 @@ async def test_what_a_turn_sends_does_not_grow_with_those_before_it(provider: Pr
         page = PageClient(app.url)
         await page.load()
         await page.until(lambda: page.loaded)
-        sent = []
         for number in range(13):
-            before = len(page.frames)
             shown = 2 * number + 2
             await page.ask(f"{number:02} " + script(tokens=3))
             await page.until(lambda shown=shown: page.path != "/" and page.ended and len(page.rows()) == shown)
-            sent.append(sum(map(len, page.frames[before:])))
-        # The same place in the list that is sent with each turn: eight messages later, and sixteen.
-        assert sent[11] < 1.05 * sent[7] < 1.1 * sent[3] < 8_000, sent
+        # With a turn the last few go, and what comes before them at each fourth.
+        assert max(map(len, page.sent(TRANSCRIPT, "recent"))) == RECENT
+        assert [len(rows) for rows in page.sent(TRANSCRIPT, "settled") if rows] == [8, 16, 24]
         history = app.http.get("/messages/", params={"chat_id": page.path.rpartition("/")[2]}).json()["messages"]
         stored = [(message["role"], message["content"]) for message in history]
         assert page.shown() == stored

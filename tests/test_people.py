@@ -28,7 +28,7 @@ from tests.people import (
 )
 from tests.provider_client import Provider, script
 from tests.sse_client import streaming
-from tests.ws_client import Closed, Refused, Socket
+from tests.ws_client import Closed, Refused, Socket, close
 
 pytestmark = pytest.mark.anyio
 
@@ -467,7 +467,7 @@ async def test_asvs_5_3_2_no_path_leads_out(api: Api, page: httpx.AsyncClient, p
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{api.port}\r\nCookie: {session_cookie(page)}\r\n"
     writer.write(f"{request}Connection: close\r\n\r\n".encode())
     answer = await reader.read()
-    writer.close()
+    await close(writer)
     assert answer.split()[1] in (b"404", b"401", b"400"), answer
 
 

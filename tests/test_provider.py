@@ -16,6 +16,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from tests.provider import EMOJI, SEPARATORS, Script, answer_tokens
 from tests.provider_client import ROOT, Provider, script
+from tests.ws_client import close
 
 pytestmark = pytest.mark.anyio
 
@@ -142,7 +143,7 @@ async def test_odd_chunks_change_nothing_in_the_text(client: openai.AsyncOpenAI)
 async def test_separators_and_big_chunks_arrive_raw_and_whole(provider: Provider) -> None:
     reader, writer = await connect(provider, separators=True, big=300_000)
     data = (await reader.readuntil(b"\r\n0\r\n\r\n")).decode()
-    writer.close()
+    await close(writer)
     assert SEPARATORS in data
     assert "x" * 300_000 in data
 
@@ -160,7 +161,7 @@ async def test_a_client_that_closes_in_a_silence_is_recorded(client: openai.Asyn
 async def test_a_client_that_closes_before_the_response_is_recorded(provider: Provider) -> None:
     _, writer = await connect(provider, headers_ms=60_000)
     await provider.until(len)
-    writer.close()
+    await close(writer)
     [request] = await provider.until(lambda seen: seen[0]["closed_by_client"])
     assert request["tokens_sent"] == 0
 
@@ -171,7 +172,7 @@ async def test_a_reset_comes_in_mid_chunk(provider: Provider) -> None:
     with pytest.raises(ConnectionResetError):
         while True:
             data += await reader.readline()
-    writer.close()
+    await close(writer)
     assert data.count(b"tok") == 4
     [request] = provider.requests()
     assert request["finished"] and not request["closed_by_client"]
@@ -180,7 +181,7 @@ async def test_a_reset_comes_in_mid_chunk(provider: Provider) -> None:
 async def test_a_drop_ends_without_the_terminating_chunk(provider: Provider) -> None:
     reader, writer = await connect(provider, tokens=-1, interval_ms=0, drop_after=40)
     data = await reader.read(-1)
-    writer.close()
+    await close(writer)
     assert data.count(b"tok") == 40
     assert data.endswith(b"\n\n\r\n")
     assert b"[DONE]" not in data
@@ -189,7 +190,7 @@ async def test_a_drop_ends_without_the_terminating_chunk(provider: Provider) -> 
 async def test_malformed_json_is_followed_by_normal_tokens(provider: Provider) -> None:
     reader, writer = await connect(provider, tokens=6, malformed_after=2)
     data = await reader.readuntil(b"\r\n0\r\n\r\n")
-    writer.close()
+    await close(writer)
     before, after = data.split(b'data: {"choi\n\n')
     assert (before.count(b"tok"), after.count(b"tok")) == (2, 4)
 
@@ -199,10 +200,10 @@ async def test_an_emoji_is_split_over_two_writes(provider: Provider, client: ope
     await reader.readuntil(EMOJI.encode()[:2])
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(reader.read(1), 0.005)
-    writer.close()
+    await close(writer)
     reader, writer = await connect(provider, split_emoji=True)
     assert EMOJI in (await reader.readuntil(b"[DONE]")).decode()
-    writer.close()
+    await close(writer)
     assert text_of(await chunks(client, text="hi 👋🏽 you", split_emoji=True)) == "hi 👋🏽 you"
 
 
@@ -222,7 +223,7 @@ async def test_an_answer_that_holds_goes_on_when_it_is_told_to(provider: Provide
             await asyncio.wait_for(reader.readuntil(next_one), 0.05)
         provider.go()
     assert b"tok4 " in await reader.readuntil(b"[DONE]")
-    writer.close()
+    await close(writer)
 
 
 async def test_stamps_number_the_tokens(client: openai.AsyncOpenAI, provider: Provider) -> None:
@@ -255,7 +256,7 @@ async def test_hundreds_of_streams_at_once(provider: Provider) -> None:
     async def read() -> int:
         reader, writer = await connect(provider, tokens=20, interval_ms=20)
         data = await reader.readuntil(b"\r\n0\r\n\r\n")
-        writer.close()
+        await close(writer)
         return data.count(b"tok")
 
     assert await asyncio.gather(*(read() for _ in range(200))) == [20] * 200

@@ -39,6 +39,12 @@ class Closed(Exception):
         self.code = code
 
 
+async def close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection. Its socket is closed by the loop, which may end with the test."""
+    writer.close()
+    await asyncio.sleep(0)
+
+
 class Socket:
     """One connection: `async with Socket(url, Origin="http://…") as socket`; a header may be any name but `Host`."""
 
@@ -63,14 +69,14 @@ class Socket:
                 raise Refused(event.status_code)
             assert isinstance(event, AcceptConnection), event
         except BaseException:
-            self._writer.close()
+            await close(self._writer)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        await close(self._writer)
 
     async def send(self, value: Any) -> None:
         """A value as JSON; a string or bytes as they are."""
