@@ -37,8 +37,9 @@ ARGS = [
     "--disable-sync",
     f"--disable-features={','.join(WITHOUT)}",
 ]
-# Of Playwright's own: people's browsers have the cache of pages out of which "Back" takes them.
-NOT_ARGS = ["--disable-back-forward-cache"]
+# Of Playwright's own: people's browsers have the cache of pages out of which "Back" takes them. Only where that is
+# tested: a tab that is left for another site may be closed beneath Playwright.
+NOT_WITH_CACHE = ["--disable-back-forward-cache"]
 
 
 def find() -> str | None:

@@ -215,8 +215,6 @@ def app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="session")
 async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=chromium.require(), args=chromium.ARGS, ignore_default_args=chromium.NOT_ARGS
-        )
+        browser = await playwright.chromium.launch(executable_path=chromium.require(), args=chromium.ARGS)
         yield browser
         await browser.close()

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, BrowserContext, Error, Frame, Page, expect
 
+from tests import chromium
 from tests.provider_client import Provider
 
 DESKTOP = {"width": 1280, "height": 900}
@@ -90,7 +91,12 @@ async def context(request: pytest.FixtureRequest, browser: Browser, profile: Pro
     if not request.node.get_closest_marker("used_tab"):
         # Its answer may still grow.
         await profile.close_used_tab()
-    if request.node.get_closest_marker("new_profile"):
+    if request.node.get_closest_marker("browser_cache"):
+        async with await browser.browser_type.launch(
+            executable_path=chromium.require(), args=chromium.ARGS, ignore_default_args=chromium.NOT_WITH_CACHE
+        ) as other:
+            yield await new_profile(other)
+    elif request.node.get_closest_marker("new_profile"):
         context = await new_profile(browser)
         yield context
         await context.close()

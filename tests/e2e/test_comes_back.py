@@ -51,7 +51,7 @@ async def test_offline_and_back(context: BrowserContext, page: Page, app: App) -
     assert await chat.text() == fold((await chat.stored())[-1]["content"])
 
 
-@pytest.mark.new_profile
+@pytest.mark.browser_cache
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "again while it connects"])
 async def test_back_out_of_the_browsers_cache(page: Page, app: App, provider: Provider, times: int) -> None:
     """An answer goes on and ends while the page is in there; the page connects anew, once."""

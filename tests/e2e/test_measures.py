@@ -327,7 +327,7 @@ async def test_an_answer_that_ends_while_the_network_is_away_is_reported_once(
 
 
 @pytest.mark.slow
-@pytest.mark.new_profile
+@pytest.mark.browser_cache
 @pytest.mark.parametrize("opened", [the_page, the_embed])
 async def test_how_long_a_page_was_in_the_browsers_cache_nobody_waited(
     page: Page, app: App, provider: Provider, opened: Open
