@@ -278,6 +278,24 @@ test("no text takes long, overflows or is lost", async (t) => {
   }
 });
 
+const EMPTY = /h[1-6]\[\]/;
+
+test("a heading is there with its first word", () => {
+  for (const marks of ["## ", "> ### ", "- # ", "1. a\n   ## ", "a\n\n# "]) {
+    for (const first of ["Word", "**Bold**", "*One*", "`code`", "[link](https://a.b/c)", "![a](https://a.b/c)", "<b>b</b>", "<br>", "$x$", "&amp;", "# "]) {
+      const source = `${marks}${first} and more`;
+      for (let end = 1; end <= source.length; end += 1) {
+        const begun = source.slice(0, end);
+        assert.doesNotMatch(read(closedTail(begun), { growing: true }), EMPTY, begun);
+      }
+      assert.match(read(source), /h[1-6]\[.+and more\]/, source);
+    }
+  }
+  assert.equal(read("##\n\ntext"), "p[text]");
+  assert.equal(read("text\n\n<h2> </h2>"), "p[text]");
+  assert.match(read("# ![a](https://a.b/c)"), /h1\[img/);
+});
+
 /** As on the page: what cannot be read within its bounds is shown as it is. */
 function tried(block, options) {
   try {

@@ -92,6 +92,16 @@ function own(node, prefix) {
   for (const child of node.children ?? []) own(child, prefix);
 }
 
+const HEADING = /^h[1-6]$/;
+const says = ({ tagName, value, children }) => Boolean(value?.trim()) || tagName === "img" || Boolean(children?.some(says));
+
+/** A heading without a word is read out as nothing, and in a growing text its first word is still to come. */
+function withoutEmptyHeadings(node) {
+  if (!node.children) return;
+  node.children = node.children.filter((child) => !(HEADING.test(child.tagName) && !says(child)));
+  node.children.forEach(withoutEmptyHeadings);
+}
+
 /** One step after the other, under the name of unified's: `runSync(parse(text))`. */
 function reader(growing) {
   return unified()
@@ -107,6 +117,7 @@ function reader(growing) {
       const options = { allowDangerousHtml: true, clobberPrefix: "", handlers: { formula: formulaElement } };
       const html = toHast(tree, options);
       const safe = sanitize(hasRaw(html) ? raw(html) : html, SCHEMA);
+      withoutEmptyHeadings(safe);
       own(safe, file.data.prefix);
       return safe;
     })

@@ -15,9 +15,6 @@ function withoutHalfTag(text) {
   return tag && known ? text.slice(0, -tag.length) : text;
 }
 
-/** A heading of which no word has come would be an empty one. */
-const withoutEmptyHeading = (text) => text.replace(/(^|\n)[ >]*#{1,6}$/, "$1");
-
 /** Whether the text ends within a formula, where marks are TeX. */
 const inFormula = (text) =>
   text.lastIndexOf("\\[") > text.lastIndexOf("\\]") ||
@@ -29,7 +26,7 @@ export function closedTail(source) {
   const start = Math.max(source.lastIndexOf("\n\n") + 2, source.length - LONGEST, 0);
   const text = source.slice(start).trimEnd();
   if (isFenceOpen(source) || inFormula(text)) return source;
-  return source.slice(0, start) + remend(withoutHalfTag(withoutEmptyHeading(text)), OPTIONS);
+  return source.slice(0, start) + remend(withoutHalfTag(text), OPTIONS);
 }
 
 const FENCE = /^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(`{3,}|~{3,})/;

@@ -207,6 +207,24 @@ async def test_axe_finds_nothing_in_browsers_as_they_are(page: Page, app: App, a
     await nothing_found(page, axe, but)
 
 
+WATCH_HEADINGS = """() => {
+  window.empty = [];
+  const note = () => {
+    for (const one of document.querySelectorAll(".prose :is(h1, h2, h3):empty")) window.empty.push(one.outerHTML);
+  };
+  new MutationObserver(note).observe(document, { subtree: true, childList: true, characterData: true });
+}"""
+
+
+@pytest.mark.used_tab
+async def test_no_heading_is_empty_while_an_answer_grows(page: Page, app: App) -> None:
+    chat = await ChatPage(page, app).open()
+    await page.evaluate(WATCH_HEADINGS)
+    await chat.ask(tokens=150, interval_ms=15, markdown=True)
+    await expect((await chat.ended()).get_by_role("heading")).not_to_have_count(0)
+    assert await page.evaluate("window.empty") == []
+
+
 @pytest.mark.parametrize(("theme", "system"), [("light", "dark"), ("dark", "light")])
 @pytest.mark.parametrize("state", [empty, in_a_chat, during_an_answer, failed_in_a_frame])
 async def test_axe_finds_nothing_in_a_narrow_frame(
