@@ -31,8 +31,19 @@ HOW = {
     "stopped": ["ask"],
 }
 WHOLE = [place for kind, said in PARTS for place in places.of_part(kind, said)]
-# In `make test` a kill at some of the steps, else at each.
-STRIDES = pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.slow)])
+
+
+def slow(*values: object) -> object:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+# In `make test` a kill at some of the steps, else at each; on PostgreSQL, where the statements are the same, at some.
+TURNS = [
+    ("sqlite", "complete", 9),
+    *(slow("sqlite", ends, 1) for ends in HOW),
+    *(slow("postgresql", ends, 4) for ends in HOW),
+]
+RECOVERIES = [("sqlite", 9), slow("sqlite", 1), slow("postgresql", 4)]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +56,7 @@ Emptied = Callable[[], AbstractAsyncContextManager[tuple[Store, str]]]
 """An empty database and its URL, for the block."""
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+@pytest.fixture
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Emptied:
     numbers = count()
 
@@ -75,9 +86,7 @@ async def opened(url: str) -> AsyncIterator[tuple[Store, str]]:
     await store.close()
 
 
-@pytest.mark.parametrize(
-    ("ends", "stride"), [("complete", 9), *(pytest.param(ends, 1, marks=pytest.mark.slow) for ends in HOW)]
-)
+@pytest.mark.parametrize(("empty", "ends", "stride"), TURNS, indirect=["empty"])
 async def test_killed_at_any_statement_no_turn_is_half(
     empty: Emptied, cut_off: CutOff, ends: str, stride: int, figure: Callable[[object], None]
 ) -> None:
@@ -98,7 +107,7 @@ async def test_killed_at_any_statement_no_turn_is_half(
     assert set(seen) >= {"nothing", "interrupted", ends}
 
 
-@STRIDES
+@pytest.mark.parametrize(("empty", "stride"), RECOVERIES, indirect=["empty"])
 async def test_killed_while_it_recovers_it_recovers_the_next_time(empty: Emptied, cut_off: CutOff, stride: int) -> None:
     async with empty() as (store, url):
         for step in count(0, stride):
