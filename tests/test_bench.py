@@ -75,8 +75,9 @@ def test_documents_take_what_a_run_has() -> None:
 
 def test_the_documents_have_a_place_for_what_is_measured() -> None:
     marks = figures.MARK.findall((ROOT / "docs" / "figures.md").read_text())
-    tables = ["page", "drawing", "long_chat", "measuring", "reports", "doors", "written", "pages", "answers", "chats"]
-    assert sorted(marks) == sorted(["about", *tables])
+    tables = {"page", "drawing", "long_chat", "measuring", "reports", "doors", "written", "pages", "answers", "chats"}
+    assert len(marks) == len(set(marks))
+    assert set(marks) == {"about", "insights", *tables}
 
 
 @pytest.mark.parametrize("name", peers.names())
@@ -109,9 +110,9 @@ def test_a_short_run_measures_everything(page_built: None, tmp_path: Path) -> No
     subprocess.run([sys.executable, "-m", "tests.bench", "--quick", "--out", tmp_path], cwd=ROOT, check=False)
     run = json.loads((tmp_path / report.JSON).read_text())
     assert run["about"]["quick"] is True
-    tables = {"page", "drawing", "measuring", "reports", "doors", "pages", "answers", "chats"}
+    tables = {"page", "drawing", "measuring", "reports", "doors", "pages", "answers", "chats", "insights"}
     assert run["tables"].keys() == tables
     for name in tables:
         assert run["tables"][name]["rows"], name
         assert (tmp_path / f"{name}.png").exists() == run["tables"][name]["plot"], name
-    assert len(PARTS) == 6
+    assert len(PARTS) == 7

@@ -3,8 +3,7 @@
 import json
 import random
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,83 +12,18 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from chat_app.config import load_settings
 from chat_app.insights import Figures
-from chat_app.measures import Measure, Measures
+from chat_app.measures import Measure
 from chat_app.models import Message, now
-from chat_app.prices import Prices
 from chat_app.store import hours
 from chat_app.store import measures as measure_rows
 from chat_app.store.store import Store
+from tests.month import CHAT, PRICES, fill, insert, measures_of, seeded, turn_id
 from tests.test_paging import Steps
 
 pytestmark = pytest.mark.anyio
 
-STATUSES = ["complete"] * 7 + ["stopped", "failed", "interrupted"]
-MANY = 1_000_000
-
-
-def turn_id(moment: datetime, chance: random.Random) -> str:
-    tail = f"{chance.getrandbits(72):018x}"
-    return f"{hours.first_id(moment)}-7{tail[:3]}-8{tail[3:6]}-{tail[6:]}"
-
-
-def seeded(count: int, days: int, chance: random.Random) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
-    """Answers of these days, today's included, most with a report."""
-    until = now()
-    since = until.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
-    for _ in range(count):
-        moment = since + (until - since) * chance.random()
-        status = chance.choice(STATUSES)
-        id, first = turn_id(moment, chance), int(chance.lognormvariate(5, 1))
-        used = {"prompt_tokens": chance.randrange(2_000), "completion_tokens": chance.randrange(500)}
-        error = {"code": chance.choice(["provider_error", "provider_busy"]), "message": ".", "retryable": True}
-        message = {
-            "id": id,
-            "chat_id": "c",
-            "role": "assistant",
-            "content": "",
-            "reasoning": "",
-            "status": status,
-            "model": chance.choice(["gpt-4o-mini", "bench"]),
-            "usage": json.dumps(used),
-            "error": json.dumps(error) if status == "failed" else None,
-            "first_token_ms": first if status != "failed" else None,
-            "duration_ms": first + 900,
-            "rating": chance.choice([0] * 18 + [1, -1]),
-            "remark": "",
-            "created_at": moment.replace(tzinfo=None).isoformat(" "),
-        }
-        whole, lag = chance.random() < 0.1, chance.randrange(400)
-        report = {
-            "turn_id": id,
-            "person": f"p{chance.randrange(50)}",
-            "at": message["created_at"],
-            "door": "page",
-            "streams": chance.random() < 0.7,
-            "whole": whole,
-            "reason": "buffered" if whole else "",
-            "resumed": int(chance.random() < 0.05),
-            "hidden": chance.random() < 0.05,
-            "closed": False,
-            "own_ms": 4,
-            "first_ms": first + lag,
-            "lag_ms": lag,
-            "gap_ms": chance.randrange(2_000),
-        }
-        yield message, report if chance.random() < 0.8 else None
-
-
-CHAT = "INSERT INTO chat (id, title, created_at, updated_at) VALUES ('c', 'c', '2026-01-01', '2026-01-01')"
-
-
-def insert(table: str, names: Any) -> str:
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(':' + name for name in names)})"
-
-
-def measures_of(store: Store, **settings: str) -> Measures:
-    read = load_settings(settings)
-    return Measures(read, store.database, Prices(read.model_prices, "https://api.openai.com/v1"))
+MANY = 50_000
 
 
 @pytest.fixture
@@ -285,59 +219,22 @@ async def test_imported_answers_do_not_count(store: Store) -> None:
     assert (await measures_of(store).figures(1)).answers == 0
 
 
-NUMBERS = f"WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {MANY // 10_000 - 1})"
-
-
-def copied(id: str, nth: int) -> str:
-    return f"{id[:-2]}{nth:02x}"
-
-
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-async def test_a_month_of_a_million_answers_is_read_in_no_time(file: Path, figure: Callable[[object], None]) -> None:
-    with closing(sqlite3.connect(file)) as database:
-        # To index their words is no part of it, and takes minutes.
-        for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            database.execute(f"DROP TRIGGER {trigger}")
-        database.execute("PRAGMA synchronous=OFF")
-        database.execute("PRAGMA journal_mode=OFF")
-        # All of it, or most of the time is spent on pages that are read and written again and again.
-        database.execute("PRAGMA cache_size=-500000")
-        database.execute(CHAT)
-        # Each is made at once, when all rows are there.
-        named = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql NOT NULL"
-        indexes = database.execute(named).fetchall()
-        for name, _ in indexes:
-            database.execute(f"DROP INDEX {name}")
-        pairs = list(seeded(10_000, 30, random.Random(1)))
-        # The same ten thousand, a hundred times, each a little later.
-        for table, rows in (
-            ("message", [message | {"id": copied(message["id"], 0)} for message, _ in pairs]),
-            ("measure", [report | {"turn_id": copied(report["turn_id"], 0)} for _, report in pairs if report]),
-        ):
-            database.executemany(insert(table, rows[0]), rows)
-            id, *rest = rows[0]
-            others = ", ".join([f"substr({id}, 1, 34) || printf('%02x', n)", *rest])
-            database.execute(f"{NUMBERS} INSERT INTO {table} ({id}, {', '.join(rest)}) SELECT {others} FROM {table}, n")
-        for _, index in indexes:
-            database.execute(index)
-        database.commit()
+async def test_a_month_of_many_answers_is_read_in_few_steps(file: Path, figure: Callable[[object], None]) -> None:
+    """How long it takes for a million is in `make bench`."""
+    fill(file, MANY)
     store = Store(f"sqlite:///{file}")
     steps = Steps(store)
     await store.open()
-    # Of one's own: to look up each of a million prices in the list is most of the time, and no part of it.
-    measures = measures_of(store, MODEL_PRICES="gpt-4o-mini=0.15/0.6, bench=1/2")
-    began = time.monotonic()
+    measures = measures_of(store, MODEL_PRICES=PRICES)
     await measures.add_up()
-    figure(f"a month of {MANY:,} answers added up in {time.monotonic() - began:.1f} s")
-    took, stepped = [], []
-    for _ in range(5):
-        before, began = steps.count, time.monotonic()
+    stepped = []
+    # The first of them compiles its statements.
+    for _ in range(2):
+        before = steps.count
         figures = await measures.figures(30)
-        took.append((time.monotonic() - began) * 1000)
         stepped.append((steps.count - before) * 100)
-    figure(f"figures of 30 days of {figures.answers:,} answers: {min(took):.0f} ms at best, {max(took):.0f} at worst")
-    figure(f"at most {max(stepped):,} steps of SQLite's")
+    figure(f"figures of 30 days of {figures.answers:,} answers: at most {max(stepped):,} steps of SQLite's")
     assert figures.answers == MANY
     # A few of them: all are compared above, where there are fewer answers.
     with closing(sqlite3.connect(file)) as database:

@@ -100,8 +100,8 @@ def copies(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if ".before-update." in file.name)
 
 
-# At each step for the oldest version: the steps of a later one are its last. On PostgreSQL, where all of an update is one
-# transaction, at some.
+# At each step for the oldest version: the steps of a later one are its last. On PostgreSQL, where an update is one
+# transaction too, at some.
 SOME = [(version, 9) for version in OLDER]
 AT_EACH = pytest.param(FIRST, 1, marks=pytest.mark.slow, id=f"{FIRST} at each")
 

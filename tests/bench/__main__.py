@@ -14,11 +14,11 @@ from playwright.sync_api import Browser, sync_playwright
 from chat_app.building import build_page
 from chat_app.config import ROOT
 from tests import chromium
-from tests.bench import doors, drawing, growth, measuring, page, pages, peers, report
+from tests.bench import doors, drawing, growth, insights, measuring, page, pages, peers, report
 from tests.bench.records import Table
 from tests.provider_client import Provider
 
-PARTS = ["page", "drawing", "measuring", "doors", "pages", "growth"]
+PARTS = ["page", "drawing", "measuring", "doors", "pages", "growth", "insights"]
 OUT = ROOT / "bench"
 
 
@@ -85,6 +85,9 @@ class Run:
         tokens, messages = ([100, 1_000], [10, 100]) if self.quick else (growth.TOKENS, growth.MESSAGES)
         with Provider() as provider, page.own_app(provider, max_answer_chars=growth.MAX_ANSWER_CHARS) as app:
             return asyncio.run(growth.run(app, provider, tokens, messages))
+
+    def _insights(self) -> list[Table]:
+        return [asyncio.run(insights.run([10_000] if self.quick else insights.ANSWERS))]
 
 
 def listed(of: list[str] | None = None) -> Callable[[str], list[str]]:
