@@ -104,6 +104,24 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[object],
     return lambda text: record_property("figure", str(text))
 
 
+class Failures:
+    """Says at once what failed, and why: a run that is cut off has no summary."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            said = f"\nFAILED {report.nodeid} ({report.when})\n{report.longreprtext[-2000:]}"
+            self._terminal.write_line(said, red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if terminal := config.pluginmanager.get_plugin("terminalreporter"):
+        config.pluginmanager.register(Failures(terminal))
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     reports = [report for some in terminalreporter.stats.values() for report in some]
     for report in reports:

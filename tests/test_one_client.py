@@ -26,7 +26,7 @@ async def test_hundreds_of_turns_of_one_socket_leave_others_their_answers(
     with Api(tmp_path, openai_base_url=provider.base_url, **settings) as api:
         async with Socket(f"{api.url}/stream/ws") as socket, api.client() as client:
             for _ in range(TURNS):
-                await socket.send({"content": script(tokens=-1, interval_ms=50)})
+                await socket.send({"content": script(tokens=-1, interval_ms=200)})
             begun: set[str] = set()
             while len(begun) < TURNS:
                 begun.add((await socket.receive())["turn_id"])

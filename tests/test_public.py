@@ -1,12 +1,8 @@
 """`rill`, what an extension may rely on: a change here is a change for everybody who wrote one."""
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 import rill
 from chat_app.config import ROOT, VERSION
@@ -49,20 +45,5 @@ def test_the_public_names_for_tests_are_these() -> None:
     assert all(hasattr(testing, name) for name in OF_TESTING)
 
 
-# It reads what the whole app is typed with.
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_strict_code_of_an_extension_has_types(tmp_path: Path) -> None:
-    """With nothing of the app's own settings of mypy, as in a project of somebody else's."""
-    shutil.copy(ROOT / "tests" / "examples" / "strict.py", tmp_path / "my_agent.py")
-    mypy = [sys.executable, "-m", "mypy", "--strict", "--follow-imports", "silent", "--cache-dir", ".cache"]
-    environment = os.environ | {"MYPYPATH": str(ROOT)}
-    run = subprocess.run([*mypy, "my_agent.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout
-    (tmp_path / "my_agent.py").write_text("from rill import Settings\n\nSettings(port='x')\n")
-    run = subprocess.run([*mypy, "my_agent.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert 'Argument "port" to "Settings" has incompatible type "str"' in run.stdout
-
-
-def test_that_code_works(tmp_path: Path) -> None:
+def test_strict_code_of_an_extension_works(tmp_path: Path) -> None:
     strict.test_it_answers(tmp_path)

@@ -1,4 +1,7 @@
-"""An agent, hooks and a test of them, as code that `mypy --strict` finds nothing in: what `rill` has, has types."""
+"""An agent, hooks and a test of them, as code that `mypy --strict` finds nothing in: what `rill` has, has types.
+
+`make lint` checks it so.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -56,6 +59,11 @@ def ended(turn: Turn, end: Ended) -> None:
 def setup(service: Service) -> None:
     service.turns.on_question(moderate)
     service.turns.on_end(ended)
+
+
+def wrong() -> Settings:
+    """What is wrong is found: to ignore it would be an error if it were not."""
+    return Settings(port="x")  # type: ignore[arg-type]
 
 
 class TooMany(ChatError):
