@@ -29,6 +29,7 @@ dev: $(VENV)/app $(VENV)/weights
 # What a developer waits for; `test-all` has the slow ones too. One process more than two cores have, for half of the time a
 # test waits for a browser or a clock.
 test: MARKED = -m "not slow"
+test-all: SERVERS = nginx caddy
 test-all: $(VENV)/frameworks/installed
 test test-all: build $(VENV)/tests $(VENV)/weights chromium
 	@$(PY) -m tests.chromium
@@ -36,7 +37,7 @@ test test-all: build $(VENV)/tests $(VENV)/weights chromium
 
 # Beside all that comes before the tests, where make may do so (`make --jobs 3 test`): it needs none of it.
 chromium:
-	@$(PYTHON) -m tests.chromium early
+	@$(PYTHON) -m tests.chromium early $(SERVERS)
 
 lint: $(VENV)/tests
 	@$(PY) -m ruff check .

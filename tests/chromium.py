@@ -1,7 +1,8 @@
 """Where the real browser is: an installed Chromium or Chrome, else one is installed.
 
 `python -m tests.chromium` makes sure that there is one and says where. With `early` it only does what needs neither
-the virtual environment nor an answer: where apt-get works, it installs a browser that is missing.
+the virtual environment nor an answer: where apt-get works, it installs a browser that is missing, and the programs that
+are named behind it.
 """
 
 import os
@@ -64,10 +65,10 @@ def apt_get_works() -> bool:
     return shutil.which("apt-get") is not None and os.geteuid() == 0
 
 
-def install_with_apt_get(package: str) -> None:
-    print(f"Installing {package} with apt-get …", flush=True)
+def install_with_apt_get(*packages: str) -> None:
+    print(f"Installing {', '.join(packages)} with apt-get …", flush=True)
     if _runs("apt-get", "update", "-qq"):
-        _runs("apt-get", "install", "-y", "-qq", "--no-install-recommends", package)
+        _runs("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
 
 
 def _runs(*command: str) -> bool:
@@ -83,8 +84,9 @@ def require() -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["early"]:
-        if find() is None and apt_get_works():
-            install_with_apt_get("chromium")
+    if sys.argv[1:2] == ["early"]:
+        missing = ["chromium"] * (find() is None) + [name for name in sys.argv[2:] if shutil.which(name) is None]
+        if missing and apt_get_works():
+            install_with_apt_get(*missing)
     else:
         print(f"The tests use {require()}")
