@@ -67,6 +67,12 @@ export const measures = {
     way = way ? Math.min(way, half) : half;
   },
 
+  /** How long the way is cannot be told any more: not which sending is answered. */
+  sentAgain(key) {
+    const question = asked.get(key);
+    if (question) question.at = undefined;
+  },
+
   /** It waits for another answer: how long that takes says nothing of its own. */
   forget(key) {
     asked.delete(key);

@@ -223,9 +223,11 @@ async def test_a_trouble_of_the_database(kind: str, page: Page, troubled: Forked
             assert (response.status_code, response.json()["error"]["code"]) == seen.program
             assert int(response.headers["retry-after"]) > 0
     # Nothing was lost: it is the same question that is sent again.
-    await page.get_by_role("button", name="Try again").last.click()
-    await expect(chat.answers.last).to_contain_text("tok2")
-    await chat.ended()
+    async with page.expect_response("**/measures/") as reported:
+        await page.get_by_role("button", name="Try again").last.click()
+        await expect(chat.answers.last).to_contain_text("tok2")
+        await chat.ended()
+    assert (await reported.value).ok
     again = {"INFO database available again after_s=.* failures=": 1, "INFO turn ended .*state=complete": 1}
     assert log.has(seen.log | again), "\n".join(log.lines())
 
