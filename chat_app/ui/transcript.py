@@ -5,13 +5,14 @@ reader asked for: a changed list is sent whole, so the loaded ones must not chan
 message that was followed live is never sent again. The components that show them are in `messages.py`.
 """
 
-from collections.abc import Awaitable
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from typing import Any, NamedTuple
 
 import reflex as rx
 
 from chat_app.errors import NotFound
 from chat_app.models import Role, Status
+from chat_app.service import PathItem
 from chat_app.turns.turn import Turn
 from chat_app.ui.dialogs import saved
 from chat_app.ui.own import own
@@ -25,6 +26,15 @@ FIRST = 50
 MORE = 20
 # How many of the messages that came since a chat was loaded are in the list that is sent with each turn.
 RECENT = 8
+
+
+class Stored(NamedTuple):
+    """What a chat has: its newest messages, how many come before them, and the turn that runs."""
+
+    title: str = ""
+    hidden: int = 0
+    path: Sequence[PathItem] = ()
+    running: str = ""
 
 
 class Transcript(rx.State):
@@ -167,6 +177,40 @@ class Transcript(rx.State):
 
     async def load(self, chat_id: str) -> None:
         """The newest messages of a chat, as it is stored; what runs counts as recent."""
+        try:
+            stored = await self._stored(chat_id)
+            whole = (await self.get_state(Session)).whole_replies
+        except Exception:
+            self._show_nothing_of(chat_id)
+            raise
+        # Whoever calls this may be ended where it waits: from here on it does not, and what is shown is whole.
+        self._show_nothing_of(chat_id)
+        self.missing, self.loading, self.unread = stored is None, False, False
+        self.running = stored.running if stored else ""
+        if stored is None:
+            return
+        self.title, self.hidden, self.feedback = stored.title, stored.hidden, path_feedback(stored.path)
+        rows = path_rows(stored.path)
+        ended = next((i for i, row in enumerate(rows) if row["status"] == Status.streaming), len(rows))
+        self.loaded, self.recent = rows[:ended], rows[ended:]
+        if whole:
+            # A growing answer is saved again and again, and shown when it is whole.
+            self.recent = [_anew(row, "") for row in self.recent]
+
+    async def _stored(self, chat_id: str) -> "Stored | None":
+        """None where there is no such chat."""
+        running, library = await own(self).turns.running(chat_id), own(self).library
+        if not chat_id:
+            return Stored()
+        try:
+            hidden, path = await library.path_end(chat_id, FIRST)
+            title = (await library.chat(chat_id)).title
+        except NotFound:
+            return None
+        return Stored(title, hidden, path, running.id if running else "")
+
+    def _show_nothing_of(self, chat_id: str) -> None:
+        """The chat is open, with no message."""
         connection = self.router.session.session_id
         if (chat_id, connection) != (self.open_chat, self._connection):
             # Not where a new chat only gets its address: a form may be open by then.
@@ -174,24 +218,6 @@ class Transcript(rx.State):
         self._connection = connection
         self.open_chat, self.title, self.feedback = chat_id, "", {}
         self._show_nothing()
-        self.missing = self.loading = self.unread = False
-        running = await own(self).turns.running(chat_id)
-        self.running = running.id if running else ""
-        if not chat_id:
-            return
-        try:
-            self.hidden, path = await own(self).library.path_end(chat_id, FIRST)
-        except NotFound:
-            self.missing = True
-            return
-        self.title = (await own(self).library.chat(chat_id)).title
-        self.feedback = path_feedback(path)
-        rows = path_rows(path)
-        ended = next((i for i, row in enumerate(rows) if row["status"] == Status.streaming), len(rows))
-        self.loaded, self.recent = rows[:ended], rows[ended:]
-        if (await self.get_state(Session)).whole_replies:
-            # A growing answer is saved again and again, and shown when it is whole.
-            self.recent = [_anew(row, "") for row in self.recent]
 
     async def begin(self, turn: Turn) -> bool:
         """Show a turn that starts to be followed; what it is another version of gives way, with all that came after.
