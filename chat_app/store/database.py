@@ -7,7 +7,7 @@ raised as `DatabaseUnavailable`.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeVar
@@ -58,6 +58,7 @@ class Database:
         is_sqlite = self.engine.dialect.name == "sqlite"
         self._turn_to_write = asyncio.Lock() if is_sqlite else None
         self._plain = PlainSqlite(self.url) if is_sqlite else None
+        self._unfinished: set[asyncio.Task[Any]] = set()
         self._state = State()
         self.on_time: Callable[[float], None] = lambda _seconds: None
         """Called with how long each transaction took."""
@@ -115,6 +116,9 @@ class Database:
     async def close(self) -> None:
         if self._claim:
             await self._claim.close()
+        if self._unfinished:
+            # What a cancelled caller left: a connection that comes back to the pool after this would never be closed.
+            await asyncio.wait(self._unfinished, timeout=CLOSE_S)
         if self._plain:
             self._plain.close()
         await self.engine.dispose()
@@ -151,10 +155,7 @@ class Database:
         """
         async with self._guarded():
             # A task of its own: a caller that is cancelled must not let the next one in before the transaction ended.
-            writing = asyncio.ensure_future(self._write(work))
-            # Nobody else asks how it ended where the caller has gone.
-            writing.add_done_callback(lambda task: task.cancelled() or task.exception())
-            return await asyncio.shield(writing)
+            return await self._to_its_end(self._write(work))
 
     async def read(self, work: Work[Result]) -> Result:
         """The same for what only reads."""
@@ -213,7 +214,16 @@ class Database:
         try:
             yield connection
         finally:
-            await asyncio.shield(connection.close())
+            await self._to_its_end(connection.close())
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Also where the caller is cancelled."""
+        task = asyncio.ensure_future(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        # Nobody else asks how it ended where the caller has gone.
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(task)
 
     async def _wait_for_server(self) -> None:
         deadline = time.monotonic() + self._wait_s
