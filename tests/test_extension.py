@@ -220,11 +220,14 @@ def test_the_start_ends_with_the_sentence_before_anything_is_built() -> None:
 
 
 @pytest.mark.slow
-def test_a_module_is_imported_once(page_built: None, tmp_path: Path) -> None:
-    """Three frameworks take seconds each time."""
+def test_a_module_is_imported_once_and_does_not_silence_the_log(page_built: None, tmp_path: Path) -> None:
+    """Three frameworks take seconds each time, and some set up logging."""
     imported = tmp_path / "imported"
     (tmp_path / "counted.py").write_text(
         f"""\
+import logging.config
+logging.basicConfig(force=True, handlers=[logging.NullHandler()], level="ERROR")
+logging.config.dictConfig({{"version": 1, "root": {{"handlers": []}}}})
 with open({str(imported)!r}, "a") as file:
     file.write("once\\n")
 def reply(messages): return "text"
@@ -235,19 +238,6 @@ def setup(service): ...
     with App(tmp_path, **settings) as app:
         assert app.http.post("/messages/", json={"content": "Hi"}).json()["content"] == "text"
     assert imported.read_text() == "once\n"
-
-
-def test_a_module_that_sets_up_logging_does_not_silence_the_log(tmp_path: Path) -> None:
-    (tmp_path / "quiet.py").write_text(
-        """\
-import logging.config
-logging.basicConfig(force=True, handlers=[logging.NullHandler()], level="ERROR")
-logging.config.dictConfig({"version": 1, "root": {"handlers": []}})
-def reply(messages): return "text"
-"""
-    )
-    with App(tmp_path, replies="quiet:reply", pythonpath=str(tmp_path)) as app:
-        assert app.http.post("/messages/", json={"content": "Hi"}).json()["content"] == "text"
     # It has stopped, and written all.
     assert "INFO turn ended" in app.logged()
 

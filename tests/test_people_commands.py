@@ -17,7 +17,7 @@ from chat_app.config import ROOT, load_settings
 from chat_app.errors import CannotStart
 from chat_app.people.commands import run_command
 from tests.app import App
-from tests.forked import Api
+from tests.forked import Api, ForkedApp, starter
 from tests.people import PASSWORD, browser, opened, sign_in
 from tests.test_documents import blocks, shell
 
@@ -108,17 +108,17 @@ async def test_what_cannot_be_done_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_no_start_lets_others_in_by_chance(tmp_path: Path) -> None:
-    ran = run(App(tmp_path, host="0.0.0.0"))
-    assert (ran.returncode, ran.stdout) == (1, "")
-    assert ran.stderr == (
+    said = tmp_path / "said"
+    process = starter().start("app", App(tmp_path, host="0.0.0.0").environment(), said)
+    assert process.wait(60) == 1
+    assert said.read_text() == (
         "With HOST=0.0.0.0 others can reach this server: set AUTH=password so that people sign in, or AUTH=none to let "
         "everybody see all chats.\n"
     )
 
 
-@pytest.mark.slow
 def test_auth_none_is_said_out_loud(page_built: None, tmp_path: Path) -> None:
-    with App(tmp_path, auth="none", host="0.0.0.0", replies="tests.examples.rules:reply") as app:
+    with ForkedApp(tmp_path, auth="none", host="0.0.0.0", replies="tests.examples.rules:reply") as app:
         assert app.http.get("/chats/").status_code == 200
         assert "WARNING" in app.logged() and "AUTH=none: whoever reaches this server" in app.logged()
 
