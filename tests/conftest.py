@@ -47,7 +47,6 @@ LONG = [
     "tests/test_contract.py",
     "tests/e2e/test_installed.py",
     "tests/e2e/test_development.py",
-    "tests/e2e/test_extension.py",
     "tests/test_bench.py",
     "tests/test_schema.py",
     "tests/test_kill_steps.py",
@@ -55,6 +54,8 @@ LONG = [
     "tests/test_texts.py",
     "tests/e2e/test_reference.py",
     "tests/e2e/test_states.py",
+    # It would wait for what test_installed.py installs and builds.
+    "tests/e2e/test_extension.py",
     "tests/test_back_pressure.py",
     "tests/test_turns.py",
     "tests/e2e/test_local_model.py",

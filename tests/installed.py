@@ -94,6 +94,8 @@ class Installation:
     """What is in the folder of the project after that."""
     built: Ran = field(default_factory=lambda: Ran(0, ""))
     """`rill build` where there is one."""
+    changed: list[str] = field(default_factory=list)
+    """Files of the environment that it has written."""
 
     @property
     def wheel(self) -> Path:
@@ -121,8 +123,8 @@ def installation(folder: Path) -> Installation:
     made = Installation(folder)
     make_wheel(folder / "wheel")
     make_environment(made.environment)
-    # Compiled, or the first start would do it, for longer than a server may take to be up.
-    install(made.environment, "--compile-bytecode", str(made.wheel))
+    # Not compiled: the first commands do that with what they import, a part of it.
+    install(made.environment, str(made.wheel))
     make_project(made)
     record.write_text(json.dumps({name: value for name, value in asdict(made).items() if name != "folder"}))
     return made
@@ -137,10 +139,14 @@ def make_environment(folder: Path) -> None:
     subprocess.run([*UV, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
 
 
-def install(environment: Path, *asked: str, locks: Sequence[str] = ("requirements.lock",)) -> None:
-    target = ["--quiet", "--python", str(environment / "bin" / "python")]
+def install(environment: Path, *asked: str, locks: Sequence[str] = ("requirements.lock",)) -> Ran:
+    target = ["--python", str(environment / "bin" / "python")]
     constraints = [option for lock in locks for option in ("--constraint", str(ROOT / lock))]
-    subprocess.run([*UV, "pip", "install", *target, *constraints, *asked], check=True)
+    ran = subprocess.run(
+        [*UV, "pip", "install", *target, *constraints, *asked], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return Ran(ran.returncode, ran.stdout + ran.stderr)
 
 
 def make_project(made: Installation) -> None:
@@ -158,6 +164,7 @@ def make_project(made: Installation) -> None:
     (project / ".rill").mkdir()
     copy_workshop(ROOT, project / ".rill")
     made.built = built(Installed(project, made.environment))
+    made.changed = [str(path) for path, _ in made.files.items() ^ written(made.environment).items()]
 
 
 def built(app: Installed) -> Ran:

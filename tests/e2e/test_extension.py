@@ -11,7 +11,7 @@ from chat_app.config import ROOT
 from tests.app import App
 from tests.e2e.chat import ChatPage, fold
 from tests.e2e.embed import EmbedPage
-from tests.installed import Installation, Installed
+from tests.installed import Installation, Installed, names
 from tests.provider_client import Provider, script
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400), pytest.mark.slow]
@@ -20,12 +20,12 @@ BRAND = ROOT / "tests" / "examples" / "acme" / "brand.toml"
 
 
 @pytest.fixture(scope="module")
-def extended(installation: Installation, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def extended(installation: Installation, provider: Provider) -> Iterator[App]:
     """The pages of all worked examples and their brand, built with an installed app; the model is the scripted one."""
-    database = f"sqlite:///{tmp_path_factory.mktemp('extended') / 'chat.db'}"
+    assert installation.built.code == 0, installation.built.said
     model = {"OPENAI_BASE_URL": provider.base_url, "OPENAI_MODEL": "bench", "REPLIES": "", "HOOKS": ""}
     project = installation.project
-    own = Installed(project, installation.environment, DATABASE_URL=database, CHAT_TITLES="false", **model)
+    own = Installed(project, installation.environment, CHAT_TITLES="false", **model)
     own.log = project.with_name("extended.log")
     with own as app:
         yield app
@@ -83,6 +83,21 @@ async def test_a_person_asks_on_a_page_of_ones_own(page: Page, extended: App) ->
     whole = ChatPage(page, extended)
     await expect(whole.questions).to_have_count(3)
     assert fold(await whole.answers.first.locator(".prose").inner_text()).endswith("tok39")
+
+
+async def test_they_are_built_in_the_project_and_nowhere_else(
+    installation: Installation, page: Page, extended: App
+) -> None:
+    for lock in (ROOT / "reflex.lock").iterdir():
+        assert (installation.project / ".rill" / "reflex.lock" / lock.name).read_bytes() == lock.read_bytes()
+    assert "The page is built already." in extended.logged()
+    await page.goto(f"{extended.url}/about-my_agent")
+    await expect(page.get_by_role("heading", name="About my_agent")).to_be_visible()
+    await page.get_by_role("link", name="To the chats").click()
+    await expect(page.get_by_text("Ask the handbook.")).to_be_visible()
+    assert "#7a1fa2" in extended.http.get("/brand/colours.css").text
+    assert installation.changed == []
+    assert names(installation.project) == {*installation.left, ".rill", "data"}
 
 
 async def test_a_page_shows_a_chart_in_the_colours_of_the_theme(page: Page, extended: App) -> None:

@@ -1,8 +1,7 @@
 """The app as a package: its wheel, in an environment that has no more, run in a folder of whoever uses it."""
 
 import json
-import shutil
-import subprocess
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -15,8 +14,7 @@ from playwright.async_api import Page, expect
 from chat_app import built
 from chat_app.config import ROOT, VERSION
 from tests.e2e.chat import ChatPage
-from tests.installed import SYSTEM, UV, Installation, Installed, install, make_environment, names, written
-from tests.provider_client import Provider, script
+from tests.installed import SYSTEM, Installation, Installed, install, names, written
 from tests.tree import copy_workshop
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -90,21 +88,6 @@ def test_a_page_of_ones_own_needs_node_and_says_so(installation: Installation) -
     assert installation.left == [".env", "all_pages.py", "my_agent", "tests"]
 
 
-async def test_pages_and_brand_of_ones_own_are_built_in_that_folder(installation: Installation, page: Page) -> None:
-    assert installation.built.code == 0, installation.built.said
-    for lock in (ROOT / "reflex.lock").iterdir():
-        assert (installation.project / ".rill" / "reflex.lock" / lock.name).read_bytes() == lock.read_bytes()
-    with Installed(installation.project, installation.environment) as app:
-        assert "The page is built already." in app.logged()
-        await page.goto(f"{app.url}/about-my_agent")
-        await expect(page.get_by_role("heading", name="About my_agent")).to_be_visible()
-        await page.get_by_role("link", name="To the chats").click()
-        await expect(page.get_by_text("Ask the handbook.")).to_be_visible()
-        assert "#7a1fa2" in app.http.get("/brand/colours.css").text
-    assert written(installation.environment) == installation.files
-    assert names(installation.project) == {*installation.left, ".rill", "data"}
-
-
 def test_rill_dev_serves_from_an_installed_package_and_again_what_is_saved(
     installation: Installation, tmp_path: Path
 ) -> None:
@@ -143,31 +126,15 @@ def test_the_embedded_model_comes_on_request(installation: Installation, tmp_pat
     assert (reply["status"], bool(reply["content"])) == ("complete", True)
 
 
-FRAMEWORKS = """
-import with_openai_agents
-import with_pydantic_ai
-from with_langgraph import reply
-"""
+def test_the_frameworks_of_an_agent_find_room_beside_it(installation: Installation) -> None:
+    """All in one environment, as an agent's project has them: what each asks for agrees with what the others do.
 
-
-async def test_the_frameworks_of_an_agent_find_room_beside_it(
-    installation: Installation, provider: Provider, tmp_path: Path
-) -> None:
-    """All in one environment, as an agent's project has them: what each asks for agrees with what the others do."""
-    environment = tmp_path / "venv"
-    make_environment(environment)
+    They are run together in test_frameworks.py.
+    """
     frameworks = ["-r", str(ROOT / "tests" / "examples" / "requirements.txt")]
     locks = ["requirements.lock", "tests/examples/requirements.lock"]
-    install(environment, "--compile-bytecode", str(installation.wheel), *frameworks, locks=locks)
-    check = [*UV, "pip", "check", "--python", str(environment / "bin" / "python")]
-    checked = subprocess.run(check, capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stderr
-    model = {"OPENAI_BASE_URL": provider.base_url, "OPENAI_API_KEY": "none", "OPENAI_MODEL": "bench"}
-    app = Installed(tmp_path / "project", environment, **model, REPLIES="my_agent:reply")
-    app.root.mkdir()
-    for name in ("with_openai_agents", "with_pydantic_ai", "with_langgraph"):
-        shutil.copy(ROOT / "tests" / "examples" / f"{name}.py", app.root)
-    (app.root / "my_agent.py").write_text(FRAMEWORKS)
-    with app:
-        asked = app.http.post("/messages/", json={"content": "Hello\n" + script(text="From the graph.")})
-        assert asked.json()["content"] == "From the graph."
+    would = install(installation.environment, "--dry-run", str(installation.wheel), *frameworks, locks=locks).said
+    for name in ("langgraph", "openai-agents", "pydantic-ai-slim"):
+        assert f" + {name}==" in would
+    # Nor is anything that the app has left out or put back for them.
+    assert set(re.findall(r"^ - (\S+)==", would, re.MULTILINE)) <= {"rill-chat"}, would
