@@ -67,10 +67,10 @@ export const measures = {
     way = way ? Math.min(way, half) : half;
   },
 
-  /** How long the way is cannot be told any more: not which sending is answered. */
+  /** After it was refused: the next answer is that to this sending. */
   sentAgain(key) {
     const question = asked.get(key);
-    if (question) question.at = undefined;
+    if (question) question.at = now();
   },
 
   /** It waits for another answer: how long that takes says nothing of its own. */
@@ -135,6 +135,8 @@ export const measures = {
   resumed() {
     const unanswered = [...asked.values()].map(({ measure }) => measure).filter(Boolean);
     for (const measure of [...running.values(), ...unanswered]) measure.resumed += 1;
+    // What was under way is sent again: nobody can tell how long the way is from its answer.
+    for (const question of asked.values()) question.at = undefined;
   },
 };
 

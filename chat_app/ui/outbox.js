@@ -73,7 +73,7 @@ export const outbox = {
   },
 
   again(key) {
-    measures.sentAgain(key);
+    if (all().find((message) => message.key === key).refusal) measures.sentAgain(key);
     change(key, { since: Date.now(), refusal: null });
     deliver(all().find((message) => message.key === key));
   },
