@@ -49,6 +49,9 @@ class Profile:
         """The one of the last test that asked for it and passed, as that left it."""
         if self._used is None:
             self._used = await self.new_tab()
+        # As a new one is.
+        await self._used.set_viewport_size(DESKTOP)
+        await self._used.emulate_media(color_scheme="null", reduced_motion="null", media="null")
         return self._used
 
     async def close_used_tab(self) -> None:

@@ -14,11 +14,10 @@ from tests.app import App
 from tests.e2e.chat import ChatPage, import_turns
 from tests.e2e.embed import EmbedPage
 from tests.e2e.test_accessibility import axe as axe
-from tests.e2e.test_accessibility import nothing_found
+from tests.e2e.test_accessibility import ALL, COLOURS, nothing_found
 from tests.provider_client import Provider
 
-# A browser without a network is so in all tabs of a profile.
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.new_profile]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 WIDTHS = {1280: 900, 390: 844, 320: 640}
 FOLD = re.compile("^(Thinking|Thought)")
@@ -157,14 +156,20 @@ async def a_gone_chat(chat: EmbedPage) -> None:
     await expect(chat.error).to_be_visible()
 
 
-BOTH = [thinking, thought, thoughts_opened, stopped, offline]
+BOTH = [thinking, thought, thoughts_opened, stopped]
+# A browser without a network is so in all tabs of a profile.
+OFFLINE = pytest.param(offline, marks=pytest.mark.new_profile)
+
+
+def in_used_tab(state: Any) -> Any:
+    return pytest.param(state, marks=pytest.mark.used_tab)
+
+
 PAGE_STATES = [
     *BOTH,
-    not_sent,
     versions,
     an_edit,
     a_deleted_chat,
-    an_unknown_address,
     an_undo,
     a_rename,
     nothing_found_by_search,
@@ -184,17 +189,24 @@ async def in_all_dresses(page: Page, look: Callable[[int, str], Awaitable[None]]
             await look(width, scheme)
 
 
-@pytest.mark.parametrize("state", PAGE_STATES)
+async def nothing_found_in_any(page: Page, axe: str) -> None:
+    async def look(width: int, scheme: str) -> None:
+        await nothing_found(page, axe, ALL if scheme == "light" else COLOURS)
+
+    await in_all_dresses(page, look)
+
+
+@pytest.mark.parametrize("state", [OFFLINE, not_sent, an_unknown_address, *map(in_used_tab, PAGE_STATES)])
 async def test_the_page(page: Page, app: App, provider: Provider, axe: str, state: State) -> None:
     chat = await ChatPage(page, app).open()
     await state(chat)
-    await in_all_dresses(page, lambda width, scheme: nothing_found(page, axe))
+    await nothing_found_in_any(page, axe)
     provider.go()
 
 
-@pytest.mark.parametrize("state", EMBED_STATES)
+@pytest.mark.parametrize("state", [OFFLINE, *map(in_used_tab, EMBED_STATES)])
 async def test_the_embedded_chat(page: Page, app: App, provider: Provider, axe: str, state: State) -> None:
     chat = await EmbedPage(page).open(app.url)
     await state(chat)
-    await in_all_dresses(page, lambda width, scheme: nothing_found(page, axe))
+    await nothing_found_in_any(page, axe)
     provider.go()
