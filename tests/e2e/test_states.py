@@ -13,8 +13,8 @@ from playwright.async_api import Page, expect
 from tests.app import App
 from tests.e2e.chat import ChatPage, import_turns
 from tests.e2e.embed import EmbedPage
-from tests.e2e.test_accessibility import axe as axe
 from tests.e2e.test_accessibility import ALL, COLOURS, nothing_found
+from tests.e2e.test_accessibility import axe as axe
 from tests.provider_client import Provider
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
