@@ -10,7 +10,7 @@ from tests.e2e.chat import ChatPage
 from tests.e2e.embed import EmbedPage, Open, the_embed, the_page
 from tests.provider_client import script
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
 
 SENTENCE = "The answer was cut off at the model's limit."
 
@@ -19,8 +19,8 @@ async def go_on(chat: ChatPage | EmbedPage) -> None:
     await chat.answers.last.get_by_role("button", name="Continue").click()
 
 
-@pytest.mark.parametrize("opened", [the_page, the_embed])
 @pytest.mark.parametrize("reason", ["length", "MAX_TOKENS"])
+@pytest.mark.parametrize("opened", [the_page, the_embed])
 async def test_an_answer_that_was_cut_off_goes_on(page: Page, app: App, opened: Open, reason: str) -> None:
     chat = await opened(page, app)
     # The question that goes on is ours, so the model answers it with its own words.
@@ -50,7 +50,6 @@ async def test_a_stopped_answer_goes_on_in_embed_too(page: Page, app: App) -> No
     await expect(chat.answers).to_have_count(1)
 
 
-@pytest.mark.parametrize("opened", [the_page, the_embed])
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
@@ -60,6 +59,7 @@ async def test_a_stopped_answer_goes_on_in_embed_too(page: Page, app: App) -> No
         ({"text": "<think>hm", "finish_reason": "length"}, "limit while it was still thinking"),
     ],
 )
+@pytest.mark.parametrize("opened", [the_page, the_embed])
 async def test_what_is_no_answer_is_told_and_may_be_tried_again(
     page: Page, app: App, opened: Open, keys: dict[str, object], sentence: str
 ) -> None:

@@ -146,7 +146,7 @@ async def test_a_broken_database_says_so_and_the_message_is_sent_again(page: Pag
 
 @pytest.mark.slow
 async def test_what_is_far_too_long_is_refused_before_it_is_sent(page: Page, app: App) -> None:
-    size = 1_200_000
+    size = 120_000
     sizes: list[int] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sizes.append(len(frame))))
     chat = await ChatPage(page, app).open()

@@ -141,6 +141,7 @@ class Log:
         return found == expected and sum(found.values()) == len(self.lines())
 
 
+@pytest.mark.used_tab
 @pytest.mark.parametrize("kind", MODEL)
 async def test_a_trouble_of_the_model(kind: str, page: Page, troubled: ForkedApp) -> None:
     keys, seen = MODEL[kind]
