@@ -47,6 +47,7 @@ async def asked(chat: ChatPage) -> list[str]:
     return [message["content"] for message in await chat.stored() if message["role"] == "user"][1:]
 
 
+@pytest.mark.used_tab
 async def test_two_tabs_see_change_and_remove_what_waits(
     context: BrowserContext, page: Page, app: App, provider: Provider
 ) -> None:
@@ -79,6 +80,7 @@ async def test_two_tabs_see_change_and_remove_what_waits(
     assert await asked(chat) == ["The first to wait", "The third, changed", "From the other tab"]
 
 
+@pytest.mark.used_tab
 @pytest.mark.parametrize("failing", [False, True], ids=["stopped", "failed"])
 async def test_after_a_bad_end_it_waits_for_a_person(page: Page, app: App, provider: Provider, failing: bool) -> None:
     chat = await held_answer(page, app, **({"error_after": 4} if failing else {}))
@@ -97,6 +99,7 @@ async def test_after_a_bad_end_it_waits_for_a_person(page: Page, app: App, provi
     assert await asked(chat) == ["Wait for me", "And for me"]
 
 
+@pytest.mark.used_tab
 async def test_what_is_typed_into_its_form_is_not_lost_when_it_is_asked(
     page: Page, app: App, provider: Provider
 ) -> None:
@@ -110,6 +113,7 @@ async def test_what_is_typed_into_its_form_is_not_lost_when_it_is_asked(
     await expect(chat.toasts).to_contain_text("What you typed is in the message box.")
 
 
+@pytest.mark.used_tab
 async def test_a_change_that_cannot_be_stays_in_its_form(page: Page, app: App) -> None:
     chat = await held_answer(page, app)
     await queue(chat, "Short")
@@ -123,6 +127,7 @@ async def test_a_change_that_cannot_be_stays_in_its_form(page: Page, app: App) -
     await expect(waiting(page).locator(".bubble")).to_have_text("Short")
 
 
+@pytest.mark.used_tab
 async def test_more_than_may_wait_stay_in_the_outbox(page: Page, app: App) -> None:
     chat = await held_answer(page, app)
     await queue(chat, *(f"Question {number} of ten" for number in range(10)))
@@ -136,6 +141,7 @@ async def test_more_than_may_wait_stay_in_the_outbox(page: Page, app: App) -> No
     await expect(page.locator("[data-outbox]")).to_have_count(0)
 
 
+@pytest.mark.used_tab
 async def test_an_answer_of_another_door_is_waited_for_too(page: Page, app: App, provider: Provider) -> None:
     chat = await ChatPage(page, app).open()
     await chat.ask("Hello")
@@ -151,6 +157,7 @@ async def test_an_answer_of_another_door_is_waited_for_too(page: Page, app: App,
         await stream.aread()
 
 
+@pytest.mark.used_tab
 async def test_by_touch_it_has_a_button(page: Page, app: App) -> None:
     chat = await held_answer(page, app)
     later = page.get_by_role("button", name="Send after this answer")
