@@ -269,7 +269,7 @@ def test_a_tree_that_is_none_is_mended() -> None:
 
 @pytest.mark.slow
 def test_a_chain_of_many_nodes_is_no_trouble() -> None:
-    count = 20_000
+    count = 3_000
     chain = [node(str(n), str(n - 1), "user" if n % 2 else "assistant", "x") for n in range(count)]
     # Backwards, and closed to a ring.
     chain[0]["parent"] = str(count - 1)

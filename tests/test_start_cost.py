@@ -20,7 +20,7 @@ from chat_app.turns.registry import Turns
 
 pytestmark = pytest.mark.anyio
 
-LONG = 100_000
+LONG = 10_000
 BUDGET = 10_000
 ROWS = 5_000
 

@@ -63,7 +63,6 @@ def next_of(id: str) -> Message:
 @pytest.mark.slow
 def test_a_tree_as_deep_as_a_chat_is_long() -> None:
     chain = [
-        Message(id=f"{n:06}", chat_id="c", parent_id=f"{n - 1:06}" if n else None, role=Role.user)
-        for n in range(50_000)
+        Message(id=f"{n:06}", chat_id="c", parent_id=f"{n - 1:06}" if n else None, role=Role.user) for n in range(5_000)
     ]
-    assert len(path(chain, None)) == 50_000
+    assert len(path(chain, None)) == 5_000
