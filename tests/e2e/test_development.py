@@ -6,8 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from playwright.async_api import Page, expect
 
@@ -79,10 +82,20 @@ class Developed(App):
         return time.monotonic()
 
     def ask(self, question: str = "Hi") -> str:
-        """Again, where the one that is about to end was asked."""
-        while (response := self.http.post("/messages/", json={"content": question})).status_code == 503:
+        return self.told("POST", "/messages/", json={"content": question})["content"]
+
+    def told(self, method: str, path: str, **given: Any) -> Any:
+        """The response's JSON. Asked again where the server that is about to end refuses."""
+        while (response := self.answer(method, path, **given)).status_code == 503:
             time.sleep(0.05)
-        return response.json()["content"]
+        return response.raise_for_status().json()
+
+    def answer(self, method: str, path: str, **given: Any) -> httpx.Response:
+        """Asked again where the server that is about to end hangs up."""
+        while True:
+            with suppress(httpx.RemoteProtocolError, httpx.ReadError):
+                return self.http.request(method, path, **given)
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -154,17 +167,18 @@ async def test_an_agent_and_a_hook_that_are_saved_answer_the_next_question(app: 
     assert '"finish_reason":"stopped"' in rest
     assert app.ask() == "Two."
     agent = time.monotonic() - saved
-    chat = app.http.get(f"/messages/?chat_id={stream.headers['X-Chat-Id']}").json()
+    chat = app.told("GET", f"/messages/?chat_id={stream.headers['X-Chat-Id']}")
     assert [one["status"] for one in chat["messages"] if one["role"] == "assistant"] == ["stopped"]
     saved = app.save("some_hooks.py", "[a city]", "[a town]")
-    while app.http.get("/search/", params={"q": "town"}).json() and "[a town]" not in last_question(app):
+    app.ask("To Berlin?")
+    while "[a town]" not in last_question(app):
         app.ask("To Berlin?")
     figure(f"agent {agent:.1f} s, hook {time.monotonic() - saved:.1f} s from the save to the answer")
 
 
 def last_question(app: Developed) -> str:
-    [chat, *_] = app.http.get("/chats/").json()["chats"]
-    [question, *_] = app.http.get(f"/messages/?chat_id={chat['id']}").json()["messages"]
+    [chat, *_] = app.told("GET", "/chats/")["chats"]
+    [question, *_] = app.told("GET", f"/messages/?chat_id={chat['id']}")["messages"]
     return question["content"]
 
 
@@ -187,12 +201,12 @@ async def test_a_page_that_is_saved_is_loaded_anew(app: Developed, page: Page, f
 async def test_a_setting_and_a_module_of_the_app_that_are_saved_count_at_once(app: Developed, figure: Figure) -> None:
     saved = time.monotonic()
     (app.root / ".env").write_text("MAX_MESSAGE_CHARS=3\n")
-    while app.http.post("/messages/", json={"content": "Hello"}).status_code != 422:
+    while app.answer("POST", "/messages/", json={"content": "Hello"}).status_code != 422:
         time.sleep(0.05)
     setting = time.monotonic() - saved
     (app.root / ".env").unlink()
     saved = app.save("chat_app/errors.py", "Shorten it.", "Make it short.")
-    while "Make it short." not in app.http.post("/messages/", json={"content": "x" * 40_000}).text:
+    while "Make it short." not in app.answer("POST", "/messages/", json={"content": "x" * 40_000}).text:
         time.sleep(0.05)
     figure(f"setting {setting:.1f} s, module of the app {time.monotonic() - saved:.1f} s from the save to the answer")
 
@@ -218,7 +232,7 @@ async def test_each_fault_is_told_and_its_repair_is_picked_up(app: Developed, pa
         await expect(page.get_by_role("alert")).to_contain_text(said, timeout=LONG_MS)
         figure(f"{name}: told after {time.monotonic() - saved:.1f} s")
         assert said in app.logged()
-        refused = app.http.get("/chats/")
+        refused = app.answer("GET", "/chats/")
         assert (refused.status_code, refused.json()["error"]["code"]) == (500, "not_started")
         before = (name, new, old)
     assert before
