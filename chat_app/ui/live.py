@@ -38,6 +38,8 @@ class End(NamedTuple):
     turn_id: str
     version: str
     error: dict[str, Any] | None
+    told: bool = False
+    """Whether its error was: told again, it would come back to somebody who has tried again by then."""
 
 
 class Live(rx.State):
@@ -92,6 +94,9 @@ class Live(rx.State):
             if end:
                 if toast := _toast(end):
                     yield toast
+                    async with self:
+                        if self._end == end:
+                            self._end = end = end._replace(told=True)
                 # Here and not by an event of its own: the next address would end that one unseen.
                 filled = await own(self).filled(end.chat_id)
                 async with self:
@@ -229,7 +234,7 @@ def _failure(ended: Ended) -> dict[str, Any] | None:
 
 
 def _toast(end: End) -> Any:
-    if not end.error:
+    if not end.error or end.told:
         return None
     # As the button below the answer, so that both together ask once.
     again = {"label": "Try again", "on_click": Transcript.regenerate(end.turn_id, end.version)}
