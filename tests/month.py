@@ -112,6 +112,8 @@ def fill(file: Path, count: int) -> None:
             ("measure", [report | {"turn_id": copied(report["turn_id"], 0)} for _, report in pairs if report]),
         ):
             database.executemany(insert(table, rows[0]), rows)
+            if count <= MADE:
+                continue
             id, *rest = rows[0]
             others = ", ".join([f"substr({id}, 1, 34) || printf('%02x', n)", *rest])
             database.execute(f"{numbers} INSERT INTO {table} ({id}, {', '.join(rest)}) SELECT {others} FROM {table}, n")

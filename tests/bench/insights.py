@@ -26,10 +26,11 @@ async def run(counts: list[int]) -> Table:
     read = table()
     for count in counts:
         with TemporaryDirectory() as folder:
-            store = Store(f"sqlite:///{folder}/chat.db")
-            await store.open()
-            await store.close()
-            fill(Path(folder) / "chat.db", count)
+            file = Path(folder) / "chat.db"
+            empty, store = Store(f"sqlite:///{file}"), Store(f"sqlite:///{file}")
+            await empty.open()
+            await empty.close()
+            fill(file, count)
             await store.open()
             measures = measures_of(store, MODEL_PRICES=PRICES)
             began = time.monotonic()
