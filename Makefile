@@ -15,7 +15,7 @@ LOCK    = $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --ge
 # Or each of the many processes would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run build dev model test test-all chromium lint lock notices wheel npm-package bench figures soak screenshots clean
+.PHONY: run build dev model test test-all test-thorough chromium lint lock notices wheel npm-package bench figures soak screenshots clean
 
 run: $(VENV)/app $(VENV)/weights
 	@$(PY) -m chat_app
@@ -26,12 +26,14 @@ build: $(VENV)/app
 dev: $(VENV)/app $(VENV)/weights
 	@$(PY) -m chat_app dev
 
-# What a developer waits for; `test-all` has the slow ones too. One process more than two cores have, for half of the time a
-# test waits for a browser or a clock.
-test: MARKED = -m "not slow"
+# What a developer waits for; `test-all`, which CI runs, has the slow ones too, and `test-thorough` what it has no time for.
+# One process more than two cores have, for half of the time a test waits for a browser or a clock.
+test: MARKED = -m "not slow and not thorough"
+test-all: MARKED = -m "not thorough"
+test-thorough: MARKED = -m thorough
 test-all: SERVERS = nginx caddy
 test-all: $(VENV)/frameworks/installed
-test test-all: build $(VENV)/tests $(VENV)/weights chromium
+test test-all test-thorough: build $(VENV)/tests $(VENV)/weights chromium
 	@$(PY) -m tests.chromium
 	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(MARKED)
 

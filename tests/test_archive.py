@@ -292,7 +292,7 @@ def write_long_chat(file: Path, count: int) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("count", [3_000, pytest.param(40_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("count", [3_000, pytest.param(40_000, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])])
 async def test_the_loop_is_not_held_and_the_memory_stays_flat(
     store: Store, tmp_path: Path, figure: Any, count: int, frozen: None
 ) -> None:

@@ -83,6 +83,7 @@ def over_websocket(port: int, turn_id: str) -> Deaf:
 
 
 # The one that reads may be held up, too.
+@pytest.mark.thorough
 @pytest.mark.parametrize("api", [3_600], indirect=True)
 async def test_readers_that_do_not_read_slow_nobody_and_hold_no_memory(api: Api, client: httpx.AsyncClient) -> None:
     content, text = script(tokens=TOKENS, interval_ms=0), "".join(f"tok{n} " for n in range(TOKENS))

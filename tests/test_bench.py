@@ -103,7 +103,7 @@ def test_how_sure_a_median_is() -> None:
     assert median_interval([1.0] * 5) == median_interval([]) == (None, None)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(1_200)
 def test_a_short_run_measures_everything(page_built: None, tmp_path: Path) -> None:
     # Its limits are for a machine that does nothing else.

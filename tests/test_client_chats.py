@@ -139,7 +139,7 @@ def test_a_bad_address_is_told_and_leaves_no_thread() -> None:
     assert (bad.value.code, threading.active_count()) == ("bad_address", before)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_it_is_a_package_of_its_own(api: Api, tmp_path: Path) -> None:
     """Its wheel, where nothing is but what it declares to need, in strict code and in the terminal."""
     make = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]

@@ -89,7 +89,7 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_what_make_is_asked_for_it_can(document: Path) -> None:
     targets = set(re.findall(r"^([\w-]+)(?: [\w-]+)*:(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    targets |= {"test", "test-all"}
+    targets |= {"test", "test-all", "test-thorough"}
     assert set(re.findall(r"\bmake ([a-z][\w-]*)\b(?=[`\s])(?! (?:so|it))", code_of(document))) <= targets
 
 

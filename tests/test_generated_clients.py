@@ -13,7 +13,7 @@ from tests.forked import Api
 from tests.npm import npm_install
 from tests.provider_client import Provider, script
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 TOOLS = ["openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3"]
 USE_PYTHON = """

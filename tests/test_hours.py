@@ -219,7 +219,7 @@ async def test_imported_answers_do_not_count(store: Store) -> None:
     assert (await measures_of(store).figures(1)).answers == 0
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_month_of_many_answers_is_read_in_few_steps(file: Path, figure: Callable[[object], None]) -> None:
     """How long it takes for a million is in `make bench`."""
     fill(file, MANY)

@@ -18,7 +18,7 @@ from tests.test_built import Unprivileged
 from tests.test_containers import DOCKERFILE, run_python
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.timeout(900),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="setpriv is Linux's"),
     pytest.mark.skipif(not shutil.which("strip"), reason="binutils are not there"),

@@ -33,17 +33,21 @@ HOW = {
 WHOLE = [place for kind, said in PARTS for place in places.of_part(kind, said)]
 
 
-def slow(*values: object) -> object:
-    return pytest.param(*values, marks=pytest.mark.slow)
+def marked(mark: pytest.MarkDecorator, *values: object) -> object:
+    return pytest.param(*values, marks=mark)
 
 
-# In `make test` a kill at some of the steps, else at each; on PostgreSQL, where the statements are the same, at some.
+# A kill at some of the steps; in `make test-thorough` at each.
 TURNS = [
     ("sqlite", "complete", 9),
-    *(slow("sqlite", ends, 1) for ends in HOW),
-    *(slow("postgresql", ends, 4) for ends in HOW),
+    *(marked(pytest.mark.thorough, "sqlite", ends, 1) for ends in HOW),
+    *(marked(pytest.mark.slow, "postgresql", ends, 4) for ends in HOW),
 ]
-RECOVERIES = [("sqlite", 9), slow("sqlite", 1), slow("postgresql", 4)]
+RECOVERIES = [
+    ("sqlite", 9),
+    marked(pytest.mark.thorough, "sqlite", 1),
+    marked(pytest.mark.slow, "postgresql", 4),
+]
 
 
 @pytest.fixture(scope="module")

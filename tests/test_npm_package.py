@@ -65,7 +65,7 @@ CONFIG = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("react", [18, 19])
+@pytest.mark.parametrize("react", [pytest.param(18, marks=pytest.mark.thorough), 19])
 def test_it_is_used_from_strict_typescript(react: int, tmp_path: Path) -> None:
     package = pack(tmp_path)
     npm_install(tmp_path, str(package), "typescript@5.9.3", f"react@{react}", f"@types/react@{react}")

@@ -103,7 +103,7 @@ def copies(folder: Path) -> list[Path]:
 # At each step for the oldest version: the steps of a later one are its last. On PostgreSQL, where an update is one
 # transaction too, at some.
 SOME = [(version, 9) for version in OLDER]
-AT_EACH = pytest.param(FIRST, 1, marks=pytest.mark.slow, id=f"{FIRST} at each")
+AT_EACH = pytest.param(FIRST, 1, marks=pytest.mark.thorough, id=f"{FIRST} at each")
 
 
 @pytest.mark.parametrize(("version", "stride"), [*SOME, AT_EACH])
@@ -130,7 +130,7 @@ async def test_killed_at_any_statement_sqlite(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("version", "stride"), [*SOME[2:], (None, 5), (FIRST, 4)])
+@pytest.mark.parametrize(("version", "stride"), [*SOME, pytest.param(FIRST, 4, marks=pytest.mark.thorough)])
 async def test_killed_at_any_statement_postgresql(
     version: str | None, stride: int, cut_off: CutOff, postgres: Postgres, figure: Callable[[object], None]
 ) -> None:
@@ -149,7 +149,9 @@ async def test_killed_at_any_statement_postgresql(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("version", "stride"), [(None, 9), (FIRST, 1)])
+@pytest.mark.parametrize(
+    ("version", "stride"), [(None, 9), (FIRST, 9), pytest.param(FIRST, 1, marks=pytest.mark.thorough)]
+)
 async def test_a_database_that_an_earlier_server_left_half_updated_opens(
     version: str | None, stride: int, tmp_path: Path, migrated: Path
 ) -> None:

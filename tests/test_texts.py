@@ -36,21 +36,21 @@ def modules(tmp_path: Path) -> list[Path]:
 
 
 def test_texts(page_built: None, tmp_path: Path, modules: list[Path]) -> None:
-    run_tests(tmp_path, TESTS, modules, SIZE="0.2", FUZZ_CASES="100")
+    run_tests(tmp_path, TESTS, modules, SIZE="0.2", FUZZ_CASES="300")
 
 
 def test_growing_texts(page_built: None, tmp_path: Path, modules: list[Path]) -> None:
-    run_tests(tmp_path, GROWTH, modules, GROWN="50")
+    run_tests(tmp_path, GROWTH, modules, GROWN="100")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 def test_many_growing_texts(page_built: None, tmp_path: Path, modules: list[Path]) -> None:
-    run_tests(tmp_path, GROWTH, modules, GROWN="1000")
+    run_tests(tmp_path, GROWTH, modules, GROWN="3000")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 def test_heavy_and_random_texts(page_built: None, tmp_path: Path, modules: list[Path]) -> None:
     heavy = "--test-name-pattern=no text takes long|random markdown"
-    run_tests(tmp_path, TESTS, modules, heavy, SIZE="1", FUZZ_CASES="2500")
+    run_tests(tmp_path, TESTS, modules, heavy, SIZE="1", FUZZ_CASES="10000")

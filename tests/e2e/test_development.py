@@ -220,6 +220,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.thorough
 async def test_each_fault_is_told_and_its_repair_is_picked_up(app: Developed, page: Page, figure: Figure) -> None:
     """One is repaired as the next is made, so that each start tells of another."""
     await page.goto(app.url)

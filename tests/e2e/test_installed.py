@@ -88,6 +88,7 @@ def test_a_page_of_ones_own_needs_node_and_says_so(installation: Installation) -
     assert installation.left == [".env", "all_pages.py", "my_agent", "tests"]
 
 
+@pytest.mark.thorough
 def test_rill_dev_serves_from_an_installed_package_and_again_what_is_saved(
     installation: Installation, tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ async def test_what_cannot_be_fetched_is_said(page: Page, app: App) -> None:
     await page.context.set_offline(False)
 
 
+@pytest.mark.thorough
 async def test_embed_is_printed_too(page: Page, app: App) -> None:
     chat = await EmbedPage(page).open(app.url, theme="dark")
     for n in range(3):

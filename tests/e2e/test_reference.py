@@ -24,7 +24,7 @@ async def unfolded(page: Page, operation: dict[str, Any]) -> Locator:
     return block
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_it_shows_every_route_with_all_that_it_has(page: Page, app: App) -> None:
     fetched: list[str] = []
 

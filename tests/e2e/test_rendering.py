@@ -27,7 +27,9 @@ WATCH = """() => {
 }"""
 
 
-@pytest.mark.parametrize("to_the_top", [False, True], ids=["newest", "all 200"])
+@pytest.mark.parametrize(
+    "to_the_top", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["newest", "all 200"]
+)
 async def test_finished_messages_do_not_render_again_while_an_answer_grows(
     page: Page, app: App, to_the_top: bool
 ) -> None:

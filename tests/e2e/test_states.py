@@ -17,7 +17,7 @@ from tests.e2e.test_accessibility import ALL, COLOURS, nothing_found
 from tests.e2e.test_accessibility import axe as axe
 from tests.provider_client import Provider
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.thorough]
 
 WIDTHS = {1280: 900, 390: 844, 320: 640}
 FOLD = re.compile("^(Thinking|Thought)")
