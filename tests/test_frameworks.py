@@ -31,6 +31,8 @@ class FrameworkApp(App):
 
 
 AGENT = """
+from contextlib import aclosing
+
 from tests.examples import with_langgraph, with_openai_agents, with_pydantic_ai
 
 MODULES = with_langgraph, with_openai_agents, with_pydantic_ai
@@ -41,8 +43,9 @@ async def reply(messages, context):
     first = next(message["content"] for message in messages if message["role"] == "user")
     name = first.partition(":")[0]
     answer = EXAMPLES[name].reply(messages, context) if name == "with_langgraph" else EXAMPLES[name].reply(messages)
-    async for piece in answer:
-        yield piece
+    async with aclosing(answer):
+        async for piece in answer:
+            yield piece
 """
 """A chat's first question names the one that answers there."""
 

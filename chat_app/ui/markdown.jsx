@@ -14,7 +14,7 @@ import { closedTail, isFenceOpen } from "./unfinished.js";
 import { useWide } from "./wide.js";
 
 // How long all of an answer, and its growing block, may take to be read; what is beyond it is shown as it was written.
-const MESSAGE_MS = 3000;
+const MESSAGE_MS = 10_000;
 const GROWING_MS = 500;
 const LONGEST = 100_000;
 // A text of so many characters is drawn in one go.

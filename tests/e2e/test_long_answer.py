@@ -12,6 +12,7 @@ SIZE = 50_000
 # Asked between frames: in a frame's own callbacks what has just been drawn is not followed yet.
 POLLING_MS = 50
 LONG = f"() => document.querySelector('.prose')?.textContent.length > {SIZE}"
+TWO_FRAMES = "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 AT_THE_END = """() => {
   const area = document.querySelector(".scroll-area");
   return area.scrollHeight - area.clientHeight - area.scrollTop < 24;
@@ -43,6 +44,8 @@ async def test_the_view_follows_the_box_stays_usable_and_the_page_shows_what_is_
     assert len(stored) > SIZE
     await answer.get_by_role("button", name="Copy message").click()
     assert await page.evaluate("navigator.clipboard.readText()") == stored
+    # Its end may be drawn with the next frame.
+    await page.evaluate(TWO_FRAMES)
     grown = await answer.locator(".prose").text_content()
     await page.reload()
     # What is far from the screen is drawn bit by bit, whenever the browser has nothing else to do.

@@ -5,6 +5,7 @@ REPLIES=tests.examples.with_langgraph:reply OPENAI_API_KEY=sk-…
 
 import os
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from langchain_openai import ChatOpenAI
@@ -36,8 +37,10 @@ async def reply(messages: list[dict[str, str]], context: Context) -> AsyncIterat
     thread = {"configurable": {"thread_id": context.chat_id}}
     step = Step("Looking into the notes")
     yield step
-    async for mode, data in graph.astream(question, thread, stream_mode=["updates", "messages"]):
-        if mode == "messages" and data[1]["langgraph_node"] == "answer":
-            yield data[0].text
-        elif mode == "updates" and "look_up" in data:
-            yield step.done(output=data["look_up"]["messages"][0][1])
+    # A stop ends what is closed at once; the rest would go on until the garbage collector comes.
+    async with aclosing(graph.astream(question, thread, stream_mode=["updates", "messages"])) as events:
+        async for mode, data in events:
+            if mode == "messages" and data[1]["langgraph_node"] == "answer":
+                yield data[0].text
+            elif mode == "updates" and "look_up" in data:
+                yield step.done(output=data["look_up"]["messages"][0][1])
