@@ -197,7 +197,7 @@ class Transcript(rx.State):
             # A growing answer is saved again and again, and shown when it is whole.
             self.recent = [_anew(row, "") for row in self.recent]
 
-    async def _stored(self, chat_id: str) -> "Stored | None":
+    async def _stored(self, chat_id: str) -> Stored | None:
         """None where there is no such chat."""
         running, library = await own(self).turns.running(chat_id), own(self).library
         if not chat_id:
