@@ -28,18 +28,20 @@ dev: $(VENV)/app $(VENV)/weights
 
 # What a developer waits for; `test-all`, which CI runs, has the slow ones too, and `test-thorough` what it has no time for.
 # One process more than two cores have, for half of the time a test waits for a browser or a clock.
-test: MARKED = -m "not slow and not thorough"
+test: MARKED = -m "everyday or not (slow or thorough)"
 test-all: MARKED = -m "not thorough"
 test-thorough: MARKED = -m thorough
 test-all: SERVERS = nginx caddy
+# For the cache of pages, which its headless shell has not.
+test-all test-thorough: FULL = full
 test-all: $(VENV)/frameworks/installed
 test test-all test-thorough: build $(VENV)/tests $(VENV)/weights chromium
-	@$(PY) -m tests.chromium
+	@$(PY) -m tests.chromium $(FULL)
 	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(MARKED)
 
 # Beside all that comes before the tests, where make may do so (`make --jobs 3 test`): it needs none of it.
 chromium:
-	@$(PYTHON) -m tests.chromium early $(SERVERS)
+	@$(PYTHON) -m tests.chromium early $(FULL) $(SERVERS)
 
 lint: $(VENV)/tests
 	@$(PY) -m ruff check .
@@ -65,7 +67,7 @@ npm-package: $(VENV)/app
 	@$(PY) -m tests.npm_package
 
 screenshots: $(VENV)/tests
-	@$(PY) -m tests.chromium
+	@$(PY) -m tests.chromium full
 	@$(PY) -m tests.screenshots
 
 soak: $(VENV)/tests
@@ -73,7 +75,7 @@ soak: $(VENV)/tests
 
 # QUICK=1 takes a minute and says little; PEERS=chainlit measures that one in the same run; ONLY=page,doors some parts.
 bench: $(VENV)/tests
-	@$(PY) -m tests.chromium
+	@$(PY) -m tests.chromium full
 	@$(PY) -m tests.bench $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) $(if $(ONLY),--only $(ONLY))
 
 # The last run's tables and plots into the documents.

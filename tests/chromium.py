@@ -1,17 +1,22 @@
 """Where the real browser is: an installed Chromium or Chrome, else one is installed.
 
-`python -m tests.chromium` makes sure that there is one and says where. With `early` it only does what needs neither
-the virtual environment nor an answer: where apt-get works, it installs a browser that is missing, and the programs that
-are named behind it.
+The tests prefer Chromium's headless shell, the same engine without the window: a page takes two thirds of the time in
+it. The figures and the pictures are those of the full browser, which people have.
+
+`python -m tests.chromium` makes sure that there is one and says where, with `full` a full one. With `early` before it,
+it only does what needs neither the virtual environment nor an answer: where apt-get works, it installs the browser that
+is missing, and the programs that are named behind it.
 """
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
+SHELLS = ["chromium-headless-shell", "chrome-headless-shell"]
+FULL = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
 PLACES = [
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -43,22 +48,36 @@ ARGS = [
 NOT_WITH_CACHE = ["--disable-back-forward-cache"]
 
 
-def find() -> str | None:
-    """The path of a browser that is there."""
-    named = [os.environ.get("CHROMIUM", ""), *(shutil.which(name) or "" for name in NAMES), *PLACES]
-    cached = [str(path) for cache in PLAYWRIGHT_CACHES for path in cache.glob("chromium-*/chrome-*/*hrom*")]
-    return next(
-        (path for path in [*named, *cached] if path and os.access(path, os.X_OK) and Path(path).is_file()), None
-    )
+def find(full: bool = False) -> str | None:
+    """The path of a browser that is there; with `full` none that has no window."""
+    shells = [] if full else [*map(shutil.which, SHELLS), *_cached("chromium_headless_shell-*/chrome-*/chrome-*shell")]
+    named = [os.environ.get("CHROMIUM"), *shells, *map(shutil.which, FULL), *PLACES]
+    paths = [*named, *_cached("chromium-*/chrome-*/*hrom*")]
+    return next((path for path in paths if path and os.access(path, os.X_OK) and Path(path).is_file()), None)
 
 
-def install() -> None:
+def _cached(pattern: str) -> list[str]:
+    """What Playwright has installed."""
+    return [str(path) for cache in PLAYWRIGHT_CACHES for path in cache.glob(pattern)]
+
+
+def install(full: bool = False) -> None:
     """With apt-get where that works, else Playwright's own."""
     if apt_get_works():
-        install_with_apt_get("chromium")
+        install_with_apt_get(*missing_packages(full))
     else:
         print("Installing Chromium with Playwright …", flush=True)
         _runs(sys.executable, "-m", "playwright", "install", "chromium")
+
+
+def missing_packages(full: bool = False) -> list[str]:
+    """On Debian the shell, too, where there is only a full browser: what it saves in one run pays for it."""
+    if platform.freedesktop_os_release().get("ID") != "debian":
+        # Ubuntu and others that are made of it have no such package.
+        return [] if find(full) else [FULL[0]]
+    browser = find(full=True)
+    shell = [] if os.environ.get("CHROMIUM") or find() != browser else [SHELLS[0]]
+    return shell if browser or not full else [*shell, FULL[0]]
 
 
 def apt_get_works() -> bool:
@@ -67,8 +86,10 @@ def apt_get_works() -> bool:
 
 def install_with_apt_get(*packages: str) -> None:
     print(f"Installing {', '.join(packages)} with apt-get …", flush=True)
-    if _runs("apt-get", "update", "-qq"):
-        _runs("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends"]
+    if not (_runs("apt-get", "update", "-qq") and _runs(*install, *packages)) and SHELLS[0] in packages:
+        rest = {*packages, *([] if find() else [FULL[0]])} - {SHELLS[0]}
+        _runs(*install, *rest)
 
 
 def _runs(*command: str) -> bool:
@@ -76,17 +97,20 @@ def _runs(*command: str) -> bool:
     return subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode == 0
 
 
-def require() -> str:
+def require(full: bool = False) -> str:
     """The path of a browser; installs one where there is none. Exits with a sentence where that fails."""
-    if find() is None:
-        install()
-    return find() or sys.exit(HELP)
+    if find(full) is None:
+        install(full)
+    return find(full) or sys.exit(HELP)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["early"]:
-        missing = ["chromium"] * (find() is None) + [name for name in sys.argv[2:] if shutil.which(name) is None]
-        if missing and apt_get_works():
-            install_with_apt_get(*missing)
-    else:
-        print(f"The tests use {require()}")
+    match sys.argv[1:]:
+        case ["early", *given]:
+            if apt_get_works():
+                missing = missing_packages("full" in given)
+                missing += [name for name in given if name != "full" and shutil.which(name) is None]
+                if missing:
+                    install_with_apt_get(*missing)
+        case given:
+            print(f"The tests use {require(full=given == ['full'])}")

@@ -99,7 +99,9 @@ async def main() -> None:
         with App(folder, openai_base_url=provider.base_url, openai_model="gpt-4o-mini") as app:
             ids.append(import_chat(app, 60, "A long evening of questions")[0])
             async with async_playwright() as playwright:
-                browser = await playwright.chromium.launch(executable_path=chromium.require(), args=chromium.ARGS)
+                browser = await playwright.chromium.launch(
+                    executable_path=chromium.require(full=True), args=chromium.ARGS
+                )
                 for theme in ("light", "dark"):
                     for width in WIDTHS:
                         await shoot_all(browser, app, ids, theme, width)

@@ -251,6 +251,7 @@ def code(answer: tuple[int, str]) -> tuple[int, str]:
     return answer[0], json.loads(answer[1])["error"]["code"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path"), RULES)
 async def test_asvs_8_2_2_a_route(client: Client, method: str, path: str) -> None:
     rule, things = RULES[method, path], await made(client)

@@ -21,7 +21,7 @@ from tests.forked import Api
 from tests.sse_client import streaming, text_of, value
 from tests.ws_client import Socket
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 Figure = Callable[[object], None]
 
 
@@ -94,11 +94,13 @@ async def said(function: Callable[..., Any], *messages: Any) -> str:
     return "".join(one.text if isinstance(one, Piece) else one for one in given)
 
 
+@pytest.mark.everyday
 @pytest.mark.parametrize("function", KINDS)
 async def test_a_function_of_any_kind_answers(function: Callable[..., Any]) -> None:
     assert await said(function) == "text"
 
 
+@pytest.mark.everyday
 @pytest.mark.parametrize("problem", [ValueError("x"), SystemExit(3), StopIteration(), KeyboardInterrupt()], ids=repr)
 async def test_what_a_thread_raises_reaches_the_turn(problem: BaseException) -> None:
     def raises(messages: Any) -> str:
@@ -113,6 +115,7 @@ async def test_what_a_thread_raises_reaches_the_turn(problem: BaseException) -> 
             await said(function)
 
 
+@pytest.mark.everyday
 async def test_a_generator_in_a_thread_is_closed_there_when_its_answer_is_stopped() -> None:
     closed = threading.Event()
 
@@ -129,6 +132,7 @@ async def test_a_generator_in_a_thread_is_closed_there_when_its_answer_is_stoppe
     assert await asyncio.to_thread(closed.wait, 5)
 
 
+@pytest.mark.everyday
 async def test_a_thread_that_does_not_come_back_is_left_behind_and_named(caplog: pytest.LogCaptureFixture) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
@@ -315,7 +319,6 @@ async def test_an_answer_without_end_is_cut(api: Api, beside: Beside, question: 
     )
 
 
-@pytest.mark.slow
 async def test_one_that_takes_no_cancel_is_left_behind_and_others_are_not_disturbed(api: Api) -> None:
     async with api.client() as client, streaming(client, "POST", "/stream/", json={"content": "deaf"}) as stream:
         while value(await stream.next()).get("role") != "assistant":

@@ -1242,6 +1242,7 @@ async def test_with_streaming_off_whole_replies_remain(
             assert (await waiting)["status"] == "stopped"
 
 
+@pytest.mark.slow
 async def test_a_share_of_the_sessions_streams_and_always_the_same(
     provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

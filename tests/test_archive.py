@@ -291,6 +291,7 @@ def write_long_chat(file: Path, count: int) -> None:
         text.write("]}]}")
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize("count", [3_000, pytest.param(40_000, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])])
 async def test_the_loop_is_not_held_and_the_memory_stays_flat(
@@ -318,6 +319,7 @@ async def test_the_loop_is_not_held_and_the_memory_stays_flat(
     assert grown < 20
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_others_write_while_chats_come_in(store: Store, tmp_path: Path) -> None:
     """Each step is a short transaction of its own."""

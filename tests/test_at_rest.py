@@ -84,6 +84,7 @@ def ask(api: Api, asked: str, answered: str) -> str:
     return chat
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", [0, 40])
 def test_deleted_means_deleted(others: int, api: Api) -> None:
     for number in range(others):
@@ -104,6 +105,7 @@ def test_deleted_means_deleted(others: int, api: Api) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.slow
 def test_the_trash_is_emptied_for_good_at_a_start(api: Api) -> None:
     ask(api, "Stays", "Some answer.")
     chat = ask(api, ASKED, ANSWERED)

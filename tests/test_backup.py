@@ -171,6 +171,7 @@ async def test_a_file_that_is_there_is_not_overwritten(url: str, tmp_path: Path)
     assert (await back_up(url, file, force=True)).chats == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[len(VERSIONS) // 2], VERSIONS[-1]])
 async def test_a_backup_of_an_older_version_is_brought_up_to_date(version: str, other_url: str, tmp_path: Path) -> None:
     """The steps from each version to the last are those of a start: see test_schema.py."""
@@ -330,7 +331,8 @@ def run(api: Api, *arguments: str) -> tuple[int, str]:
     return process.wait(60), said.read_text()
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_the_commands_beside_a_server(kind: str, postgres: Postgres, tmp_path: Path, provider: Provider) -> None:
     async with postgres.database() as name:
         url = f"sqlite:///{tmp_path / 'chat.db'}" if kind == "sqlite" else postgres.url(name)

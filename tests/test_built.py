@@ -104,6 +104,7 @@ def test_a_read_only_checkout_in_another_place_is_served_by_an_unprivileged_user
     assert {path: path.stat().st_mtime for path in moved.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_a_running_server_keeps_its_build_while_others_are_made(
     page_built: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -385,6 +385,7 @@ def test_what_cannot_be_read_gets_a_sentence(data: bytes | str) -> None:
     assert len(caught.value.message) < 400
 
 
+@pytest.mark.slow
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     spaces = " " * 1_000_000
     bomb = io.BytesIO()
@@ -423,6 +424,7 @@ def test_only_one_chat_is_in_memory() -> None:
     assert text.tell() < len(text.getvalue()) / 2
 
 
+@pytest.mark.slow
 def test_the_progress_of_a_file_and_of_a_zip_comes_to_its_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(reading, "BATCH_MESSAGES", 1)
     text = json.dumps([small("x" * 1_000) for _ in range(900)])

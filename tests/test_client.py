@@ -25,6 +25,8 @@ from tests.app import App, free_port
 from tests.forked import Api
 from tests.provider_client import Provider, script
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 60.0
 """For what comes true sooner on any machine."""
 ENDLESS = {"tokens": -1, "interval_ms": 5}
@@ -152,6 +154,7 @@ def mortal(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iter
 # The client
 
 
+@pytest.mark.everyday
 @pytest.mark.anyio
 async def test_an_answer_streams_as_typed_events(client: ChatClient, app: App) -> None:
     question = script(tokens=5)
@@ -167,6 +170,7 @@ async def test_an_answer_streams_as_typed_events(client: ChatClient, app: App) -
     assert [message["content"] for message in stored(app, first.chat_id)] == [question, numbered(5)]
 
 
+@pytest.mark.everyday
 @pytest.mark.anyio
 async def test_a_chat_goes_on(client: ChatClient, app: App) -> None:
     first = await client.send(script(tokens=2))
@@ -184,6 +188,7 @@ async def test_thoughts_come_where_they_are_asked_for(client: ChatClient) -> Non
     assert text_of(events) == numbered(2)
 
 
+@pytest.mark.everyday
 @pytest.mark.anyio
 async def test_send_waits_for_the_whole_answer(client: ChatClient) -> None:
     message = await client.send(script(tokens=4))
@@ -202,6 +207,7 @@ async def test_the_same_key_gives_the_same_answer(client: ChatClient, app: App) 
     assert len(stored(app, message.chat_id)) == 2
 
 
+@pytest.mark.everyday
 @pytest.mark.anyio
 async def test_reading_goes_on_from_the_middle(client: ChatClient) -> None:
     whole = await client.send(script(text="One 👋 two"))
@@ -253,6 +259,7 @@ async def test_leaving_early_leaves_the_turn_running_and_stop_ends_it(client: Ch
     assert (again.status, again.content) == ("stopped", answer["content"])
 
 
+@pytest.mark.everyday
 @pytest.mark.anyio
 async def test_a_refusal_of_the_provider_is_an_error_with_its_code(client: ChatClient) -> None:
     with pytest.raises(ClientError) as streamed:
@@ -302,6 +309,7 @@ async def test_a_busy_chat_names_the_turn_that_runs(client: ChatClient) -> None:
         await client.stop(started.turn_id)
 
 
+@pytest.mark.everyday
 @pytest.mark.anyio
 async def test_a_server_that_is_not_there_is_told_at_once() -> None:
     url = f"http://127.0.0.1:{free_port()}"
@@ -567,6 +575,7 @@ def piped(app: App, *arguments: str, stdin: str | None = None) -> subprocess.Com
     )
 
 
+@pytest.mark.everyday
 def test_a_pipe_gets_exactly_the_answer(app: App) -> None:
     text = "# Title\n\n- one 👋\n- \x1b[1mtwo\x1b[0m"
     run = piped(app, script(text=text))
@@ -791,6 +800,7 @@ def test_ctrl_c_stops_a_whole_answer_too(unstreamed: Api, provider: Provider) ->
     assert answer["content"] in shown
 
 
+@pytest.mark.everyday
 def test_a_conversation_in_the_terminal(app: App) -> None:
     with Terminal("--url", app.url) as terminal:
         terminal.until("> ")
@@ -872,6 +882,7 @@ def test_an_answer_cannot_steer_the_terminal(app: App) -> None:
     assert "\x1b]" not in shown
 
 
+@pytest.mark.everyday
 def test_the_client_needs_nothing_of_the_server() -> None:
     modules = [f"chat_app.client.{path.stem}" for path in Path(ROOT, "chat_app", "client").glob("*.py")]
     code = f"import sys, {', '.join(modules)}; print(*(n for n in sys.modules if n.startswith('chat_app.')))"

@@ -159,6 +159,7 @@ def test_a_link_leads_to_an_operation_and_its_parameter() -> None:
         assert link["parameters"].keys() <= known
 
 
+@pytest.mark.slow
 async def test_what_comes_is_what_is_written(running: Api) -> None:
     """One success and the failures that a client can cause, against the served OpenAPI."""
     async with running.client() as client:

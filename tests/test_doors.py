@@ -254,6 +254,7 @@ async def test_every_door_tells_the_same(door: Door, case: Case, client: httpx.A
     await same_through(door, client, case)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 @pytest.mark.parametrize("case", SILENCES, ids=lambda case: case.name)
 async def test_every_door_gives_up_on_a_silent_provider(door: Door, case: Case, impatient: App) -> None:
@@ -261,6 +262,7 @@ async def test_every_door_gives_up_on_a_silent_provider(door: Door, case: Case, 
         await same_through(door, client, case)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 async def test_every_door_gives_up_on_silence_in_mid_answer(door: Door, impatient_later: App) -> None:
     async with impatient_later.client() as client:

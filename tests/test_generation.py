@@ -170,6 +170,7 @@ PIECES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(given=st.lists(st.one_of(PIECES, st.lists(PIECES, max_size=3)), max_size=12), limit=st.integers(1, 30))
 def test_what_the_journal_has_is_what_the_end_stores(given: list[Any], limit: int) -> None:

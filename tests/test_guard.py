@@ -367,6 +367,7 @@ async def test_what_a_page_may_do_is_said_with_every_response(path: str, client:
 # A real browser
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/", "/c/0199", "/embed", "/docs"])
 async def test_nothing_of_our_own_pages_is_against_their_policy(path: str, page: Page, app: App) -> None:
     said: list[str] = []
@@ -407,11 +408,9 @@ def elsewhere() -> Iterator[str]:
 
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
-    path = chromium.find()
-    assert path, chromium.HELP
     async with async_playwright() as playwright:
         args = [*chromium.ARGS, f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
-        browser = await playwright.chromium.launch(executable_path=path, args=args)
+        browser = await playwright.chromium.launch(executable_path=chromium.require(), args=args)
         yield await browser.new_page()
         await browser.close()
 
@@ -446,6 +445,7 @@ async def attempts(page: Page, app: App) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 async def test_a_page_of_another_origin_gets_nowhere(
     page: Page, elsewhere: str, client: httpx.AsyncClient, app: App, provider: Provider
 ) -> None:
@@ -464,6 +464,7 @@ async def test_a_page_of_another_origin_gets_nowhere(
     assert (await client.get("/chats/")).json()["chats"] == before
 
 
+@pytest.mark.slow
 async def test_a_page_of_our_own_origin_gets_everywhere(
     page: Page, client: httpx.AsyncClient, app: App, provider: Provider
 ) -> None:
@@ -477,6 +478,7 @@ async def test_a_page_of_our_own_origin_gets_everywhere(
     await provider.until(lambda seen: len(seen) == 4 and all(one["finished"] for one in seen))
 
 
+@pytest.mark.slow
 async def test_a_name_that_was_rebound_gets_nowhere(
     page: Page, client: httpx.AsyncClient, app: App, provider: Provider
 ) -> None:
@@ -487,6 +489,7 @@ async def test_a_name_that_was_rebound_gets_nowhere(
     assert provider.requests() == []
 
 
+@pytest.mark.slow
 async def test_a_page_of_another_origin_cannot_frame_the_app(page: Page, elsewhere: str, app: App) -> None:
     await page.goto(elsewhere)
     errors: list[str] = []

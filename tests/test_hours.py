@@ -34,6 +34,7 @@ async def store(database_url: str) -> AsyncIterator[Store]:
     await store.close()
 
 
+@pytest.mark.slow
 async def test_the_figures_are_those_of_plain_sql(store: Store, figure: Callable[[object], None]) -> None:
     seed = random.randrange(10**6)
     figure(f"seed {seed}")

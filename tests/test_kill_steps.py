@@ -23,7 +23,7 @@ from tests import journal, places
 from tests.cut_off import PARTS, CutOff, Life
 from tests.postgres import Postgres
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 HOW = {
     "complete": ["new chat", "empty chat", "ask", "edit", "regenerate", "continue"],
@@ -33,20 +33,16 @@ HOW = {
 WHOLE = [place for kind, said in PARTS for place in places.of_part(kind, said)]
 
 
-def marked(mark: pytest.MarkDecorator, *values: object) -> object:
-    return pytest.param(*values, marks=mark)
-
-
 # A kill at some of the steps; in `make test-thorough` at each.
 TURNS = [
     ("sqlite", "complete", 9),
-    *(marked(pytest.mark.thorough, "sqlite", ends, 1) for ends in HOW),
-    *(marked(pytest.mark.slow, "postgresql", ends, 4) for ends in HOW),
+    *(pytest.param("sqlite", ends, 1, marks=pytest.mark.thorough) for ends in HOW),
+    *(("postgresql", ends, 4) for ends in HOW),
 ]
 RECOVERIES = [
     ("sqlite", 9),
-    marked(pytest.mark.thorough, "sqlite", 1),
-    marked(pytest.mark.slow, "postgresql", 4),
+    pytest.param("sqlite", 1, marks=pytest.mark.thorough),
+    ("postgresql", 4),
 ]
 
 

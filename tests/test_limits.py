@@ -282,6 +282,7 @@ async def test_a_websocket_follows_so_many_answers_only(api: Api) -> None:
         await client.post(f"/stream/{turn}/stop")
 
 
+@pytest.mark.slow
 async def test_a_websocket_that_does_nothing_is_closed(provider: Provider, tmp_path: Path) -> None:
     with Api(tmp_path, openai_base_url=provider.base_url, openai_model="bench", idle_s="0.2") as api:
         async with Socket(f"{api.url}/stream/ws") as socket:

@@ -12,6 +12,7 @@ from tests.provider_client import Provider, script
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("page_built")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("think_every", [0, 3])
 async def test_a_page_that_misses_windows_gets_the_whole_and_nothing_is_taken_back(
     provider: Provider, tmp_path: Path, think_every: int

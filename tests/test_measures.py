@@ -115,6 +115,7 @@ def test_too_many_in_a_minute_wait() -> None:
         assert 0 < refused.value.retry_after <= 60
 
 
+@pytest.mark.slow
 async def test_a_flood_is_refused_and_the_answers_are_not(provider: Provider, tmp_path: Any) -> None:
     with Api(tmp_path, openai_base_url=provider.base_url, openai_model="bench") as app:
         async with app.client() as client:

@@ -159,6 +159,7 @@ async def test_a_turn_is_a_span(
     assert "SCRIPT" not in str(taken)
 
 
+@pytest.mark.slow
 def test_without_a_collector_nothing_of_it_is_imported() -> None:
     code = (
         "import sys; from chat_app.config import load_settings; from chat_app.service import build;"

@@ -138,6 +138,7 @@ async def named_by_the_question(messages: list[dict[str, str]]) -> AsyncGenerato
     yield Piece("Yes.", model=messages[-1]["content"].rpartition("|")[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("raw", "clean"), STORABLE.items(), ids=ascii)
 async def test_a_title_and_a_model_are_clean_however_they_come(raw: str, clean: str, api: AsyncClient) -> None:
     chat = (await api.post("/chats/", json={"title": raw})).raise_for_status().json()

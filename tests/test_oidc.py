@@ -26,7 +26,11 @@ from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, Claims, Forge, Provide
 from tests.people import add_key, add_person, browser, invitation, opened, session_cookie, submit
 
 # The provider's own, of authlib in a thread of this process.
-pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +103,7 @@ async def people(api: App) -> dict[str, bool]:
 # The way there and back
 
 
+@pytest.mark.everyday
 async def test_somebody_signs_in_and_out(client: httpx.AsyncClient, api: Api, sso: Provider) -> None:
     assert (await client.get("/c/x")).headers["location"] == "/login?next=/c/x"
     address = await led_there(client)
@@ -339,6 +344,7 @@ async def test_asvs_10_5_3_a_wrong_provider_stops_the_start(sso: Provider, chang
 # Small things
 
 
+@pytest.mark.everyday
 def test_claims_give_rights() -> None:
     rules = claims_in("groups=admins, realm_access.roles=admin, https://x.example/role=boss, email=a@b.example")
     for claims in (
@@ -356,12 +362,14 @@ def test_claims_give_rights() -> None:
             claims_in(wrong)
 
 
+@pytest.mark.everyday
 def test_people_are_called_by_what_can_be_seen() -> None:
     claims = {"sub": "1", "preferred_username": "\u200b", "name": "Ada\nLove", "email": 5}
     assert names_of(claims) == ["Ada Love"]
     assert names_of({"sub": "1", "name": " "}) == ["1"]
 
 
+@pytest.mark.everyday
 def test_a_sign_in_under_way_is_one_browsers_for_ten_minutes() -> None:
     begun = flow.begin(b"s" * 32, "browser", "/c/x", now=1_000.0)
     assert flow.resume(b"s" * 32, "browser", begun.state, now=1_600.0) == begun

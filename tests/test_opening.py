@@ -15,6 +15,7 @@ SETTINGS = "chat_app___ui___settings____chat_settings"
 PROMPT = "Be brief."
 
 
+@pytest.mark.slow
 async def test_a_chat_that_is_opened_again_while_it_is_opened_is_there_whole(app: App) -> None:
     """As by a double click. With each address Reflex ends the handlers of the one before, wherever they are."""
     chat_id, _ = import_chat(app, FIRST)

@@ -94,6 +94,7 @@ def places(path: Sequence[PathItem]) -> list[tuple[object, ...]]:
     return [(item.message.id, item.number, item.of, item.previous_id, item.next_id) for item in path]
 
 
+@pytest.mark.slow
 def test_the_path_by_sql_is_the_path_of_the_tree(
     run_with_store: Callable[[Callable[[Store], Any]], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

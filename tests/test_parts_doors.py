@@ -91,6 +91,7 @@ async def read(client: httpx.AsyncClient, door: Door, turn_id: str, visits: list
     return got
 
 
+@pytest.mark.slow
 @given(parts=PARTS, together=st.booleans(), visits=VISITS)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("door", [over_sse, over_websocket])

@@ -30,7 +30,7 @@ from tests.provider_client import Provider, script
 from tests.sse_client import streaming
 from tests.ws_client import Closed, Refused, Socket, close
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 RULES = "tests.examples.rules:reply"
 DOORS = [
@@ -86,6 +86,7 @@ def socket_url(app: App, path: str = "/stream/ws") -> str:
 # Nobody
 
 
+@pytest.mark.everyday
 @pytest.mark.parametrize(("method", "path"), DOORS)
 async def test_nobody_gets_401_and_a_sentence(nobody: httpx.AsyncClient, method: str, path: str) -> None:
     response = await nobody.request(method, path, json={"content": "Hi"} if method == "POST" else None)
@@ -128,6 +129,7 @@ async def test_a_websocket_of_nobody_is_refused(api: Api) -> None:
 # Signing in
 
 
+@pytest.mark.everyday
 async def test_signing_in_leads_back_and_to_the_api(api: Api, ada: str) -> None:
     async with browser(api) as client:
         response = await sign_in(client, "  ADA ", next="/c/x")
@@ -139,6 +141,7 @@ async def test_signing_in_leads_back_and_to_the_api(api: Api, ada: str) -> None:
             assert (await socket.until("finish_reason"))[-1]["finish_reason"] == "stop"
 
 
+@pytest.mark.everyday
 @pytest.mark.parametrize(("name", "password"), [("Ada", "wrong horse"), ("Ada", ""), ("Nobody", PASSWORD), ("", "")])
 async def test_the_wrong_ones_come_not_in(api: Api, ada: str, name: str, password: str) -> None:
     async with browser(api) as client:
@@ -261,6 +264,7 @@ async def test_asvs_3_7_2_no_other_site_is_led_to(api: Api, ada: str, address: s
 # Signing out
 
 
+@pytest.mark.everyday
 async def test_signing_out_ends_the_session(api: Api, ada: str) -> None:
     async with signed_in(api, "Ada") as client:
         cookie = session_cookie(client)
@@ -320,6 +324,7 @@ async def test_asvs_7_4_3_another_password_signs_out_elsewhere(api: Api) -> None
         pass
 
 
+@pytest.mark.everyday
 async def test_an_invitation_counts_once(api: Api, page: httpx.AsyncClient) -> None:
     made = await submit(page, "/account/invitations")
     link = made.text.partition(f"{api.url}/invite/")[2].partition("<")[0]
@@ -411,6 +416,7 @@ async def test_with_the_account_its_answers_end_and_its_chats_are_gone(api: Api,
 # Keys
 
 
+@pytest.mark.everyday
 async def test_a_key_is_shown_once_and_opens_every_door(api: Api, page: httpx.AsyncClient, ada: str) -> None:
     made = await submit(page, "/account/keys", name="My <script>", scope="chat")
     key = made.text.partition('class="secret">')[2].partition("<")[0]

@@ -21,7 +21,7 @@ from tests.forked import Api, ForkedApp, starter
 from tests.people import PASSWORD, browser, opened, sign_in
 from tests.test_documents import blocks, shell
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 def run(app: App, *arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
@@ -77,6 +77,7 @@ async def test_an_account_from_the_first_command_on(tmp_path: Path) -> None:
             assert (await client.get(link)).status_code == 200
 
 
+@pytest.mark.everyday
 async def test_what_cannot_be_done_is_a_sentence(tmp_path: Path) -> None:
     app = App(tmp_path)
     async with opened(app) as store:

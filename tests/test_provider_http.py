@@ -121,6 +121,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_without_a_descriptor_what_has_a_connection_goes_on_and_a_new_one_is_told(provider: Provider) -> None:
     names = {"URL": provider.base_url, "QUESTION": script(tokens=2, interval_ms=0)}
     code = "".join(f"{name} = {value!r}\n" for name, value in names.items()) + WITHOUT_DESCRIPTORS

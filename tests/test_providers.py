@@ -62,6 +62,7 @@ async def test_the_answers_of_real_servers(door: Door, recording: Recording, cli
     await as_told(door, client, recording)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recording", ODDITIES, ids=lambda recording: recording.name)
 async def test_odd_answers(recording: Recording, client: httpx.AsyncClient) -> None:
     await as_told(post_messages, client, recording)

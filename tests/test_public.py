@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import rill
 from chat_app.config import ROOT, VERSION
 from rill import pages, testing
@@ -31,6 +33,7 @@ def test_the_public_names_for_pages_are_these() -> None:
     assert all(hasattr(pages, name) for name in OF_PAGES)
 
 
+@pytest.mark.slow
 def test_it_loads_no_page() -> None:
     code = "import sys, rill; print('reflex' in sys.modules, 'chat_app.ui' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -106,6 +106,7 @@ SOME = [(version, 9) for version in OLDER]
 AT_EACH = pytest.param(FIRST, 1, marks=pytest.mark.thorough, id=f"{FIRST} at each")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("version", "stride"), [*SOME, AT_EACH])
 async def test_killed_at_any_statement_sqlite(
     version: str | None, stride: int, cut_off: CutOff, tmp_path: Path, migrated: Path, figure: Callable[[object], None]

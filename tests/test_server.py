@@ -82,6 +82,7 @@ def alive(pid: int) -> bool:
 # One server a database
 
 
+@pytest.mark.slow
 async def test_a_second_server_on_the_same_database_is_refused_in_one_sentence(api: Api, tmp_path: Path) -> None:
     link = tmp_path / "link.db"
     link.symlink_to(api.folder / "chat.db")

@@ -24,7 +24,7 @@ from tests.provider_client import Provider, script
 from tests.sse_client import streaming, text_of
 from tests.ws_client import Refused, Socket
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SOON_S = 0.4
 NEVER = {"body_s": "3600", "headers_s": "3600", "deaf_ms": "3600000", "send_timeout_s": "3600"}
@@ -151,6 +151,7 @@ def test_a_body_that_trickles_has_an_end_too(quick: Api) -> None:
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.everyday
 async def test_a_slow_body_that_goes_on_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes longer than any single pause may, and is no slower than it must."""
     clock = Clock(monkeypatch)
@@ -175,6 +176,7 @@ async def test_a_slow_body_that_goes_on_is_taken(monkeypatch: pytest.MonkeyPatch
     assert not (await asyncio.wait({reading}))[1]
 
 
+@pytest.mark.everyday
 async def test_a_body_that_pauses_or_is_too_slow_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     came: asyncio.Queue[Message] = asyncio.Queue()
@@ -263,7 +265,6 @@ async def first_token_s(api: App) -> float:
     return took
 
 
-@pytest.mark.slow
 async def test_two_thousand_of_them_hold_nobody_up(patient: Api, figure: Callable[[object], None]) -> None:
     capacity()
     body = json.dumps({"content": script(tokens=-1, interval_ms=1)})

@@ -182,6 +182,7 @@ def test_every_handler_of_the_page_is_tried() -> None:
     assert {name for name in own if name.rpartition(".")[2] not in EVERYWHERE} == HANDLERS.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRANGERS)
 async def test_no_handler_gives_a_stranger_anything(app: App, name: str) -> None:
     things = await made(app)

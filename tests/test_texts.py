@@ -35,10 +35,12 @@ def modules(tmp_path: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
+@pytest.mark.slow
 def test_texts(page_built: None, tmp_path: Path, modules: list[Path]) -> None:
     run_tests(tmp_path, TESTS, modules, SIZE="0.2", FUZZ_CASES="300")
 
 
+@pytest.mark.slow
 def test_growing_texts(page_built: None, tmp_path: Path, modules: list[Path]) -> None:
     run_tests(tmp_path, GROWTH, modules, GROWN="100")
 

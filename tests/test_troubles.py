@@ -29,7 +29,7 @@ from tests.provider_client import Provider, script
 from tests.sse_client import streaming, text_of
 from tests.ws_client import Socket
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 PASSWORD = "s3cret/p@ss w:rd#1?"
 WRITTEN = "s3cret%2Fp%40ss%20w%3Ard%231%3F"
@@ -145,7 +145,7 @@ async def frozen(server: Postgres, meanwhile: Callable[[], Awaitable[None]]) -> 
         await meanwhile()
 
 
-@pytest.mark.parametrize("trouble", [stopped, pytest.param(frozen, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trouble", [stopped, frozen])
 async def test_a_database_that_is_away_is_503_at_every_door_and_costs_no_running_answer(
     trouble: Outage, api: Api, server: Postgres, provider: Provider
 ) -> None:
@@ -211,7 +211,6 @@ async def test_an_answer_that_ends_while_the_database_is_away_is_saved_when_it_i
     assert messages[1]["content"].split() == [f"tok{number}" for number in range(6)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pool", "role"])
 async def test_thirty_streams_on_five_connections_wait(
     kind: str, server: Postgres, database: str, tmp_path: Path, provider: Provider
@@ -278,7 +277,6 @@ async def tls_before(server: Postgres) -> AsyncIterator[int]:
         await asyncio.gather(*relays)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "query", ["sslmode=require", "sslmode=prefer&connect_timeout=5", "ssl=require&channel_binding=require"]
 )
@@ -364,7 +362,6 @@ def test_a_start_without_its_postgresql_is_one_sentence(
     one_sentence(start(database_url=f"postgresql://{filled}"), expected)
 
 
-@pytest.mark.slow
 def test_a_start_with_a_postgresql_that_is_frozen_ends(server: Postgres, start: Callable[..., str]) -> None:
     with server.frozen():
         address = server.tcp_url("postgres", "poor:poor-secret")
@@ -399,6 +396,7 @@ def damaged(file: Path, migrated: Path, at: int) -> None:
     file.write_bytes(content)
 
 
+@pytest.mark.everyday
 @pytest.mark.parametrize("content", [b"This is no database at all.\n" * 200, b"\x89PNG\r\n" + bytes(9_000)])
 def test_a_file_that_is_no_database(content: bytes, tmp_path: Path, start: Callable[..., str]) -> None:
     file = sqlite(tmp_path)

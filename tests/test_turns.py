@@ -939,6 +939,7 @@ async def test_text_that_waits_is_shown_though_nothing_more_comes_and_the_databa
     back.set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hangs", [True, False], ids=["hangs", "fails"])
 async def test_a_database_that_is_away_does_not_hold_an_answer_back(
     turns: Turns, store: Store, reply: ScriptedReply, monkeypatch: pytest.MonkeyPatch, hangs: bool
@@ -1005,6 +1006,7 @@ async def test_nothing_is_left_running_after_a_turn(turns: Turns, reply: Scripte
     await until(none_left)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy_timeout_ms", [50, 60_000], ids=["fails", "waits"])
 async def test_a_database_that_is_locked_for_a_while_loses_nothing(
     file: Path,
@@ -1040,6 +1042,7 @@ async def test_a_database_that_is_locked_for_a_while_loses_nothing(
     await store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopping", [True, False])
 async def test_a_database_that_is_locked_at_the_end_delays_it_only(
     file: Path,

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from chat_app.config import ROOT, Settings
 from chat_app.service import Service, serving
 from tests.provider_client import Provider, script
 
 
+@pytest.mark.slow
 def test_the_first_turn_loads_no_code_and_compiles_no_statement(provider: Provider, tmp_path: Path) -> None:
     """In a process of its own, that has loaded nothing yet."""
     command = [sys.executable, "-m", "tests.test_warm", str(tmp_path), provider.base_url]

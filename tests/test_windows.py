@@ -8,6 +8,8 @@ import pytest
 
 from chat_app.config import ROOT
 
+pytestmark = pytest.mark.slow
+
 # All that others wrote is loaded as on this system; then the app again, as on the other one.
 BEGIN = """
 import importlib, sys, types
@@ -67,9 +69,7 @@ def test_the_server_and_the_terminal_client_can_be_imported() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "name", ["with space.db", *(pytest.param(name, marks=pytest.mark.slow) for name in ("chat.db", "ünïcode.db"))]
-)
+@pytest.mark.parametrize("name", ["with space.db", "chat.db", "ünïcode.db"])
 def test_a_second_server_on_the_database_is_refused(tmp_path: Path, name: str) -> None:
     assert "Another server (process " in (refusal := on_windows(CLAIM, str(tmp_path / name)))
     assert name in refusal

@@ -36,7 +36,7 @@ class Run:
         in_browser = [part for part in self.given.only if part in ("page", "drawing", "measuring")]
         if in_browser or self.given.peers:
             with sync_playwright() as playwright, Provider() as provider:
-                browser = playwright.chromium.launch(executable_path=chromium.require(), args=chromium.ARGS)
+                browser = playwright.chromium.launch(executable_path=chromium.require(full=True), args=chromium.ARGS)
                 self._in_browser(browser, provider, in_browser)
                 browser.close()
         for part in self.given.only:

@@ -1,6 +1,6 @@
 """A real browser on the real page."""
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from urllib.parse import urlsplit
 
 import pytest
@@ -88,17 +88,42 @@ async def profile(browser: Browser, provider: Provider) -> AsyncIterator[Profile
     await context.close()
 
 
+@pytest.fixture(scope="session")
+async def browser_with_cache(browser: Browser) -> AsyncIterator[Callable[[], Awaitable[Browser]]]:
+    """A full one, launched by the first test that asks for it."""
+    launched: list[Browser] = []
+
+    async def launch() -> Browser:
+        if not launched:
+            launched.append(
+                await browser.browser_type.launch(
+                    executable_path=chromium.require(full=True),
+                    args=chromium.ARGS,
+                    ignore_default_args=chromium.NOT_WITH_CACHE,
+                )
+            )
+        return launched[0]
+
+    yield launch
+    for one in launched:
+        await one.close()
+
+
 @pytest.fixture
-async def context(request: pytest.FixtureRequest, browser: Browser, profile: Profile) -> AsyncIterator[BrowserContext]:
+async def context(
+    request: pytest.FixtureRequest,
+    browser: Browser,
+    browser_with_cache: Callable[[], Awaitable[Browser]],
+    profile: Profile,
+) -> AsyncIterator[BrowserContext]:
     """An empty profile; with the mark `new_profile` one that nobody used before."""
     if not request.node.get_closest_marker("used_tab"):
         # Its answer may still grow.
         await profile.close_used_tab()
     if request.node.get_closest_marker("browser_cache"):
-        async with await browser.browser_type.launch(
-            executable_path=chromium.require(), args=chromium.ARGS, ignore_default_args=chromium.NOT_WITH_CACHE
-        ) as other:
-            yield await new_profile(other)
+        context = await new_profile(await browser_with_cache())
+        yield context
+        await context.close()
     elif request.node.get_closest_marker("new_profile"):
         context = await new_profile(browser)
         yield context
@@ -128,6 +153,12 @@ async def page(request: pytest.FixtureRequest, context: BrowserContext, profile:
     if errors or not request.node.stash.get(PASSED, False):
         await profile.close_used_tab()
     assert not errors
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """All in here takes seconds, so most of it is left to CI."""
+    if not item.get_closest_marker("everyday"):
+        item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -118,7 +118,7 @@ async def earlier_messages(chat: ChatPage) -> None:
     "state",
     [
         empty,
-        in_a_chat,
+        pytest.param(in_a_chat, marks=pytest.mark.everyday),
         during_an_answer,
         failed,
         search_open,
@@ -178,7 +178,6 @@ async def skipping(chat: ChatPage) -> None:
     await chat.page.get_by_role("link", name="Skip to the conversation").focus()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "state",
     [
@@ -201,7 +200,6 @@ async def test_axe_finds_nothing_in_browsers_as_they_are(page: Page, app: App, a
         await nothing_found_in_both(page, axe)
 
 
-@pytest.mark.slow
 async def test_axe_finds_nothing_in_a_chat_in_browsers_as_they_are(page: Page, app: App, axe: str) -> None:
     await page.emulate_media(color_scheme="light", reduced_motion="reduce")
     chat = await ChatPage(page, app).open()
@@ -240,7 +238,6 @@ async def test_no_heading_is_empty_while_an_answer_grows(page: Page, app: App) -
 
 
 @pytest.mark.parametrize(("theme", "system"), [("light", "dark"), ("dark", "light")])
-@pytest.mark.slow
 async def test_axe_finds_nothing_in_a_narrow_frame(page: Page, app: App, axe: str, theme: str, system: str) -> None:
     await page.emulate_media(color_scheme=system, reduced_motion="reduce")
     await page.set_viewport_size({"width": 360, "height": 640})

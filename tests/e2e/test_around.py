@@ -82,7 +82,6 @@ async def test_reading_on_closes_the_gap(page: Page, app: App) -> None:
     await expect(page).to_have_url(f"{app.url}/c/{chat_id}")
 
 
-@pytest.mark.slow
 async def test_an_older_answer_beyond_a_gap_is_written_again(page: Page, app: App) -> None:
     chat, _, ids = await at(page, app, 31)
     old = page.locator(f"[id='{ids[31]}']")
@@ -98,7 +97,6 @@ async def test_an_older_answer_beyond_a_gap_is_written_again(page: Page, app: Ap
     assert len(await page.evaluate(IDS)) <= 3 * FIRST
 
 
-@pytest.mark.slow
 async def test_the_address_lets_go_of_a_message_that_the_reader_left(page: Page, app: App) -> None:
     chat, chat_id, ids = await at(page, app, 100)
     await expect(page).to_have_url(f"{app.url}/c/{chat_id}#{ids[100]}")

@@ -26,6 +26,7 @@ WORDS = " ".join(f"tok{n}" for n in range(40))
 UP_TO_SECTION_7 = 6 * len(words(MARKDOWN)) + 3
 
 
+@pytest.mark.everyday
 @pytest.mark.new_profile
 async def test_an_answer_grows_and_stays(page: Page, app: App, provider: Provider) -> None:
     chat = await ChatPage(page, app).open()
@@ -44,6 +45,7 @@ async def test_an_answer_grows_and_stays(page: Page, app: App, provider: Provide
     assert await chat.text() == WORDS
 
 
+@pytest.mark.everyday
 async def test_a_new_chat_has_an_address_and_a_place_in_the_list(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
     await chat.ask("What is a rill?")
@@ -88,6 +90,7 @@ async def test_it_says_that_the_assistant_is_typing_until_the_first_token(
     await expect(page.get_by_role("status").filter(has_text="Answer complete")).to_have_count(1)
 
 
+@pytest.mark.everyday
 async def test_stop_ends_the_providers_request_and_keeps_the_text(page: Page, app: App, provider: Provider) -> None:
     provider.clear()
     chat = await ChatPage(page, app).open()
@@ -140,6 +143,7 @@ async def test_a_failure_is_a_toast_with_the_reason_and_keeps_the_text(
     await expect(chat.answers.locator(".problem")).to_contain_text(sentence)
 
 
+@pytest.mark.everyday
 async def test_the_toast_of_a_failure_offers_to_try_again(page: Page, app: App, provider: Provider) -> None:
     chat = await ChatPage(page, app).open()
     await chat.ask(status=500)
@@ -157,6 +161,7 @@ async def test_a_failure_that_would_come_again_has_no_such_offer(page: Page, app
     await expect(chat.toasts.get_by_role("button", name="Try again")).to_have_count(0)
 
 
+@pytest.mark.everyday
 async def test_shift_enter_breaks_the_line(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
     await chat.box.fill("one")
@@ -200,6 +205,7 @@ async def test_what_is_typed_right_after_the_first_message_is_kept(page: Page, a
     await expect(chat.box).to_have_value("")
 
 
+@pytest.mark.everyday
 async def test_the_draft_survives_a_reload(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
     await chat.box.fill("half a thought")
@@ -259,6 +265,7 @@ async def test_a_second_tab_and_an_outside_program_see_the_same_answer_grow(
     assert await chat.text() == await second.text() == fold((await chat.stored())[-1]["content"])
 
 
+@pytest.mark.everyday
 async def test_a_reload_in_mid_answer_goes_on(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
     await record(page)

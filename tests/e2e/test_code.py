@@ -174,7 +174,6 @@ async def test_without_a_worker_the_page_colours_code(page: Page, app: App, open
     assert page.workers == []
 
 
-@pytest.mark.slow
 @pytest.mark.new_profile
 async def test_a_finished_line_is_not_coloured_again_while_code_grows(page: Page, app: App, provider: Provider) -> None:
     frames: list[object] = []
@@ -213,7 +212,6 @@ async def test_a_finished_line_is_not_coloured_again_while_code_grows(page: Page
     assert counted["waiting"] == 1
 
 
-@pytest.mark.slow
 @pytest.mark.new_profile
 async def test_the_worker_forgets_code_that_is_not_on_the_page(page: Page, app: App) -> None:
     await page.add_init_script(COUNTED)

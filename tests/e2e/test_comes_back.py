@@ -11,7 +11,7 @@ from tests.e2e.chat import COUNT_RETURNS, ChatPage, come_back, fold, leave
 from tests.forked import ForkedApp
 from tests.provider_client import Provider
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 # Those that are opened since the page came into sight; of a page out of the cache Playwright does not tell them.
 COUNT_SOCKETS = """
 window.sockets = 0;

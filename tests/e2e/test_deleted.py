@@ -20,7 +20,6 @@ async def chosen(page: Page, title: str, item: str) -> None:
     await page.get_by_role("menuitem", name=item).click()
 
 
-@pytest.mark.slow
 async def test_a_chat_that_another_tab_deleted_says_so_and_its_draft_goes_along(
     context: BrowserContext, page: Page, app: App
 ) -> None:
@@ -79,7 +78,6 @@ async def test_the_side_bar_marks_the_chats_that_are_being_answered(page: Page, 
     await expect(chat.questions).to_have_count(0)
 
 
-@pytest.mark.slow
 async def test_a_chat_that_was_deleted_is_told_to_people_in_the_embedded_page_too(page: Page, app: App) -> None:
     chat = await EmbedPage(page).open(app.url)
     await chat.ask("Soon deleted")

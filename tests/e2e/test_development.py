@@ -18,7 +18,7 @@ from tests.app import App, Process
 from tests.e2e.chat import ChatPage
 from tests.tree import copy_tree
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 AGENT = """
 import asyncio

@@ -42,7 +42,6 @@ async def most_in_one_step(page: Page) -> int:
     return max(steps)
 
 
-@pytest.mark.slow
 async def test_a_chat_of_400_messages_comes_in_small_steps(page: Page, app: App) -> None:
     _, ids = import_chat(app, 200, "Small steps")
     chat = await ChatPage(page, app).open()

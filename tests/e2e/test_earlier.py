@@ -84,7 +84,6 @@ async def test_by_keyboard_the_focus_goes_on_to_what_came(page: Page, app: App) 
     await expect_in_place(page, seen)
 
 
-@pytest.mark.slow
 async def test_in_mid_answer(page: Page, app: App) -> None:
     chat_id, _ = import_chat(app, 100)
     chat = await ChatPage(page, app).open(f"/c/{chat_id}")
@@ -115,7 +114,6 @@ async def test_an_address_leads_to_an_older_message(page: Page, app: App) -> Non
     await expect(page.get_by_role("button", name="Jump to latest")).to_be_visible()
 
 
-@pytest.mark.slow
 async def test_a_search_leads_to_an_older_message_also_in_mid_answer(page: Page, app: App) -> None:
     chat_id, ids = import_chat(app, 100)
     chat = await ChatPage(page, app).open(f"/c/{chat_id}")
@@ -151,7 +149,6 @@ async def at_older(page: Page, app: App, number: int) -> tuple[ChatPage, list[st
     return chat, ids, old
 
 
-@pytest.mark.slow
 async def test_an_older_question_is_edited_and_its_versions_compared(page: Page, app: App) -> None:
     chat, ids, old = await at_older(page, app, 20)
     await old.get_by_role("button", name="Edit message").click()
@@ -176,7 +173,6 @@ async def test_an_older_answer_is_written_again(page: Page, app: App) -> None:
     await expect(chat.questions.last).to_contain_text("Question 15?")
 
 
-@pytest.mark.slow
 async def test_another_tab_rewrites_what_is_not_on_this_page(context: BrowserContext, page: Page, app: App) -> None:
     chat_id, ids = import_chat(app, 60)
     await ChatPage(page, app).open(f"/c/{chat_id}")
@@ -193,7 +189,6 @@ async def test_another_tab_rewrites_what_is_not_on_this_page(context: BrowserCon
 
 
 # A browser without a network is so in all tabs of a process.
-@pytest.mark.slow
 @pytest.mark.new_profile
 async def test_after_a_lost_connection_one_reads_on_where_one_was(
     context: BrowserContext, page: Page, app: App

@@ -136,6 +136,7 @@ async def more_shown(chat: EmbedPage) -> None:
 # A page of its own
 
 
+@pytest.mark.everyday
 async def test_an_answer_grows_and_stays_without_a_websocket(page: Page, app: App) -> None:
     sockets: list[str] = []
     page.on("websocket", lambda socket: sockets.append(socket.url))
@@ -172,6 +173,7 @@ async def test_typing_is_shown_until_the_first_token(page: Page, app: App) -> No
     assert typing == "Assistant is typing" and first.startswith("tok0")
 
 
+@pytest.mark.everyday
 async def test_a_reload_in_mid_answer_goes_on(page: Page, app: App) -> None:
     chat = await opened(page, app.url)
     await chat.ask(tokens=-1, interval_ms=25)
@@ -323,6 +325,7 @@ async def test_the_pages_own_policy_refuses_foreign_scripts(page: Page, app: App
 # Where it cannot stream
 
 
+@pytest.mark.everyday
 async def test_without_response_body_it_takes_whole_replies(page: Page, app: App, provider: Provider) -> None:
     provider.clear()
     await page.add_init_script("delete Response.prototype.body")

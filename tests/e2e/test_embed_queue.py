@@ -34,7 +34,6 @@ async def asked(chat: EmbedPage) -> list[str]:
     return [message["content"] for message in await chat.stored() if message["role"] == "user"][1:]
 
 
-@pytest.mark.slow
 async def test_two_tabs_see_change_and_remove_what_waits(
     context: BrowserContext, page: Page, app: App, provider: Provider
 ) -> None:

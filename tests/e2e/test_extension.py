@@ -14,7 +14,7 @@ from tests.e2e.embed import EmbedPage
 from tests.installed import Installation, Installed, names
 from tests.provider_client import Provider, script
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400), pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
 
 BRAND = ROOT / "tests" / "examples" / "acme" / "brand.toml"
 

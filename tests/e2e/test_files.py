@@ -65,7 +65,6 @@ async def told(chat: ChatPage, sentence: str) -> None:
     await chat._begin_anew()
 
 
-@pytest.mark.slow
 async def test_a_zip_of_chatgpt_comes_in_and_all_chats_go_out(page: Page, app: App, tmp_path: Path) -> None:
     chat = await opened(page, app)
     file = tmp_path / "export.zip"
@@ -103,7 +102,6 @@ async def test_one_chat_is_opened_and_of_several_files_each_is_told(page: Page, 
     await told(chat, "bad.json: The file is no valid JSON")
 
 
-@pytest.mark.slow
 async def test_what_fails_says_so(page: Page, app: App, file: Path) -> None:
     chat = await opened(page, app)
     for answer, sentence in ANSWERS:

@@ -91,7 +91,6 @@ def foreign(page: Page, app: App) -> list[str]:
     return found
 
 
-@pytest.mark.slow
 async def test_nothing_runs_and_nothing_is_fetched_on_the_page(page: Page, app: App, foreign: list[str]) -> None:
     chat = await ChatPage(page, app).open()
     await told_together(chat)
@@ -108,7 +107,6 @@ async def test_nothing_runs_and_nothing_is_fetched_on_the_page(page: Page, app: 
         await harmless(page, foreign)
 
 
-@pytest.mark.slow
 async def test_nothing_runs_and_nothing_is_fetched_at_embed(page: Page, app: App, foreign: list[str]) -> None:
     chat = await EmbedPage(page).open(app.url)
     await told_together(chat)

@@ -25,7 +25,6 @@ def app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathF
         yield app
 
 
-@pytest.mark.slow
 async def test_it_says_what_will_be_there_and_then_what_there_is(page: Page, app: App) -> None:
     await page.goto(app.url + "/insights")
     await expect(page.get_by_role("heading", name="Insights")).to_be_visible()
@@ -102,7 +101,6 @@ async def seen(page: Page, answers: int) -> None:
     await page.wait_for_function("(answers) => localStorage.getItem('answers') === answers", arg=str(answers))
 
 
-@pytest.mark.slow
 async def test_the_survey_asks_once_under_the_tenth_answer(page: Page, app: App) -> None:
     """Wherever they were given: most people begin a new chat for each question."""
     chat = await ChatPage(page, app).open()
@@ -147,7 +145,6 @@ async def test_esc_closes_the_survey_for_good(page: Page, app: App) -> None:
     assert await page.evaluate("localStorage.getItem('survey')") == "closed"
 
 
-@pytest.mark.slow
 async def test_a_chat_that_fills_its_context_shows_how_far(
     page: Page, page_built: None, provider: Provider, tmp_path: Any
 ) -> None:

@@ -17,7 +17,7 @@ from tests.e2e.chat import ChatPage
 from tests.installed import SYSTEM, Installation, Installed, install, names, written
 from tests.tree import copy_workshop
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 AGENT = """
 from pathlib import Path

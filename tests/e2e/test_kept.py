@@ -20,7 +20,6 @@ Storage.prototype.setItem = () => { throw new DOMException("The quota has been e
 BROKEN = "Storage.prototype.getItem = Storage.prototype.setItem = () => { throw new Error('broken'); };"
 
 
-@pytest.mark.slow
 @pytest.mark.new_profile
 @pytest.mark.parametrize("storage", [BLOCKED, FULL, BROKEN], ids=["blocked", "full", "broken"])
 async def test_storage_is_never_needed(context: BrowserContext, page: Page, app: App, storage: str) -> None:
@@ -40,7 +39,6 @@ async def test_storage_is_never_needed(context: BrowserContext, page: Page, app:
     await expect(await embed.ended()).to_contain_text("Embedded, with no storage")
 
 
-@pytest.mark.slow
 async def test_a_draft_belongs_to_its_tab(context: BrowserContext, page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
     await chat.box.fill("Of the first tab")
@@ -104,7 +102,6 @@ async def test_a_rename_is_saved_by_a_click_elsewhere(page: Page, app: App) -> N
     await expect(page.get_by_role("textbox", name="Title")).to_have_count(0)
 
 
-@pytest.mark.slow
 async def test_an_edit_survives_another_chat_and_a_reload(page: Page, app: App) -> None:
     chat_id = import_turns(app, [("The question", "The answer")], "An edit that waits")
     other = import_turns(app, [("Another question", "Another answer")], "Somewhere else")

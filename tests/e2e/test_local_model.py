@@ -12,7 +12,7 @@ from tests.app import App
 from tests.e2e.chat import ChatPage, record, recorded
 from tests.forked import ForkedApp
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 ANSWER_MS = 120_000
 
 

@@ -6,7 +6,7 @@ from playwright.async_api import BrowserContext, Page, expect
 from tests.app import App
 from tests.e2e.chat import ChatPage
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 SIZE = 50_000
 # Asked between frames: in a frame's own callbacks what has just been drawn is not followed yet.

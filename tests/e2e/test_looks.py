@@ -76,7 +76,6 @@ async def used_at(app: App, title: str, moment: datetime) -> None:
 
 
 # Far ahead of UTC and far behind it: 14 and 11 hours.
-@pytest.mark.slow
 @pytest.mark.parametrize(("zone", "hours"), [("Pacific/Kiritimati", 14), ("Pacific/Pago_Pago", -11)])
 async def test_days_are_the_readers(browser: Browser, app: App, zone: str, hours: int) -> None:
     now = datetime.now(UTC)

@@ -281,7 +281,6 @@ async def test_a_closed_tab_reports_too(page: Page, app: App, opened: Open) -> N
     await other.close()
 
 
-@pytest.mark.slow
 async def test_an_answer_that_is_met_again_was_resumed(page: Page, app: App) -> None:
     before = len(rows(app))
     chat = await ChatPage(page, app).open()
@@ -299,7 +298,6 @@ async def test_an_answer_that_is_met_again_was_resumed(page: Page, app: App) -> 
     assert 0 <= row["lag_ms"] < 1_000
 
 
-@pytest.mark.slow
 @pytest.mark.new_profile
 async def test_an_answer_that_ends_while_the_network_is_away_is_reported_once(
     context: BrowserContext, page: Page, app: App
@@ -326,7 +324,6 @@ async def test_an_answer_that_ends_while_the_network_is_away_is_reported_once(
     assert len(await reported(page, app, before + 2)) == before + 2
 
 
-@pytest.mark.slow
 @pytest.mark.browser_cache
 @pytest.mark.parametrize("opened", [the_page, the_embed])
 async def test_how_long_a_page_was_in_the_browsers_cache_nobody_waited(
@@ -383,7 +380,6 @@ async def test_a_blocked_event_stream_counts_as_a_fallback(page: Page, app: App)
         await page.wait_for_timeout(20)
 
 
-@pytest.mark.slow
 async def test_nothing_is_sent_where_it_is_turned_off(
     page: Page, page_built: None, provider: Provider, tmp_path: Any
 ) -> None:

@@ -38,6 +38,7 @@ async def test_versions_of_an_answer(page: Page, app: App) -> None:
     await expect(chat.answers).to_have_count(1)
 
 
+@pytest.mark.everyday
 async def test_an_edited_question_is_asked_again_beside_the_old_one(page: Page, app: App, provider: Provider) -> None:
     chat = await asked(page, app, "First wording")
     await chat.ask("A second question")

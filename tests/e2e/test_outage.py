@@ -12,7 +12,7 @@ from tests.forked import ForkedApp
 from tests.outage import outage
 from tests.provider_client import Provider, script
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture

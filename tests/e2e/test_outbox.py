@@ -95,7 +95,6 @@ async def test_what_was_sent_offline_goes_out_by_itself_and_can_be_taken_back(
     assert (await asked(app, "Taken back"), await asked(app, "Sent in the end")) == (0, 1)
 
 
-@pytest.mark.slow
 async def test_a_frozen_server_gets_the_message_once_it_is_back(page: Page, own_app: App) -> None:
     chat = await ChatPage(page, own_app).open()
     async with frozen(own_app):
@@ -144,7 +143,6 @@ async def test_a_broken_database_says_so_and_the_message_is_sent_again(page: Pag
     await expect(unsent(page)).to_have_count(0)
 
 
-@pytest.mark.slow
 async def test_what_is_far_too_long_is_refused_before_it_is_sent(page: Page, app: App) -> None:
     size = 120_000
     sizes: list[int] = []
@@ -175,7 +173,6 @@ async def test_a_huge_paste_is_refused_before_it_is_in_the_box(page: Page, app: 
     await expect(chat.box).to_have_value("Typed before")
 
 
-@pytest.mark.slow
 async def test_a_message_that_is_allowed_comes_through_the_socket(
     page: Page, page_built: None, provider: Provider, tmp_path: Path
 ) -> None:

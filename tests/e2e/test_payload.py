@@ -15,7 +15,7 @@ from tests.e2e.chat import ChatPage
 from tests.forked import ForkedApp
 from tests.provider_client import Provider
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 # The first and the last come as Reflex writes them.
 WINDOW = re.compile(r'"w(?:_rx_state_)?":(?=\[)')

@@ -45,6 +45,7 @@ async def second(browser: Browser) -> AsyncIterator[Page]:
     await context.close()
 
 
+@pytest.mark.everyday
 async def test_somebody_signs_in_asks_and_signs_out(page: Page, app: App, people: None) -> None:
     await page.goto(app.url + "/")
     await expect(page).to_have_url(app.url + "/login?next=/")
@@ -145,7 +146,6 @@ async def test_it_works_without_javascript(browser: Browser, app: App, people: N
     await context.close()
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
 async def test_somebody_signs_in_at_a_provider(page: Page, page_built: None, tmp_path: Path) -> None:
     """The way there and back in a real browser, which has a mind of its own about cookies, forms and other sites."""

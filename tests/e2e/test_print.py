@@ -10,7 +10,7 @@ from tests.app import App
 from tests.e2e.chat import ChatPage, fold, import_turns
 from tests.e2e.embed import EmbedPage
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 LONG_LINE = "value = [" + ", ".join(f"number_{n}" for n in range(60)) + "]"
 ANSWER = f"See [the source](https://example.org/rill).\n\n```python\n{LONG_LINE}\n```\n"

@@ -169,7 +169,6 @@ async def test_by_touch_it_has_a_button(page: Page, app: App) -> None:
     await expect(chat.stop).to_be_visible()
 
 
-@pytest.mark.slow
 async def test_a_killed_server_has_it_when_it_is_back(page: Page, own_app: App) -> None:
     chat = await held_answer(page, own_app)
     await queue(chat, "Asked before the kill")

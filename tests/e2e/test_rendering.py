@@ -13,7 +13,7 @@ from chat_app.ui.transcript import FIRST
 from tests.app import App
 from tests.e2e.chat import ChatPage, import_chat
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 UNCOLOURED = "article [data-streamdown=code-block] code:not(:has(span[style]))"
 # Counts changes below each finished message.

@@ -7,7 +7,7 @@ from tests.app import App
 from tests.e2e.chat import ChatPage
 from tests.e2e.embed import EmbedPage
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 # As Chrome does it: each text node gives way to a <font> within a <font>, with a text node of its own, at each change.
 # `how`: in one step, or in two; or the text goes into the <font> itself.

@@ -17,7 +17,7 @@ from tests.forked import ForkedApp
 from tests.postgres import Postgres
 from tests.provider_client import Provider, script
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 LIMIT_S = 3.0
 """Neither a database nor a model that is only busy takes so long."""

@@ -19,7 +19,7 @@ from tests.e2e.test_kept import BLOCKED
 from tests.forked import ForkedApp
 from tests.provider_client import Provider, script
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 SECRET = "between the bakery and the chat: 7f3a"
 
