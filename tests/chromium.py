@@ -43,6 +43,10 @@ ARGS = [
     "--disable-sync",
     f"--disable-features={','.join(WITHOUT)}",
 ]
+# Names that lead to this machine: one whose owner lets it do so, and the one of the proxies.
+REBOUND = "rebound.example"
+SITE = "chat.example.org"
+RESOLVED = f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1, MAP {SITE} 127.0.0.1"
 # Of Playwright's own: people's browsers have the cache of pages out of which "Back" takes them. Only where that is
 # tested: a tab that is left for another site may be closed beneath Playwright.
 NOT_WITH_CACHE = ["--disable-back-forward-cache"]

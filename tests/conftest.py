@@ -59,11 +59,17 @@ LONG = [
     "tests/test_back_pressure.py",
     "tests/test_turns.py",
     "tests/e2e/test_local_model.py",
-    # Of what `make test` runs, these take longest.
-    "tests/e2e/test_outbox.py",
+    "tests/e2e/test_earlier.py",
+    "tests/test_chaos.py",
+    "tests/e2e/test_accessibility.py",
     "tests/test_client.py",
-    "tests/e2e/test_sidebar.py",
+    "tests/e2e/test_long_answer.py",
+    "tests/e2e/test_outbox.py",
     "tests/e2e/test_around.py",
+    # Of what `make test` runs, these take longest.
+    "tests/test_api.py",
+    "tests/e2e/test_chat.py",
+    "tests/test_doors.py",
 ]
 
 
@@ -234,6 +240,7 @@ def app(page_built: None, provider: Provider, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="session")
 async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium.require(), args=chromium.ARGS)
+        args = [*chromium.ARGS, chromium.RESOLVED]
+        browser = await playwright.chromium.launch(executable_path=chromium.require(), args=args)
         yield browser
         await browser.close()

@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
-from tests import chromium
 from tests.app import App
 from tests.beside import serving
+from tests.chromium import REBOUND
 from tests.forked import ForkedApp
 from tests.provider_client import Provider, script
 from tests.ws_client import Refused, Socket
@@ -43,8 +43,6 @@ FOREIGN_HOSTS = [
     "evil@",
     "[",
 ]
-REBOUND = "rebound.example"
-"""A name whose owner lets it point to this machine, once the page is there."""
 SOCKETS = ["/stream/ws", "/_event/?EIO=4&transport=websocket"]
 """Ours, and the one of Reflex that the page uses."""
 
@@ -407,12 +405,10 @@ def elsewhere() -> Iterator[str]:
 
 
 @pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    async with async_playwright() as playwright:
-        args = [*chromium.ARGS, f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
-        browser = await playwright.chromium.launch(executable_path=chromium.require(), args=args)
-        yield await browser.new_page()
-        await browser.close()
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    page = await browser.new_page()
+    yield page
+    await page.close()
 
 
 ATTEMPTS = """

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from chat_app.api.guard import IMPORT_PATH
-from tests import chromium, web_servers
+from tests import web_servers
 from tests.app import App
 from tests.e2e.chat import ChatPage
 from tests.forked import ForkedApp
@@ -90,12 +90,10 @@ def address(request: pytest.FixtureRequest, app: App, tmp_path: Path) -> Iterato
 
 
 @pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    async with async_playwright() as playwright:
-        names = f"--host-resolver-rules=MAP {web_servers.HOST} 127.0.0.1"
-        browser = await playwright.chromium.launch(executable_path=chromium.require(), args=[*chromium.ARGS, names])
-        yield await browser.new_page(ignore_https_errors=True)
-        await browser.close()
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    page = await browser.new_page(ignore_https_errors=True)
+    yield page
+    await page.close()
 
 
 def test_nginx_takes_the_lines_as_they_are(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -15,7 +15,7 @@ from chat_app.config import ROOT
 from tests import chromium
 from tests.app import free_port
 
-HOST = "chat.example.org"
+HOST = chromium.SITE
 START_S = 30.0
 NGINX = """
 {user}
@@ -118,9 +118,13 @@ def _running(command: list[str], folder: Path, port: int) -> Iterator[None]:
 def _wait_until_it_listens(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
     deadline = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(httpx.ConnectError), httpx.Client(trust_env=False) as client:
-            with suppress(httpx.HTTPError):
-                client.get(f"http://127.0.0.1:{port}/")
+        try:
+            httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
+        except httpx.ConnectError:
+            time.sleep(0.05)
+        except httpx.HTTPError:
+            # It expects TLS.
             return
-        time.sleep(0.05)
+        else:
+            return
     raise AssertionError(f"it does not listen:\n{log.read_text()}")
