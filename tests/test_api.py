@@ -909,6 +909,7 @@ async def test_all_chats_are_exported_and_can_be_imported(client: httpx.AsyncCli
             await client.delete(f"/chats/{chat['id']}")
 
 
+@pytest.mark.slow
 async def test_a_file_that_is_too_large_is_413_before_it_is_read(app: App) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
     writer.write(b"POST /chats/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000001\r\n\r\n[")

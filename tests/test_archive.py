@@ -160,6 +160,7 @@ ODD_CHATS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_whatever_is_stored_can_be_imported(store: Store, tmp_path: Path) -> None:
     for odd_chat in [*ODD_CHATS, {}]:

@@ -37,6 +37,7 @@ async def client(narrow: Api) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 @pytest.mark.parametrize("writes", [1, 2], ids=["in one write", "after the text"])
 @pytest.mark.parametrize("long", LONG.values(), ids=LONG)

@@ -35,7 +35,7 @@ SCRIPTS: list[dict[str, Any]] = [
     {"tokens": 400, "interval_ms": 10, "first_ms": 1_000, "think_every": 1},
     *({"tokens": 80, "interval_ms": 50, "split_emoji": True, "think_every": every} for every in (0, 5)),
     {"tokens": 1_500, "interval_ms": 2, "separators": True},
-    {"tokens": 6_000, "interval_ms": 0, "think_every": 7},
+    {"tokens": 3_000, "interval_ms": 0, "think_every": 7},
     {"markdown": True, "tokens": 800, "interval_ms": 5},
     {"pieces": ["👋🏽 ", "é\u2028", "\n\n", "data: ", "[DONE] ", '"\\ '] * 60, "interval_ms": 10},
     {"tokens": 300, "interval_ms": 10, "drop_after": 200, "think_every": 3},
@@ -141,7 +141,7 @@ async def test_readers_that_come_and_go_get_exactly_the_stored_text(api: Api, fi
 async def test_nor_do_they_lose_or_repeat_a_whole_part(
     tmp_path: Path, database_url: str, figure: Callable[[object], None]
 ) -> None:
-    asked = [(1, 600, 2), (2, 300, 10), (3, 200, 10), (4, 40, 50), (5, 2_000, 0)]
+    asked = [(1, 600, 2), (2, 300, 10), (3, 200, 10), (4, 40, 50), (5, 1_000, 0)]
     contents = {question(*one): places_of(question(*one), 10**9) for one in asked}
     with Api(tmp_path, database_url=database_url, replies="tests.parts_agent:reply") as api:
         await come_and_go(api, contents, figure)

@@ -210,6 +210,7 @@ def test_a_module_that_breaks_is_named_with_the_line(tmp_path: Path, monkeypatch
         extend.reply_source("breaks_at_import:reply")
 
 
+@pytest.mark.slow
 def test_the_start_ends_with_the_sentence_before_anything_is_built() -> None:
     environ = {"REPLIES": "no_such_module:reply", "PATH": ""}
     command = [sys.executable, "-m", "chat_app.extend"]

@@ -203,6 +203,7 @@ async def refusing(database_url: str, tmp_path: Path, provider: Provider) -> Asy
         yield api
 
 
+@pytest.mark.slow
 async def test_the_doors_agree_before_and_after_a_restart(refusing: Api) -> None:
     content = script(tokens=4, think_every=2)
     async with refusing.client() as client:

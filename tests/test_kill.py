@@ -88,7 +88,7 @@ def some_turns(chance: random.Random) -> list[Asked]:
     return [
         Asked({"tokens": -1, "interval_ms": chance.choice([1, 3, 10]), "think_every": chance.choice([0, 1, 4])}),
         Asked({"tokens": -1, "interval_ms": chance.choice([20, 60, 200])}),
-        Asked({"tokens": chance.randrange(2_000, 30_000), "interval_ms": 0, "separators": True, "think_every": 50}),
+        Asked({"tokens": chance.randrange(2_000, 12_000), "interval_ms": 0, "separators": True, "think_every": 50}),
         Asked({"tokens": chance.randrange(1, 200), "interval_ms": 10, "split_emoji": True, "think_every": 2}),
         Asked({"tokens": -1, "first_ms": chance.randrange(3_000)}),
     ]

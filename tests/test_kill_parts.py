@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 ROUNDS = 2
 LATEST_KILL_S = 1.0
-RESUMED_AT = 5
+RESUMED_AT = 3
 
 
 @dataclass
@@ -74,7 +74,7 @@ async def test_whole_parts_and_thoughts_survive_a_kill(
     assert kinds >= {"text", "reasoning", "tool", "file", "weather"}
 
 
-HOW: list[tuple[int | None, float]] = [(None, 1), (None, 5), (None, 30), (60, 1), (4_000, 0)]
+HOW: list[tuple[int | None, float]] = [(None, 1), (None, 5), (None, 30), (60, 1), (1_500, 0)]
 """How many pieces, and milliseconds between them."""
 
 

@@ -100,6 +100,7 @@ async def test_the_python_client_gets_them_as_parts(api: Api) -> None:
     assert told([{event.kind: event.data} for event in events if isinstance(event, Part)]) == EXPECTED
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_them_as_dim_lines_and_a_pipe_does_not(api: Api) -> None:
     with Terminal("--url", api.url, "Rain?", term="xterm") as terminal:
         shown = terminal.until(r"snow\?\x1b\[22m\r\n").replace("\r\n", "\n")

@@ -58,6 +58,7 @@ async def test_what_a_page_missed_of_an_answer_that_has_ended_is_shown_as_it_is_
         assert page.shown()[:2] == whole
 
 
+@pytest.mark.slow
 async def test_what_a_turn_sends_does_not_grow_with_those_before_it(provider: Provider, tmp_path: Path) -> None:
     with ForkedApp(tmp_path, openai_base_url=provider.base_url, openai_model="bench", chat_titles="false") as app:
         page = PageClient(app.url)

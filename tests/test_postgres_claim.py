@@ -37,6 +37,7 @@ async def until_set(event: asyncio.Event) -> None:
         await event.wait()
 
 
+@pytest.mark.slow
 async def test_a_second_one_is_refused_until_the_first_is_gone(
     stores: list[Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", HOSTILE, ids=lambda query: ascii(query[:20]))
 async def test_no_query_breaks_it(store: Store, query: str) -> None:
     await say(store, "hello world")
@@ -141,6 +142,7 @@ async def test_no_query_breaks_it(store: Store, query: str) -> None:
     assert len(await store.search("hello")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", HOSTILE[:-2], ids=lambda body: ascii(body[:20]))
 async def test_any_text_is_found_by_itself_or_at_least_breaks_nothing(store: Store, body: str) -> None:
     body = body.replace("\0", "").replace("\ud800", "").replace("\udc00", "") + " end"

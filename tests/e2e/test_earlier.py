@@ -54,12 +54,12 @@ def message(page: Page, id: str) -> Any:
 
 
 async def test_older_messages_come_near_the_top(page: Page, app: App) -> None:
-    chat_id, _ = import_chat(app, 100)
+    chat_id, _ = import_chat(app, 60)
     chat = await ChatPage(page, app).open(f"/c/{chat_id}")
     messages = page.get_by_role("article")
     await expect(messages).to_have_count(FIRST)
     await expect(messages.last).to_be_in_viewport()
-    for count in (*range(FIRST + MORE, 200, MORE), 200):
+    for count in (*range(FIRST + MORE, 120, MORE), 120):
         seen = await scrolled(page, 700 if count % 3 else 0)
         await expect(messages).to_have_count(count)
         await expect_in_place(page, seen)
@@ -90,7 +90,7 @@ async def test_in_mid_answer(page: Page, app: App) -> None:
     await chat.ask(tokens=-1, interval_ms=10, markdown=True)
     growing = chat.answers.last.locator(".prose")
     await expect(growing).to_contain_text("Section 1")
-    for count in range(FIRST + MORE, 141, MORE):
+    for count in range(FIRST + MORE, 101, MORE):
         seen = await scrolled(page, 200)
         # And the question and its answer.
         await expect(page.get_by_role("article")).to_have_count(count + 2)

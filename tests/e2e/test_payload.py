@@ -76,10 +76,10 @@ async def test_the_payload_is_a_small_multiple_of_the_text_however_long_it_is(
     # Loaded afresh, so that nothing of the load is still under way.
     await chat.open(f"/c/{await chat.chat_id()}")
     await expect(chat.answers).to_have_count(1)
-    short = await answered(chat, provider, frames, tokens=500, nth=1)
-    long = await answered(chat, provider, frames, tokens=1500, nth=2)
+    short = await answered(chat, provider, frames, tokens=300, nth=1)
+    long = await answered(chat, provider, frames, tokens=900, nth=2)
     figure(
-        f"payload ÷ text: {short.ratio:.2f} for 500 tokens, {long.ratio:.2f} for 1,500; "
+        f"payload ÷ text: {short.ratio:.2f} for 300 tokens, {long.ratio:.2f} for 900; "
         f"{mean(short.frame):.0f} and {mean(long.frame):.0f} bytes a frame beside the text"
     )
     assert short.ratio <= 10 and long.ratio <= 10

@@ -45,7 +45,6 @@ async def second(browser: Browser) -> AsyncIterator[Page]:
     await context.close()
 
 
-@pytest.mark.everyday
 async def test_somebody_signs_in_asks_and_signs_out(page: Page, app: App, people: None) -> None:
     await page.goto(app.url + "/")
     await expect(page).to_have_url(app.url + "/login?next=/")

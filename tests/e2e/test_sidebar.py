@@ -80,7 +80,6 @@ async def test_after_a_delete_the_page_is_usable(page: Page, app: App) -> None:
     await expect(chat.answers).to_have_count(1)
 
 
-@pytest.mark.everyday
 async def test_search_finds_words_in_messages_and_leads_to_them(page: Page, app: App) -> None:
     chat = await ChatPage(page, app).open()
     await chat.ask(text="The capital of Mongolia is Ulaanbaatar, a cold place.")
