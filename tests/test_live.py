@@ -77,5 +77,6 @@ async def test_what_a_turn_sends_does_not_grow_with_those_before_it(provider: Pr
         # What no longer is among the newest gives way as well.
         await page.regenerate(page.rows()[9]["id"])
         await page.until(lambda: page.ended and len(page.rows()) == 10)
+        assert page.rows()[9]["version"] == "2 / 2"
         await page.leave()
         assert page.shown()[:9] == stored[:9]

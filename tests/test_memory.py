@@ -88,3 +88,20 @@ async def test_what_begins_is_waited_for_also_where_it_fails(backplane: MemoryBa
             assert not waiting.done()
             raise ValueError("no")
     await waiting
+
+
+async def test_a_chat_that_is_forgotten_takes_its_turns_along_and_no_others(
+    backplane: MemoryBackplane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    for turn_id, chat_id in (("2", "chat"), ("1", "chat"), ("3", "other")):
+        await add(backplane, turn_id, chat_id)
+        await backplane.end(turn_id, END)
+    assert [entry.turn_id for entry in await backplane.of_chat("chat")] == ["1", "2"]
+    await backplane.forget("chat")
+    assert await backplane.turn("1") is None and await backplane.of_chat("chat") == []
+    assert [entry.turn_id for entry in await backplane.of_chat("other")] == ["3"]
+    await add(backplane, "4", "chat")
+    # The old ones would go by now.
+    await clock.forward(LINGER_S + 1)
+    assert [entry.turn_id for entry in await backplane.of_chat("chat")] == ["4"]

@@ -76,6 +76,7 @@ async def test_what_is_somebody_elses_is_said_to_be_nowhere(both: Store) -> None
         assert await other.chats() == []
         assert await other.message(reply.id) is None
         assert not await other.is_shown(reply.id)
+        assert await other.path_end_at(reply.id) is None
         assert await other.existing([reply.chat_id]) == set()
         assert await other.search("pomegranate") == []
         assert json.loads("".join([piece async for piece in other.exported()]))["chats"] == []
@@ -89,7 +90,7 @@ async def test_what_is_somebody_elses_is_said_to_be_nowhere(both: Store) -> None
 def test_every_method_that_names_a_chat_or_a_message_is_tried() -> None:
     """But those that turns and agents use, which have found their chat by then."""
     inside = {"save_values", "values", "request", "context", "add_rows", "end_turn", "interrupt"}
-    elsewhere = {"message", "is_shown", "existing", "name_chat"}
+    elsewhere = {"message", "is_shown", "path_end_at", "existing", "name_chat"}
     names = {"chat_id", "message_id", "reply_id", "turn_id", "chat_ids"}
     methods = {name: getattr(Store, name) for name in dir(Store) if not name.startswith("_")}
     taking = {name for name, method in methods.items() if names & getattr(method, "__annotations__", {}).keys()}

@@ -130,6 +130,8 @@ async def compare(store: Store, grown: Grown, name: str) -> None:
         path = tree.path(messages, message.id)[:-1]
         assert await store.position(message.id) == len(path)
         assert await store.is_shown(message.id) == (message.id in [place[0] for place in expected])
+        assert (ends := await store.path_end_at(message.id)) is None or ends.id == message.id
+        assert bool(ends) == (message.id == leaf)
         assert [item.message.id for item in await store.path_before(name, message.id, 5)] == [m.id for m in path][-5:]
         said = [one.content for one in path if one.content]
         assert [one.content for one in await store.context(message.id)] == said

@@ -11,7 +11,7 @@ from copy import copy
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, tuple_
+from sqlalchemy import ColumnElement, bindparam, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -28,6 +28,18 @@ from chat_app.store.tree import PathItem
 
 # How many messages are read at once of what is read whole: the loop is not held for longer than that takes.
 PAGE = 200
+
+END = (
+    select(Message)
+    .join(Chat)
+    .where(
+        col(Message.id) == bindparam("message"),
+        col(Chat.leaf_id) == col(Message.id),
+        col(Chat.owner) == bindparam("whose"),
+        col(Chat.deleted_at).is_(None),
+    )
+)
+"""The message, if the shown path of its chat ends with it: made once, for it is asked at the end of each answer."""
 
 Place = tuple[bool, datetime, str]
 """Where a chat stands in the list: pinned or not, when it was last used, its id."""
@@ -154,6 +166,12 @@ class Library:
         if (message := await self.message(message_id)) is None:
             raise no_message()
         return message.depth
+
+    async def path_end_at(self, message_id: str) -> Message | None:
+        """The message, if the shown path of its chat ends with it."""
+        async with self._session() as session:
+            found = await session.exec(END, params={"message": message_id, "whose": self.owner})
+            return next(iter(await joined(session, found.all())), None)
 
     async def is_shown(self, message_id: str) -> bool:
         """Whether the shown path of its chat goes through a message."""

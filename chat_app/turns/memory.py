@@ -22,6 +22,8 @@ class MemoryBackplane:
         self._versions: Counter[str] = Counter()
         self._bells: dict[str, asyncio.Event] = {}
         self._entries: dict[str, Entry] = {}
+        # The ids of those of each chat: what a question costs is not to grow with the questions of others.
+        self._by_chat: dict[str, set[str]] = {}
         self._stops: dict[str, Callable[[], None]] = {}
         self._beginning: set[asyncio.Future[None]] = set()
 
@@ -42,6 +44,7 @@ class MemoryBackplane:
     async def add(self, entry: Entry, stop: Callable[[], None]) -> None:
         await self.log.create(entry.turn_id)
         self._entries[entry.turn_id] = entry
+        self._by_chat.setdefault(entry.chat_id, set()).add(entry.turn_id)
         self._stops[entry.turn_id] = stop
 
     async def end(self, turn_id: str, events: Sequence[Event]) -> None:
@@ -52,16 +55,14 @@ class MemoryBackplane:
         asyncio.get_running_loop().call_later(LINGER_S, self._drop, turn_id)
 
     async def forget(self, chat_id: str) -> None:
-        for entry in await self.of_chat(chat_id):
-            self._entries.pop(entry.turn_id, None)
+        for turn_id in self._by_chat.pop(chat_id, ()):
+            del self._entries[turn_id]
 
     async def turn(self, turn_id: str) -> Entry | None:
         return self._entries.get(turn_id)
 
     async def of_chat(self, chat_id: str) -> list[Entry]:
-        # They are added in the order of their ids but for a few of the same moment.
-        found = [entry for entry in self._entries.values() if entry.chat_id == chat_id]
-        return sorted(found, key=lambda entry: entry.turn_id)
+        return [self._entries[turn_id] for turn_id in sorted(self._by_chat.get(chat_id, ()))]
 
     async def owner(self, turn_id: str) -> str | None:
         entry = self._entries.get(turn_id)
@@ -88,5 +89,9 @@ class MemoryBackplane:
         return self._versions[owner]
 
     def _drop(self, turn_id: str) -> None:
-        self._entries.pop(turn_id, None)
+        if entry := self._entries.pop(turn_id, None):
+            of_chat = self._by_chat[entry.chat_id]
+            of_chat.discard(turn_id)
+            if not of_chat:
+                del self._by_chat[entry.chat_id]
         self.log.drop(turn_id)

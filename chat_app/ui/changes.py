@@ -22,6 +22,9 @@ from chat_app.ui.own import own
 PAUSE_S = 0.1
 # Each change is a frame to each page. With more pages than these it waits longer, so that answers do not wait for it.
 PAGES_A_PAUSE = 20
+# So many of them are told at once. The others wait: to tell a hundred takes the loop a tenth of a second, and answers
+# come in between.
+TOLD_AT_ONCE = 2
 
 
 @dataclass(slots=True, eq=False)
@@ -34,10 +37,12 @@ class Tab:
 
 
 class Changes:
-    """Of one owner's chats; they are read while somebody reads the list. `pages` is how many all owners have open."""
+    """Of one owner's chats; they are read while somebody reads the list. `pages` is how many all owners have open, and
+    `telling` is held by a page of any owner while it is told."""
 
-    def __init__(self, own: OwnChats, service: Service, pages: Callable[[], int]) -> None:
+    def __init__(self, own: OwnChats, service: Service, pages: Callable[[], int], telling: asyncio.Semaphore) -> None:
         self._own = own
+        self.telling = telling
         self._service = service
         self._pages = pages
         self._tabs: dict[str, Tab] = {}
@@ -166,6 +171,7 @@ class AllChanges:
     def __init__(self, service: Service) -> None:
         self.service = service
         self._by_owner: dict[str, Changes] = {}
+        self._telling = asyncio.Semaphore(TOLD_AT_ONCE)
         service.turns.on_start(self._started)
 
     def of(self, own: OwnChats) -> Changes:
@@ -173,7 +179,7 @@ class AllChanges:
         if owner not in self._by_owner:
             # Only then: those whose pages are all closed leave here.
             self._by_owner = {name: changes for name, changes in self._by_owner.items() if changes.in_use}
-            self._by_owner[owner] = Changes(own, self.service, self._pages)
+            self._by_owner[owner] = Changes(own, self.service, self._pages, self._telling)
         return self._by_owner[owner]
 
     def _pages(self) -> int:

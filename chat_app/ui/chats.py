@@ -55,10 +55,11 @@ class Chats(rx.State):
         """Keep the list as it is in the database, for as long as the tab is there."""
         async with self:
             listed, shown = self._listed, self._shown
-        async with aclosing(get_changes(self).chats(listed + 1)) as listings:
+        news = get_changes(self)
+        async with aclosing(news.chats(listed + 1)) as listings:
             async for listing in listings:
                 if listing is None or listing != shown:
-                    async with self:
+                    async with news.telling, self:
                         self._show(listing)
                     shown = listing
 

@@ -65,6 +65,8 @@ class Transcript(rx.State):
     remarking: str = ""
     # In which connection of the tab a chat was loaded last.
     _connection: str = ""
+    # The turn that has made the shown path longer: it is no version of what was there before.
+    _added: str = ""
 
     @rx.event
     async def regenerate(self, reply_id: str, version: str = "") -> Any:
@@ -231,11 +233,15 @@ class Transcript(rx.State):
         if status is None and turn.ended_at is not None and not await own(self).library.is_shown(turn.id):
             await self.reload()
             return False
-        self.running = turn.id
+        # What is set is sent, and drawn, also where it is as it was.
+        if self.running != turn.id:
+            self.running = turn.id
         if status is not None:
             # Loaded in mid-answer: what is saved so far stays on the page until there is more.
             return True
         new = [message_row(turn.reply)]
+        last = next((rows[-1]["id"] for rows in (self.recent, self.settled, self.loaded) if rows), None)
+        self._added = turn.id if last == turn.user.parent_id else ""
         if not self._cut_after(turn.user.id):
             new = [message_row(turn.user), *new]
             if turn.user.parent_id is None:
@@ -256,16 +262,24 @@ class Transcript(rx.State):
     async def end(self, turn: Turn) -> None:
         """Show how a followed turn ended; its text is on the page already."""
         self.running = ""
-        try:
-            path = (await own(self).library.path_page(self.open_chat, limit=max(len(self.recent), 1))).items
-        except NotFound:
-            path = []
-        new = {row["id"]: row for row in path_rows(path)}
+        new = await self._ended_rows(turn.id)
         if turn.id in new:
             self.recent = [followed_row(row, new.get(row["id"], row)) for row in self.recent]
         else:
             # It was deleted meanwhile, or another version is shown by now.
             await self.reload()
+
+    async def _ended_rows(self, turn_id: str) -> dict[str, Row]:
+        """What has changed of the newest messages since a turn began, by id: of one that only came after them, nothing
+        but its answer."""
+        library = own(self).library
+        if turn_id == self._added and (ended := await library.path_end_at(turn_id)):
+            return {turn_id: message_row(ended)}
+        try:
+            path = (await library.path_page(self.open_chat, limit=max(len(self.recent), 1))).items
+        except NotFound:
+            return {}
+        return {row["id"]: row for row in path_rows(path)}
 
     @property
     def followed(self) -> list[str]:
