@@ -118,9 +118,9 @@ async def earlier_messages(chat: ChatPage) -> None:
     "state",
     [
         empty,
-        pytest.param(in_a_chat, marks=pytest.mark.everyday),
+        in_a_chat,
         during_an_answer,
-        failed,
+        pytest.param(failed, marks=pytest.mark.everyday),
         search_open,
         settings_open,
         remark_open,
