@@ -134,6 +134,9 @@ class Live(rx.State):
                 if self._thinking != turn.id:
                     self.announcement = TYPING
                 return turn
+            if turn.ended_at is not None and self._end is None:
+                # Before the page came to follow it, as where both of its buttons were pressed: it is told all the same.
+                self._end = _end_of(turn, await turn.end(), transcript)
             self._went_on(turn)
         if line.questions:
             # Nothing runs, so it is held, or was asked while the page was read anew.
@@ -201,7 +204,7 @@ class Live(rx.State):
                     self._announce(turn, newest)
                     if ended:
                         await transcript.end(turn)
-                        self._end = End(turn.chat_id, turn.id, transcript.version(turn.id), _failure(ended))
+                        self._end = _end_of(turn, ended, transcript)
                         self.announcement = _said_of(ended)
             offset += utf16_length(text)
             pace.end()
@@ -229,8 +232,9 @@ def _said_of(ended: Ended) -> str:
     return "Answer complete" if ended.status is Status.complete else "Answer ended"
 
 
-def _failure(ended: Ended) -> dict[str, Any] | None:
-    return ended.error if ended.status is Status.failed else None
+def _end_of(turn: Turn, ended: Ended, transcript: Transcript) -> End:
+    error = ended.error if ended.status is Status.failed else None
+    return End(turn.chat_id, turn.id, transcript.version(turn.id), error)
 
 
 def _toast(end: End) -> Any:
