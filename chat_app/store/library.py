@@ -23,22 +23,13 @@ from chat_app.store.database import Database
 from chat_app.store.markdown import markdown
 from chat_app.store.paging import Page
 from chat_app.store.search import Hit
-from chat_app.store.statements import UNLIMITED, joined
+from chat_app.store.statements import HERE, UNLIMITED, joined
 from chat_app.store.tree import PathItem
 
 # How many messages are read at once of what is read whole: the loop is not held for longer than that takes.
 PAGE = 200
 
-END = (
-    select(Message)
-    .join(Chat)
-    .where(
-        col(Message.id) == bindparam("message"),
-        col(Chat.leaf_id) == col(Message.id),
-        col(Chat.owner) == bindparam("whose"),
-        col(Chat.deleted_at).is_(None),
-    )
-)
+END = select(Message).join(Chat).where(col(Message.id) == bindparam("message"), col(Chat.leaf_id) == Message.id, *HERE)
 """The message, if the shown path of its chat ends with it: made once, for it is asked at the end of each answer."""
 
 Place = tuple[bool, datetime, str]
