@@ -101,7 +101,7 @@ def test_the_path_by_sql_is_the_path_of_the_tree(
     monkeypatch.setattr("chat_app.store.library.PAGE", 3)
     names = (f"chat-{number}" for number in count())
 
-    @settings(max_examples=20, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, suppress_health_check=list(HealthCheck))
     @given(trees())
     def check(grown: Grown) -> None:
         run_with_store(lambda store: compare(store, grown, next(names)))
