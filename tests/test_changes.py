@@ -1,5 +1,6 @@
 """How often open pages are told of changes, and whose."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -67,3 +68,28 @@ async def test_all_pages_of_an_owner_are_told_by_one_query_and_no_page_of_anothe
             assert await titles(third) == ["Mine"]
         await service.of(BEN).create_chat("Other")
         assert await titles(other) == ["Other"]
+
+
+@pytest.mark.anyio
+async def test_who_asks_for_more_gets_no_shorter_list(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a list as short as before is just being read."""
+    inner, begun, goes_on = Library.chats, asyncio.Event(), asyncio.Event()
+
+    async def chats(self: Library, *given: Any) -> Any:
+        begun.set()
+        await goes_on.wait()
+        return await inner(self, *given)
+
+    for title in ("First", "Second", "Third"):
+        await service.of(ANN).create_chat(title)
+    monkeypatch.setattr(Library, "chats", chats)
+    ann = AllChanges(service).of(service.of(ANN))
+    async with aclosing(ann.chats(1)) as few, aclosing(ann.chats(3)) as many:
+        first = asyncio.create_task(titles(few))
+        await begun.wait()
+        second = asyncio.create_task(titles(many))
+        while ann.readers < 2:
+            await asyncio.sleep(0)
+        goes_on.set()
+        assert await first == ["Third"]
+        assert await second == ["Third", "Second", "First"]

@@ -92,9 +92,11 @@ class Changes:
         self._wanted[reader] = count
         self._task = self._task or asyncio.create_task(self._read_on(), name="changes")
         try:
-            if count > self._read_to:
+            while count > self._read_to:
                 self._asked.set()
                 await self._news.wait()
+                if self._listing is None:
+                    break
             while True:
                 news = self._news
                 yield self._listing and self._listing[:count]

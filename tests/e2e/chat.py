@@ -31,6 +31,7 @@ addEventListener("pageshow", ({ persisted }) => (window.returns += persisted));
 """
 WHY_NOT = "performance.getEntriesByType('navigation')[0].notRestoredReasons"
 
+CLICK_IF_THERE = "(all) => { all[0]?.click(); return all.length > 0; }"
 CLOSE_DIALOGS = "document.querySelectorAll('dialog[open]').forEach((dialog) => dialog.close())"
 # One may come late, and none goes by itself.
 CLOSE_TOASTS = """
@@ -97,12 +98,14 @@ class ChatPage:
         """The link to a chat of this title in the side bar, which shows older ones when it is asked."""
         link = self.chats.filter(has_text=title).first
         more = self.page.get_by_role("button", name="Show more chats")
-        await expect(link.or_(more).first).to_be_visible()
-        while not await link.count():
+        while True:
+            await expect(link.or_(more).first).to_be_visible()
+            if await link.count():
+                return link
             shown = await self.chats.count()
-            await more.click()
-            await expect(self.chats).not_to_have_count(shown)
-        return link
+            # The list may have come anew meanwhile, and whole.
+            if await more.evaluate_all(CLICK_IF_THERE):
+                await expect(self.chats).not_to_have_count(shown)
 
     async def _begin_anew(self) -> None:
         await self.page.evaluate(CLOSE_DIALOGS)

@@ -5,8 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from chat_app.models import Chat, Message, Role
-from chat_app.store.store import Store
 from tests.app import App
 from tests.e2e.chat import ChatPage, import_turns
 from tests.e2e.conftest import PATIENCE_MS
@@ -63,16 +61,17 @@ async def test_right_to_left(page: Page, app: App, open_it: Open) -> None:
     assert send["x"] < middle
 
 
-async def used_at(app: App, title: str, moment: datetime) -> None:
-    """A chat that was used last at that time."""
-    store = Store(f"sqlite:///{app.folder / 'chat.db'}")
-    await store.open()
-    async with store.database.writing() as session:
-        chat = Chat(title=title, created_at=moment, updated_at=moment)
-        session.add(chat)
-        await session.flush()
-        session.add(Message(chat_id=chat.id, role=Role.user, content=title, created_at=moment))
-    await store.close()
+def used_at(app: App, moments: dict[str, datetime]) -> None:
+    """Chats of these titles, each used last at its time: those of a file with many keep theirs."""
+    chats = [
+        {
+            "version": 1,
+            "chat": {"title": title, "updated_at": moment.isoformat()},
+            "messages": [{"id": "0", "parent_id": None, "role": "user", "content": title}],
+        }
+        for title, moment in moments.items()
+    ]
+    app.http.post("/chats/import", json=chats).raise_for_status()
 
 
 # Far ahead of UTC and far behind it: 14 and 11 hours.
@@ -80,8 +79,8 @@ async def used_at(app: App, title: str, moment: datetime) -> None:
 async def test_days_are_the_readers(browser: Browser, app: App, zone: str, hours: int) -> None:
     now = datetime.now(UTC)
     midnight = (now + timedelta(hours=hours)).replace(hour=0, minute=0, second=0) - timedelta(hours=hours)
-    await used_at(app, f"Late in {zone}", midnight - timedelta(minutes=10))
-    await used_at(app, f"Early in {zone}", midnight + timedelta(minutes=10))
+    ten = timedelta(minutes=10)
+    used_at(app, {f"Late in {zone}": midnight - ten, f"Early in {zone}": midnight + ten})
     context = await browser.new_context(timezone_id=zone)
     context.set_default_timeout(PATIENCE_MS)
     page = await context.new_page()
