@@ -14,7 +14,7 @@ from chat_app.config import Settings
 from chat_app.service import Service, serving
 from chat_app.store.library import Library
 from chat_app.ui.changes import AllChanges, pause_s
-from chat_app.ui.chat_rows import Listing
+from chat_app.ui.chat_rows import Shown
 
 ANN, BEN = Caller("ann", "Ann", Kind.person), Caller("ben", "Ben", Kind.person)
 
@@ -36,9 +36,10 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
         yield service
 
 
-async def titles(listings: AsyncGenerator[Listing | None, None]) -> list[str]:
+async def titles(lists: AsyncGenerator[Shown | None, None]) -> list[str]:
     """Of the next list that a page gets."""
-    return [row["title"] for row in await anext(listings) or ()]
+    shown = await anext(lists)
+    return [row["title"] for row in shown.rows] if shown else []
 
 
 @pytest.mark.anyio

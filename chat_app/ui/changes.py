@@ -8,14 +8,12 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import reflex as rx
-
 from chat_app.backoff import Backoff
 from chat_app.own_chats import OwnChats
 from chat_app.service import Service, get_service
 from chat_app.turns.turn import Turn
-from chat_app.ui.chat_rows import Listing, chat_rows
-from chat_app.ui.own import own
+from chat_app.ui.chat_rows import Listing, Shown, chat_rows
+from chat_app.ui.own import own_here
 
 # Changes of the same tenth of a second go together. The first waits for the others too: to read the list takes as long
 # as all that comes before an answer's first token, which would wait for it.
@@ -49,6 +47,8 @@ class Changes:
         # How many chats each reader of the list wants.
         self._wanted: dict[object, int] = {}
         self._listing: Listing | None = None
+        # By how many chats a page shows.
+        self._shown: dict[int, Shown] = {}
         self._read_to = 0
         self._news = asyncio.Event()
         self._asked = asyncio.Event()
@@ -74,6 +74,10 @@ class Changes:
             if self._tabs.get(token) is tab:
                 del self._tabs[token]
 
+    def follows(self, token: str) -> bool:
+        """Whether a page is followed."""
+        return token in self._tabs
+
     def show(self, tab: Tab, chat_id: str, gone: bool) -> None:
         """The tab shows this chat now, as one that is there or gone."""
         if (tab.chat_id, tab.gone) != (chat_id, gone):
@@ -86,29 +90,36 @@ class Changes:
         if tab := self._tabs.get(token):
             tab.bell.set()
 
-    async def chats(self, count: int) -> AsyncGenerator[Listing | None, None]:
+    async def chats(self, count: int) -> AsyncGenerator[Shown | None, None]:
         """The first `count` chats, and again whenever the list has changed; None while it cannot be read."""
         reader = object()
-        self._wanted[reader] = count
+        # One more, to know whether there are more.
+        self._wanted[reader] = wanted = count + 1
         self._task = self._task or asyncio.create_task(self._read_on(), name="changes")
         try:
-            while count > self._read_to:
+            while wanted > self._read_to:
                 self._asked.set()
                 await self._news.wait()
                 if self._listing is None:
                     break
             while True:
                 news = self._news
-                yield self._listing and self._listing[:count]
+                yield self._show_first(count)
                 await news.wait()
         finally:
             self._left(reader)
+
+    def _show_first(self, count: int) -> Shown | None:
+        if self._listing is None:
+            return None
+        shown = self._shown[count] = Shown.of(self._listing, count, self._shown.get(count))
+        return shown
 
     def _left(self, reader: object) -> None:
         del self._wanted[reader]
         if not self._wanted and self._task:
             self._task.cancel()
-            self._task, self._read_to = None, 0
+            self._task, self._read_to, self._shown = None, 0, {}
 
     def started(self, turn: Turn) -> None:
         for tab in self._tabs.values():
@@ -195,10 +206,10 @@ class AllChanges:
 _changes: AllChanges | None = None
 
 
-def get_changes(state: rx.State) -> Changes:
-    """Those of the one whose tab it is. Raises NotSignedIn."""
+def get_changes() -> Changes:
+    """Those of the one whose tab's handler this is. Raises NotSignedIn."""
     global _changes
     service = get_service()
     if _changes is None or _changes.service is not service:
         _changes = AllChanges(service)
-    return _changes.of(own(state))
+    return _changes.of(own_here())

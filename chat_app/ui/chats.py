@@ -8,12 +8,14 @@ from reflex.event import EventSpec
 
 from chat_app.errors import NotFound
 from chat_app.ui.changes import get_changes
-from chat_app.ui.chat_rows import Change, ChatRow, Listing, changes
+from chat_app.ui.chat_rows import Change, ChatRow, Shown
+from chat_app.ui.delta import DeltaSender
 from chat_app.ui.dialogs import open_dialog, saved
 from chat_app.ui.elements import CHAT_LIST, Day, Disclosed, ImportChats, Link, TabTitle, TitleField, function
 from chat_app.ui.icons import icon
 from chat_app.ui.menu import menu, menu_item
-from chat_app.ui.own import own
+from chat_app.ui.own import own_here, tab_here
+from chat_app.ui.plain import plain
 from chat_app.ui.problems import complaint
 from chat_app.ui.session import Session
 from chat_app.ui.theme import NAME, named, theme_menu
@@ -24,8 +26,6 @@ from chat_app.ui.transcript import Transcript
 LISTED = 40
 MORE = 80
 UNDO_MS = 8_000
-# With more changes than this the list is sent whole again.
-MOST_CHANGES = 4
 # A page of another origin could not send this header: see chat_app/people/entrance.py. The socket may end before the
 # answer comes, which leads other pages to sign in again.
 SIGN_OUT = """
@@ -46,41 +46,38 @@ class Chats(rx.State):
     renaming: str = ""
     # In which chat the reader was when it was deleted.
     _left: str = ""
-    _listed: int = LISTED
-    _sent: Listing = ()
-    _shown: Listing | None = None
+    _count: int = LISTED
+    _shown: Shown | None = None
 
     @rx.event(background=True, supersedes=True)
     async def watch(self) -> None:
         """Keep the list as it is in the database, for as long as the tab is there."""
         async with self:
-            listed, shown = self._listed, self._shown
-        news = get_changes(self)
-        async with aclosing(news.chats(listed + 1)) as listings:
-            async for listing in listings:
-                if listing is None or listing != shown:
+            here = plain(self)
+            count, shown = here._count, None if here.unread else here._shown
+            sender = DeltaSender(Chats, tab_here(), here.router.session.session_id)
+        news = get_changes()
+        async with aclosing(news.chats(count)) as lists:
+            async for new in lists:
+                if new is None or shown is None:
                     async with news.telling, self:
-                        self._show(listing)
-                    shown = listing
+                        plain(self)._show(new)
+                elif new is not shown:
+                    has_rest = new.whole is shown.whole
+                    async with news.telling:
+                        frame = await sender.put(_values(new), new.as_changes if has_rest else new.as_whole)
+                    await sender.write(frame)
+                shown = new
 
-    def _show(self, listing: Listing | None) -> None:
-        self._shown = listing
-        if listing is None:
-            self.unread = True
-            return
-        rows = listing[: self._listed]
-        changed = changes(self._sent, rows)
-        if len(changed) > MOST_CHANGES or not self._sent:
-            self.chats, self._sent, changed = list(rows), rows, []
-        # What is set is sent, also where it is as it was.
-        new = {"changed": changed, "older": len(listing) > self._listed, "unread": False}
-        for name, value in new.items():
-            if getattr(self, name) != value:
+    def _show(self, new: Shown | None) -> None:
+        self.unread = new is None
+        if new is not None:
+            for name, value in _values(new).items():
                 setattr(self, name, value)
 
     @rx.event
     def more(self) -> Any:
-        self._listed += MORE
+        self._count += MORE
         return Chats.watch
 
     @rx.event
@@ -88,7 +85,7 @@ class Chats(rx.State):
         """Into the trash; the toast takes it out again."""
         transcript = await self.get_state(Transcript)
         try:
-            await own(self).trash_chat(chat_id)
+            await own_here().trash_chat(chat_id)
         except NotFound as error:
             return complaint(error)
         undo = {"label": "Undo", "on_click": Chats.restore(chat_id)}
@@ -103,7 +100,7 @@ class Chats(rx.State):
     @rx.event
     async def restore(self, chat_id: str) -> Any:
         try:
-            await own(self).restore_chat(chat_id)
+            await own_here().restore_chat(chat_id)
         except NotFound as error:
             return complaint(error)
         # Back to it, but not out of another one.
@@ -122,7 +119,7 @@ class Chats(rx.State):
     async def rename(self, chat_id: str, form: dict[str, Any]) -> Any:
         if title := str(form.get("title", "")).strip()[:200]:
             try:
-                await own(self).rename_chat(chat_id, title)
+                await own_here().rename_chat(chat_id, title)
             except Exception as error:
                 return complaint(error)
         self.renaming = ""
@@ -131,10 +128,15 @@ class Chats(rx.State):
     @rx.event
     async def pin(self, chat_id: str, pinned: bool) -> Any:
         try:
-            await own(self).set_chat(chat_id, pinned=pinned)
+            await own_here().set_chat(chat_id, pinned=pinned)
         except NotFound as error:
             return complaint(error)
         return None
+
+
+def _values(shown: Shown) -> dict[str, Any]:
+    """The vars of the state."""
+    return {"chats": list(shown.whole), "changed": list(shown.changed), "older": shown.older, "_shown": shown}
 
 
 def sidebar() -> rx.Component:

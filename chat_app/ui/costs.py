@@ -5,7 +5,7 @@ import reflex as rx
 from chat_app.bills import Bill
 from chat_app.ui.icons import icon
 from chat_app.ui.insight_tables import money
-from chat_app.ui.own import own
+from chat_app.ui.own import own_here
 from chat_app.ui.transcript import Transcript
 
 GAUGE_FROM = 50
@@ -24,7 +24,7 @@ class Costs(rx.State):
             async with self:
                 self.of.pop(message_id, None)
             return
-        bill = await own(self).bill_of_answer(message_id)
+        bill = await own_here().bill_of_answer(message_id)
         async with self:
             self.of[message_id] = said(bill)
 
@@ -33,7 +33,7 @@ class Costs(rx.State):
         """How full the context of the open chat is."""
         async with self:
             chat_id = (await self.get_state(Transcript)).open_chat
-        filled = await own(self).filled(chat_id) if chat_id else None
+        filled = await own_here().filled(chat_id) if chat_id else None
         async with self:
             self.fill(filled)
 

@@ -8,7 +8,7 @@ from chat_app.errors import ChatError
 from chat_app.ui import insight_tables
 from chat_app.ui.elements import Fonts, Link
 from chat_app.ui.insight_tables import ENDS, Card, Entry, Table, csv_of, quantiles
-from chat_app.ui.own import own
+from chat_app.ui.own import own_here
 from chat_app.ui.problems import known
 from chat_app.ui.theme import NAME
 
@@ -52,7 +52,7 @@ class Insights(rx.State):
 
     async def _show(self) -> None:
         try:
-            figures = await own(self).figures(self.days)
+            figures = await own_here().figures(self.days)
         except Exception as error:
             self.problem = known(error).message if not isinstance(error, ChatError) else error.message
             return

@@ -16,8 +16,9 @@ from chat_app.turns.turn import Turn
 from chat_app.ui.changes import Tab, get_changes
 from chat_app.ui.costs import Costs
 from chat_app.ui.elements import LiveWindow
-from chat_app.ui.own import own
+from chat_app.ui.own import own_here, tab_here
 from chat_app.ui.pace import Pace
+from chat_app.ui.plain import plain
 from chat_app.ui.queue import Line
 from chat_app.ui.reply_text import ReplyText, utf16_length
 from chat_app.ui.session import Session
@@ -74,7 +75,7 @@ class Live(rx.State):
         Reflex ends this handler with the tab's connection, and a new one starts with the next load.
         """
         backoff = Backoff("the chat of a page could not be followed")
-        with get_changes(self).tab(self.router.session.client_token) as tab:
+        with get_changes().tab(tab_here()) as tab:
             while True:
                 try:
                     async for event in self._watch(tab, backoff):
@@ -89,7 +90,8 @@ class Live(rx.State):
         while True:
             tab.bell.clear()
             async with self:
-                turn, end = await self._next(tab), self._end
+                here = plain(self)
+                turn, end = await here._next(tab), here._end
             backoff.over()
             if end:
                 if toast := _toast(end):
@@ -98,24 +100,25 @@ class Live(rx.State):
                         if self._end == end:
                             self._end = end = end._replace(told=True)
                 # Here and not by an event of its own: the next address would end that one unseen.
-                filled = await own(self).filled(end.chat_id)
+                filled = await own_here().filled(end.chat_id)
                 async with self:
+                    here = plain(self)
                     # Not where the reader went to another chat meanwhile.
-                    if self._end == end:
-                        self._end = None
-                        (await self.get_state(Costs)).fill(filled)
+                    if here._end == end:
+                        here._end = None
+                        (await here.get_state(Costs)).fill(filled)
             if turn is None:
                 await tab.bell.wait()
                 continue
             with get_service().reading("page"):
                 await self._follow(turn)
                 async with self:
-                    self._went_on(turn)
+                    plain(self)._went_on(turn)
                 await asyncio.sleep(QUEUED_S)
 
     async def _next(self, tab: Tab) -> Turn | None:
         """The turn that is followed next; it is on the page by then, below what is stored."""
-        transcript, turns = await self.get_state(Transcript), own(self).turns
+        transcript, turns = await self.get_state(Transcript), own_here().turns
         if transcript.open_chat != self._chat:
             self.follow_from(transcript.open_chat, await self._last_ended(transcript.open_chat))
         if self._stale:
@@ -124,7 +127,7 @@ class Live(rx.State):
         if tab.chat_id == self._chat and tab.gone != transcript.missing:
             # Another tab deleted it, or took it out of the trash again.
             await transcript.load(self._chat)
-        get_changes(self).show(tab, self._chat, transcript.missing)
+        get_changes().show(tab, self._chat, transcript.missing)
         line = await self.get_state(Line)
         while turn := await turns.next(self._chat, self._followed) if self._chat else None:
             begun = await transcript.begin(turn)
@@ -154,7 +157,7 @@ class Live(rx.State):
     def follow_from(self, chat_id: str, turn_id: str = "") -> None:
         """Follow the turns of a chat that are newer than this one."""
         self._chat, self._followed, self._end = chat_id, turn_id, None
-        get_changes(self).ring(self.router.session.client_token)
+        get_changes().ring(tab_here())
 
     @rx.event
     async def resend(self, window_id: str) -> Any:
@@ -170,8 +173,9 @@ class Live(rx.State):
     async def _follow(self, turn: Turn) -> None:
         window_id, offset, ended = _short(turn.id), 0, None
         async with self:
-            whole = (await self.get_state(Session)).whole_replies
-            session = self.router.session
+            here = plain(self)
+            whole = (await here.get_state(Session)).whole_replies
+            session = here.router.session
             sender = WindowSender(session.client_token, session.session_id)
         reply, held, kind, pace = ReplyText(turn.reply.content), "", "", Pace()
         async for batch in turn.batches():
@@ -189,29 +193,30 @@ class Live(rx.State):
             else:
                 # With the first window, and where more than its text changes.
                 async with self:
-                    transcript = await self.get_state(Transcript)
+                    here = plain(self)
+                    transcript = await here.get_state(Transcript)
                     if transcript.open_chat != turn.chat_id:
                         # The reader went on; this handler is about to be ended.
                         return
                     if recast:
                         transcript.take_back(turn)
                     if text:
-                        window = await self.get_state(Window)
+                        window = await here.get_state(Window)
                         window.of, window.w = window_id, (offset, text)
                         if not offset:
                             held_ms = get_service().measures.held_ms(turn.id)
                             window.held = -1 if held_ms is None or turn.reply.content else held_ms
-                    self._announce(turn, newest)
+                    here._announce(turn, newest)
                     if ended:
                         await transcript.end(turn)
-                        self._end = _end_of(turn, ended, transcript)
-                        self.announcement = _said_of(ended)
+                        here._end = _end_of(turn, ended, transcript)
+                        here.announcement = _said_of(ended)
             offset += utf16_length(text)
             pace.end()
 
     async def _last_ended(self, chat_id: str) -> str:
         """The newest turn of the chat that has ended: it is in the database, what is shown may be an older version."""
-        turns, last = own(self).turns, ""
+        turns, last = own_here().turns, ""
         while (turn := await turns.next(chat_id, last)) and turn.ended_at is not None:
             last = turn.id
         return last

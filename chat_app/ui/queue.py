@@ -9,7 +9,7 @@ from reflex.event import EventSpec
 from chat_app.errors import NotFound
 from chat_app.models import Queued
 from chat_app.ui import elements
-from chat_app.ui.own import own
+from chat_app.ui.own import own_here
 from chat_app.ui.problems import complaint, until_read
 from chat_app.ui.transcript import Transcript, newest_rows
 
@@ -37,10 +37,10 @@ class Line(rx.State):
             chat_id = (await self.get_state(Transcript)).open_chat
         if not chat_id:
             return
-        with own(self).queue.bell(chat_id) as bell:
+        with own_here().queue.bell(chat_id) as bell:
             while True:
                 bell.clear()
-                line = await until_read(lambda: own(self).queue.line(chat_id), self._wait, "what waits in a chat")
+                line = await until_read(lambda: own_here().queue.line(chat_id), self._wait, "what waits in a chat")
                 if line.questions or self.questions:
                     async with self:
                         await self.look(chat_id)
@@ -53,7 +53,7 @@ class Line(rx.State):
         """Show what waits in the chat, if the page shows that."""
         if (await self.get_state(Transcript)).open_chat != chat_id:
             return
-        line = await own(self).queue.line(chat_id)
+        line = await own_here().queue.line(chat_id)
         shown = [_question(one) for one in line.questions]
         self._chat = chat_id
         # What is set is sent, also where it is as it was.
@@ -76,7 +76,7 @@ class Line(rx.State):
     async def change(self, question_id: str, content: str) -> Any:
         chat_id = (await self.get_state(Transcript)).open_chat
         try:
-            await own(self).queue.change(chat_id, question_id, content)
+            await own_here().queue.change(chat_id, question_id, content)
         except NotFound as error:
             return [complaint(error), given_back(content)]
         except Exception as error:
@@ -87,7 +87,7 @@ class Line(rx.State):
     async def remove(self, question_id: str) -> Any:
         chat_id = (await self.get_state(Transcript)).open_chat
         try:
-            await own(self).queue.remove(chat_id, question_id)
+            await own_here().queue.remove(chat_id, question_id)
         except Exception as error:
             return complaint(error)
         return await self.look(chat_id)
@@ -95,7 +95,7 @@ class Line(rx.State):
     @rx.event
     async def send_now(self, question_id: str) -> Any:
         try:
-            await own(self).queue.send_now((await self.get_state(Transcript)).open_chat, question_id)
+            await own_here().queue.send_now((await self.get_state(Transcript)).open_chat, question_id)
         except Exception as error:
             return complaint(error)
         return None

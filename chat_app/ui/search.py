@@ -10,7 +10,7 @@ import reflex as rx
 from chat_app.service import Hit
 from chat_app.ui.dialogs import close_dialog, dialog
 from chat_app.ui.elements import Link
-from chat_app.ui.own import own
+from chat_app.ui.own import own_here
 from chat_app.ui.problems import until_read
 
 # Of headings, emphasis and code; an asterisk between spaces or letters is none. A part may begin or end with a match.
@@ -39,7 +39,7 @@ class Search(rx.State):
     async def find(self, query: str) -> None:
         query = query.strip()
         hits = (
-            await until_read(partial(own(self).library.search, query), self._say_unread, "the search") if query else []
+            await until_read(partial(own_here().library.search, query), self._say_unread, "the search") if query else []
         )
         async with self:
             self.query, self.unread = query, False

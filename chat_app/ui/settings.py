@@ -11,7 +11,7 @@ from chat_app.service import get_service
 from chat_app.ui.costs import said
 from chat_app.ui.dialogs import close_dialog, dialog, open_dialog, saved
 from chat_app.ui.elements import KeptForm
-from chat_app.ui.own import own
+from chat_app.ui.own import own_here
 from chat_app.ui.problems import complaint
 from chat_app.ui.transcript import Transcript
 
@@ -46,7 +46,7 @@ class ChatSettings(rx.State):
         """What is set for the chat that the page shows."""
         chat_id = (await self.get_state(Transcript)).open_chat
         try:
-            self.own = _shown(await own(self).library.chat(chat_id)) if chat_id else self._new
+            self.own = _shown(await own_here().library.chat(chat_id)) if chat_id else self._new
         except NotFound:
             self.own = NOTHING
 
@@ -54,7 +54,7 @@ class ChatSettings(rx.State):
     async def open(self) -> Any:
         await self.show()
         chat_id = (await self.get_state(Transcript)).open_chat
-        bill = await own(self).bill_of_chat(chat_id) if chat_id else None
+        bill = await own_here().bill_of_chat(chat_id) if chat_id else None
         self.bill = f"So far {said(bill)}." if bill else ""
         self.opened += 1
         # Not before: the new form would take away what was typed into the old one.
@@ -85,7 +85,7 @@ class ChatSettings(rx.State):
             return rx.toast.error("The temperature is a number between 0 and 2; leave it empty for the model's own.")
         if chat_id:
             try:
-                self.own = _shown(await own(self).set_chat(chat_id, **values))
+                self.own = _shown(await own_here().set_chat(chat_id, **values))
             except Exception as error:
                 return complaint(error)
         else:

@@ -12,7 +12,7 @@ from chat_app.models import MAX_REMARK_CHARS
 from chat_app.ui.elements import SurveyLine
 from chat_app.ui.icons import icon
 from chat_app.ui.insight_tables import FEELS
-from chat_app.ui.own import own
+from chat_app.ui.own import own_here
 from chat_app.ui.problems import complaint
 from chat_app.ui.session import Session
 
@@ -40,7 +40,7 @@ class Survey(rx.State):
         remark = str(form.get("remark", ""))[:MAX_REMARK_CHARS]
         try:
             answer = Answer(session=session, feel=self.feel, remark=remark)
-            await own(self).answer_survey(answer, f"page {session}")
+            await own_here().answer_survey(answer, f"page {session}")
         except Exception as error:
             return complaint(error)
         return [CLOSE, rx.toast("Thank you.")]

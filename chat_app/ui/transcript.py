@@ -15,7 +15,7 @@ from chat_app.models import Role, Status
 from chat_app.service import PathItem
 from chat_app.turns.turn import Turn
 from chat_app.ui.dialogs import saved
-from chat_app.ui.own import own
+from chat_app.ui.own import own_here
 from chat_app.ui.problems import complaint
 from chat_app.ui.rows import Feedback, Row, followed_row, message_row, path_feedback, path_rows
 from chat_app.ui.session import Session
@@ -72,17 +72,17 @@ class Transcript(rx.State):
     async def regenerate(self, reply_id: str, version: str = "") -> Any:
         """`version` is the one that the page shows, as in its row: pressed twice there, a button asks once."""
         key = f"again {reply_id} {version}"
-        return await self._begun(own(self).turns.regenerate(reply_id, key=key))
+        return await self._begun(own_here().turns.regenerate(reply_id, key=key))
 
     @rx.event
     async def continue_reply(self, reply_id: str, version: str = "") -> Any:
         key = f"go on {reply_id} {version}"
-        return await self._begun(own(self).turns.continue_reply(reply_id, key=key))
+        return await self._begun(own_here().turns.continue_reply(reply_id, key=key))
 
     @rx.event
     async def show(self, message_id: str) -> None:
         """Another version, with what follows from it."""
-        await own(self).choose(message_id)
+        await own_here().choose(message_id)
         self.remarking = ""
         await self.reload()
         await self._show_around(message_id)
@@ -111,7 +111,7 @@ class Transcript(rx.State):
     @rx.event
     async def show_named(self, message_id: str) -> None:
         """What the address names, which is not on the page: an older message, or another version."""
-        library = own(self).library
+        library = own_here().library
         message = await library.message(message_id)
         if message is None or message.chat_id != self.open_chat:
             return
@@ -147,7 +147,7 @@ class Transcript(rx.State):
 
     async def _rate(self, message_id: str, rating: int, remark: str) -> Any:
         try:
-            await own(self).rate(message_id, rating, remark)
+            await own_here().rate(message_id, rating, remark)
         except Exception as error:
             return complaint(error)
         self.feedback.pop(message_id, None)
@@ -201,7 +201,7 @@ class Transcript(rx.State):
 
     async def _stored(self, chat_id: str) -> Stored | None:
         """None where there is no such chat."""
-        running, library = await own(self).turns.running(chat_id), own(self).library
+        running, library = await own_here().turns.running(chat_id), own_here().library
         if not chat_id:
             return Stored()
         try:
@@ -230,7 +230,7 @@ class Transcript(rx.State):
         if (status := self._status(turn.id)) not in (None, Status.streaming):
             self.running = ""
             return False
-        if status is None and turn.ended_at is not None and not await own(self).library.is_shown(turn.id):
+        if status is None and turn.ended_at is not None and not await own_here().library.is_shown(turn.id):
             await self.reload()
             return False
         # What is set is sent, and drawn, also where it is as it was.
@@ -272,7 +272,7 @@ class Transcript(rx.State):
     async def _ended_rows(self, turn_id: str) -> dict[str, Row]:
         """What has changed of the newest messages since a turn began, by id: of one that only came after them, nothing
         but its answer."""
-        library = own(self).library
+        library = own_here().library
         if turn_id == self._added and (ended := await library.path_end_at(turn_id)):
             return {turn_id: message_row(ended)}
         try:
@@ -301,7 +301,7 @@ class Transcript(rx.State):
 
     async def _show_around(self, message_id: str) -> None:
         """Show a message that is on the path; far from the others it comes with its neighbours only."""
-        library = own(self).library
+        library = own_here().library
         if not await library.is_shown(message_id):
             return
         position, shown_to = await library.position(message_id), self.hidden + self.earlier_to - self.earlier_from
@@ -332,7 +332,7 @@ class Transcript(rx.State):
 
     async def _fetch_earlier(self, start: int) -> bool:
         """Have the path from `start` on in `earlier`; False where what is on the page is not on it any more."""
-        library, after = own(self).library, [*self.earlier, *self._newest][0]["id"]
+        library, after = own_here().library, [*self.earlier, *self._newest][0]["id"]
         if not await library.is_shown(after):
             return False
         # The list is sent whole: were it a few rows longer each time, what is sent would grow with the square.
@@ -347,7 +347,7 @@ class Transcript(rx.State):
 
     async def _fetch_later(self) -> bool:
         """The same of what comes after `earlier`, for at most the gap."""
-        library, before = own(self).library, self.earlier[-1]["id"]
+        library, before = own_here().library, self.earlier[-1]["id"]
         if not await library.is_shown(before):
             return False
         count = min(self.gap - len(self.earlier) + self.earlier_to, max(len(self.earlier), MORE))
