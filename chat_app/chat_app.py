@@ -23,9 +23,9 @@ from chat_app.shutdown import on_shutdown
 from chat_app.store.database import Database
 from chat_app.ui import beside_rxconfig
 from chat_app.ui.connection import connection_watch
+from chat_app.ui.events import with_own_events
 from chat_app.ui.frames import with_own_frames
 from chat_app.ui.loading import place_script
-from chat_app.ui.own import with_own_tabs
 from chat_app.ui.pages import add_pages, has_page
 from chat_app.ui.problems import complaint
 from chat_app.ui.storage import storage_script
@@ -114,7 +114,7 @@ if app.sio is not None:
     # Beyond it the socket is closed without a word: what is allowed must come through.
     app.sio.eio.max_http_buffer_size = max(app.sio.eio.max_http_buffer_size, max_bytes(settings))
     with_own_frames(app.sio.eio)
-with_own_tabs(app)
+with_own_events(app)
 app.register_lifespan_task(lifespan)
 add_pages(app)
 if settings.pages:

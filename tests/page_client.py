@@ -14,6 +14,7 @@ TRANSCRIPT = "chat_app___ui___transcript____transcript"
 LIVE = "chat_app___ui___live____live"
 COMPOSER = "chat_app___ui___composer____composer"
 CHATS = "chat_app___ui___chats____chats"
+LINE = "chat_app___ui___queue____line"
 WINDOW = "w"
 PATIENCE_S = 60.0
 # Reflex's name of a state's variable.
@@ -69,6 +70,7 @@ class PageClient:
     async def visit(self, path: str) -> None:
         """Another address of the page, without a load."""
         self.path = path
+        self._states.setdefault(ROOT, {})["is_hydrated" + MARKER] = False
         await self._send("reflex___state____on_load_internal_state.on_load_internal")
 
     async def ask(self, content: str) -> None:
@@ -85,6 +87,10 @@ class PageClient:
     async def regenerate(self, reply_id: str) -> None:
         await self._send(f"{TRANSCRIPT}.regenerate", reply_id=reply_id)
 
+    async def more_chats(self) -> None:
+        """In the side bar."""
+        await self._send(f"{CHATS}.more")
+
     async def until(self, condition: Callable[[], Any]) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while not condition():
@@ -100,11 +106,23 @@ class PageClient:
         deltas = [update.get("delta", {}).get(f"{ROOT}.{state}", {}) for kind, update in updates if kind == "event"]
         return [delta[name + MARKER] for delta in deltas if name + MARKER in delta]
 
+    def sent_windows(self) -> list[tuple[int, str]]:
+        """What came of growing answers: each from which offset on, and the text."""
+        updates = [json.loads(frame.partition(",")[2]) for frame in self.frames]
+        deltas = [update.get("delta", {}).get(f"{ROOT}.{WINDOW}", {}) for kind, update in updates if kind == "event"]
+        windows = [delta.get("w") or delta.get("w" + MARKER) for delta in deltas]
+        return [(offset, text) for offset, text in filter(None, windows)]
+
     @property
     def loaded(self) -> bool:
         """Whether the chat of the address is shown."""
         chat_id = self.path.removeprefix("/c/").strip("/")
         return self.value(TRANSCRIPT, "loading") is False and self.value(TRANSCRIPT, "open_chat") == chat_id
+
+    @property
+    def hydrated(self) -> bool:
+        """Whether the page counts as loaded; as Reflex's page does it, an address takes that back."""
+        return self._states.get(ROOT, {}).get("is_hydrated" + MARKER) is True
 
     @property
     def ended(self) -> bool:

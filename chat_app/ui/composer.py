@@ -14,12 +14,14 @@ from chat_app.errors import too_long
 from chat_app.models import Queued
 from chat_app.service import get_service
 from chat_app.turns.turn import Turn
+from chat_app.ui.changes import get_changes
 from chat_app.ui.connection import connection_chip
 from chat_app.ui.costs import gauge
 from chat_app.ui.elements import MessageBox, Outbox
+from chat_app.ui.events import name_chat
 from chat_app.ui.icons import icon
 from chat_app.ui.live import Live
-from chat_app.ui.own import own
+from chat_app.ui.own import own_here, tab_here
 from chat_app.ui.problems import complaint, known
 from chat_app.ui.queue import Line
 from chat_app.ui.settings import ChatSettings
@@ -72,29 +74,35 @@ class Composer(rx.State):
             return answered(turn.key, chat_id=turn.chat_id, waits=True)
         # Unless the reader went on to another chat meanwhile.
         opens = not chat_id and not shown_chat(self.router.url.path)
-        if opens:
-            await self._open(turn)
+        events: list[Any] = [await self._open(turn)] if opens else []
         if key:
-            return answered(key, chat_id=turn.chat_id, took_ms=round((time.monotonic() - began) * 1000, 1))
-        return rx.redirect(f"/c/{turn.chat_id}") if opens else None
+            events.append(answered(key, chat_id=turn.chat_id, took_ms=round((time.monotonic() - began) * 1000, 1)))
+        elif opens:
+            events.append(rx.redirect(f"/c/{turn.chat_id}"))
+        return events
 
     @rx.event
     async def stop(self) -> None:
         transcript = await self.get_state(Transcript)
         if transcript.running:
-            await own(self).turns.stop(transcript.running)
+            await own_here().turns.stop(transcript.running)
 
     async def _start(self, content: str, chat_id: str | None, key: str | None, edit_of: str | None) -> Turn | Queued:
         settings = (await self.get_state(ChatSettings)).of_new_chat()
-        return await own(self).queue.ask(content, chat_id, key=key, edit_of=edit_of, settings=settings)
+        return await own_here().queue.ask(content, chat_id, key=key, edit_of=edit_of, settings=settings)
 
-    async def _open(self, turn: Turn) -> None:
+    async def _open(self, turn: Turn) -> Any:
         """The new chat takes the place of the empty page, and its first message that of the one in the outbox."""
         transcript = await self.get_state(Transcript)
         transcript.open_chat = turn.chat_id
         await transcript.begin(turn)
         (await self.get_state(ChatSettings)).began()
         (await self.get_state(Live)).follow_from(turn.chat_id)
+        tab = tab_here()
+        # Unless "New chat" ended what was still loading the page.
+        if self.model and get_changes().follows(tab):
+            name_chat(tab, turn.chat_id)
+        return Line.watch
 
 
 def answered(key: str, **answer: Any) -> EventSpec:

@@ -15,19 +15,13 @@ from chat_app.ui.transcript import Transcript, shown_chat
 
 
 class Opening(rx.State):
-    # The chat of the address before; "" is a new one.
-    _before: str | None = None
-
     @rx.event
     async def open(self) -> Any:
         """Show the chat that the address names. With each address Reflex ends what ran for the one before, this too."""
-        watched = [Chats.watch, Live.watch, Line.watch]
         chat_id = shown_chat(self.router.url.path)
-        before, self._before = self._before, chat_id
-        rest = [Composer.load, ChatSettings.show, Costs.look, *watched]
+        rest = [Composer.load, ChatSettings.show, Costs.look, Chats.watch, Live.watch, Line.watch]
         if (await self.get_state(Transcript)).shows(chat_id):
-            # A new chat that only gets its address: all is there, unless "New chat" ended what was still loading it.
-            return watched if before == "" and (await self.get_state(Composer)).model else rest
+            return rest
         (await self.get_state(Session)).begin()
         (await self.get_state(Line)).leave(chat_id)
         # Last, or a chat could count as shown before all of this is done.

@@ -105,10 +105,3 @@ class OwnTabs(EventNamespace):
             _left.move_to_end(name)
             if len(_left) > LEFT:
                 _left.popitem(last=False)
-
-
-def with_own_tabs(app: rx.App) -> None:
-    """Put `OwnTabs` in the place of Reflex's own namespace."""
-    if app.sio is not None and app.event_namespace is not None:
-        app._event_namespace = OwnTabs(app.event_namespace.namespace, app)
-        app.sio.register_namespace(app.event_namespace)
