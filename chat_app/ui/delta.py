@@ -46,24 +46,21 @@ class DeltaSender:
                 vars(root.get_substate(self._path)).update(values)
                 if not (claimed := frames.claim()):
                     await self._socket.send(frame)
-        except BaseException as error:
+        except SocketIsClosedError:
+            return None
+        except BaseException:
             if claimed:
                 frames.release()
-            if isinstance(error, SocketIsClosedError):
-                return None
             raise
         return frame if claimed else None
 
     async def write(self, frame: Frame | None) -> None:
         """The state is free meanwhile: a page that reads slowly can still stop its answer."""
-        if frame is None:
-            return
-        try:
-            await self._frames.write(frame)
-        except SocketIsClosedError:
-            pass
-        finally:
-            self._frames.release()
+        if frame is not None:
+            try:
+                await self._frames.write(frame)
+            finally:
+                self._frames.release()
 
     async def taken(self) -> None:
         """Wait until the connection has taken all of it."""
