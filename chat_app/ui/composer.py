@@ -97,7 +97,7 @@ class Composer(rx.State):
         transcript.open_chat = turn.chat_id
         await transcript.begin(turn)
         (await self.get_state(ChatSettings)).began()
-        (await self.get_state(Live)).follow_from(turn.chat_id)
+        (await self.get_state(Live)).begin(turn.chat_id)
         tab = tab_here()
         # Unless "New chat" ended what was still loading the page.
         if self.model and get_changes().follows(tab):

@@ -112,8 +112,6 @@ class Live(rx.State):
                 continue
             with get_service().reading("page"):
                 await self._follow(turn)
-                async with self:
-                    plain(self)._went_on(turn)
                 await asyncio.sleep(QUEUED_S)
 
     async def _next(self, tab: Tab) -> Turn | None:
@@ -135,7 +133,7 @@ class Live(rx.State):
             line.began(turn.reply.key)
             if begun:
                 if self._thinking != turn.id:
-                    self.announcement = TYPING
+                    self._say_typing()
                 return turn
             if turn.ended_at is not None and self._end is None:
                 # Before the page came to follow it, as where both of its buttons were pressed: it is told all the same.
@@ -158,6 +156,11 @@ class Live(rx.State):
         """Follow the turns of a chat that are newer than this one."""
         self._chat, self._followed, self._end = chat_id, turn_id, None
         get_changes().ring(tab_here())
+
+    def begin(self, chat_id: str) -> None:
+        """A new chat, with its first question, is on the page."""
+        self.follow_from(chat_id)
+        self._say_typing()
 
     @rx.event
     async def resend(self, window_id: str) -> Any:
@@ -211,6 +214,7 @@ class Live(rx.State):
                         await transcript.end(turn)
                         here._end = _end_of(turn, ended, transcript)
                         here.announcement = _said_of(ended)
+                        here._went_on(turn)
             offset += utf16_length(text)
             pace.end()
 
@@ -226,11 +230,14 @@ class Live(rx.State):
         if not isinstance(newest, Delta):
             return
         if newest.kind == TEXT:
-            # Each time that it is set, it is sent.
-            if self.announcement != TYPING:
-                self.announcement = TYPING
+            self._say_typing()
         elif self._thinking != turn.id:
             self._thinking, self.announcement = turn.id, THINKING
+
+    def _say_typing(self) -> None:
+        # Each time that it is set, it is sent.
+        if self.announcement != TYPING:
+            self.announcement = TYPING
 
 
 def _said_of(ended: Ended) -> str:
