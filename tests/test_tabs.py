@@ -106,6 +106,7 @@ HANDLERS: dict[str, Callable[[Things], Given] | None] = {
     f"{LIVE}.watch": lambda of: {},
     f"{LIVE}.resend": lambda of: {"window_id": of.turn_id[-8:]},
     f"{LIVE}.follow_from": lambda of: {"chat_id": of.chat_id},
+    f"{LIVE}.begin": lambda of: {"chat_id": of.chat_id},
     f"{SURVEY}.choose": lambda of: {"feel": 1},
     f"{SURVEY}.send": lambda of: {"form": form(remark="x")},
     f"{CHATS}.watch": lambda of: {},
