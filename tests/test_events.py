@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.app import App
+from tests.e2e.chat import import_chat
 from tests.forked import ForkedApp
-from tests.page_client import COMPOSER, LINE, PageClient
+from tests.page_client import CHATS, COMPOSER, LINE, PageClient
 from tests.provider_client import Provider, script
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("page_built")]
@@ -65,6 +66,21 @@ async def test_the_address_of_a_chat_that_is_shown_no_longer_loads_it(app: App) 
         await page.until(lambda: page.loaded and page.hydrated and page.shown() == whole)
     await page.visit("/")
     await page.until(lambda: page.loaded and page.hydrated and page.shown() == [])
+    await page.leave()
+
+
+async def test_another_chat_comes_without_the_list_of_chats(app: App) -> None:
+    """Its address ends what told the page of the list, and begins it anew."""
+    chat_id, _ = import_chat(app, 2)
+    page = await opened(app)
+    await page.until(lambda: page.titles())
+    page.frames.clear()
+    await page.visit(f"/c/{chat_id}")
+    await page.until(lambda: page.loaded)
+    # What comes after this change has been told, the page had been told before.
+    app.http.patch(f"/chats/{chat_id}", json={"title": "Another name"}).raise_for_status()
+    await page.until(lambda: "Another name" in page.titles())
+    assert page.sent(CHATS, "chats") == []
     await page.leave()
 
 

@@ -47,7 +47,7 @@ class Changes:
         # How many chats each reader of the list wants.
         self._wanted: dict[object, int] = {}
         self._listing: Listing | None = None
-        # By how many chats a page shows.
+        # By how many chats a page shows. It stays when nobody reads the list: a page has it that goes to another chat.
         self._shown: dict[int, Shown] = {}
         self._read_to = 0
         self._news = asyncio.Event()
@@ -119,7 +119,7 @@ class Changes:
         del self._wanted[reader]
         if not self._wanted and self._task:
             self._task.cancel()
-            self._task, self._read_to, self._shown = None, 0, {}
+            self._task, self._read_to = None, 0
 
     def started(self, turn: Turn) -> None:
         for tab in self._tabs.values():
