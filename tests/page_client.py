@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tests.ws_client import Closed, Socket
@@ -102,16 +102,15 @@ class PageClient:
 
     def sent(self, state: str, name: str) -> list[Any]:
         """What came of a var of that state, one after the other."""
-        updates = [json.loads(frame.partition(",")[2]) for frame in self.frames]
-        deltas = [update.get("delta", {}).get(f"{ROOT}.{state}", {}) for kind, update in updates if kind == "event"]
-        return [delta[name + MARKER] for delta in deltas if name + MARKER in delta]
+        return [delta[name + MARKER] for delta in self._deltas(state) if name + MARKER in delta]
 
     def sent_windows(self) -> list[tuple[int, str]]:
         """What came of growing answers: each from which offset on, and the text."""
+        return [(offset, text) for offset, text in filter(None, map(_window, self._deltas(WINDOW)))]
+
+    def _deltas(self, state: str) -> list[dict[str, Any]]:
         updates = [json.loads(frame.partition(",")[2]) for frame in self.frames]
-        deltas = [update.get("delta", {}).get(f"{ROOT}.{WINDOW}", {}) for kind, update in updates if kind == "event"]
-        windows = [delta.get("w") or delta.get("w" + MARKER) for delta in deltas]
-        return [(offset, text) for offset, text in filter(None, windows)]
+        return [update.get("delta", {}).get(f"{ROOT}.{state}", {}) for kind, update in updates if kind == "event"]
 
     @property
     def loaded(self) -> bool:
@@ -137,14 +136,8 @@ class PageClient:
         return [(row["role"], self._text(row)) for row in self.rows()]
 
     def titles(self) -> list[str]:
-        """Those of the side bar, as `chat_list.js` makes them."""
-        changed = self.value(CHATS, "changed")
-        ids = {row["id"] for _, row in changed}
-        rows = [row for row in self.value(CHATS, "chats") if row["id"] not in ids]
-        for place, row in changed:
-            if place >= 0:
-                rows.insert(place, row)
-        return [row["title"] for row in rows]
+        """Those of the side bar."""
+        return [row["title"] for row in with_changes(self.value(CHATS, "chats"), self.value(CHATS, "changed"))]
 
     def _text(self, row: dict[str, Any]) -> str:
         raw, stored = self.texts.get(row["id"][-OF_CHARS:]), str(row["content"])
@@ -189,8 +182,7 @@ class PageClient:
     async def _apply(self, update: dict[str, Any]) -> None:
         for state, delta in update.get("delta", {}).items():
             self._states.setdefault(state, {}).update(delta)
-            window = delta.get("w") or delta.get("w" + MARKER)
-            if state == f"{ROOT}.{WINDOW}" and window:
+            if state == f"{ROOT}.{WINDOW}" and (window := _window(delta)):
                 await self._splice(self._states[state]["of" + MARKER], *window)
         for event in update.get("events", []):
             if event["name"] == "_redirect":
@@ -209,6 +201,21 @@ class PageClient:
         # Sent anew, its thoughts have other times.
         if not written(self.texts[of]).startswith(written(known)):
             self.taken_back.append(f"{known!r} -> {self.texts[of]!r}")
+
+
+def _window(delta: dict[str, Any]) -> Any:
+    """As it comes on its short way, or from Reflex."""
+    return delta.get("w") or delta.get("w" + MARKER)
+
+
+def with_changes(chats: Iterable[Any], changes: Sequence[Any]) -> list[Any]:
+    """As `chat_list.js` makes the list of chats."""
+    changed = {row["id"] for _, row in changes}
+    rows = [row for row in chats if row["id"] not in changed]
+    for place, row in changes:
+        if place >= 0:
+            rows.insert(place, row)
+    return rows
 
 
 def written(raw: str) -> str:

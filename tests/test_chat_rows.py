@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_app.ui.chat_rows import GONE, MOST_CHANGES, ChatRow, Listing, Shown
+from chat_app.ui.chat_rows import MOST_CHANGES, ChatRow, Listing, Shown
+from tests.page_client import MARKER, with_changes
 
 COUNT = 5
-MARKER = "_rx_state_"
 
 
 def row(name: str, *, answering: bool = False) -> ChatRow:
@@ -29,8 +29,6 @@ listings = st.lists(
 
 
 class Page:
-    """As `chat_list.js` makes its list."""
-
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
 
@@ -38,12 +36,7 @@ class Page:
         self.values |= {name.removesuffix(MARKER): value for name, value in json.loads(delta).items()}
 
     def rows(self) -> Listing:
-        changed = {one["id"] for _, one in self.values["changed"]}
-        rows = [one for one in self.values["chats"] if one["id"] not in changed]
-        for place, one in self.values["changed"]:
-            if place != GONE:
-                rows.insert(place, one)
-        return tuple(rows)
+        return tuple(with_changes(self.values["chats"], self.values["changed"]))
 
 
 @given(listings)
