@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,25 @@ def test_ctrl_c_ends_the_wait_and_leaves_the_client_usable(api: Api) -> None:
                 waits()
         client.close()
     assert "chat client" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_ctrl_c_as_a_wait_begins_ends_it_too(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is waited for runs in another thread, and may be under way by then."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as connections:
+        client = SyncChatClient(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        loop = client._loop._loop
+        inner = loop.call_soon_threadsafe
+
+        def interrupted(*given: Any) -> Any:
+            inner(*given)
+            monkeypatch.setattr(loop, "call_soon_threadsafe", inner)
+            connections.enter_context(silent.accept()[0])
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(client.stream("Hello"))
+        client.close()
 
 
 async def test_within_a_running_loop_and_from_another_thread(api: Api) -> None:

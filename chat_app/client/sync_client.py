@@ -7,6 +7,7 @@ within a running event loop.
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError, Future, wait
 from functools import partial, update_wrapper
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -58,14 +59,28 @@ class _Loop:
 
     def result(self, call: Callable[[], Awaitable[T]]) -> T:
         """Wait for it; whoever interrupts the wait, as by Ctrl+C, ends it in the loop as well."""
-        ended = threading.Event()
-        running = asyncio.run_coroutine_threadsafe(_called(call, ended), self._loop)
+        done: Future[T] = Future()
+        task: asyncio.Task[T] | None = None
+
+        def begin() -> None:
+            nonlocal task
+            task = self._loop.create_task(_called(call))
+            task.add_done_callback(partial(_tell, done))
+
+        def give_up() -> None:
+            if task is None:
+                # It was interrupted before it came into the loop.
+                done.set_exception(CancelledError())
+            else:
+                task.cancel()
+
         try:
-            return running.result()
+            self._loop.call_soon_threadsafe(begin)
+            return done.result()
         except BaseException:
-            running.cancel()
+            self._loop.call_soon_threadsafe(give_up)
             # It may have something to close, and what iterates is not to be closed meanwhile.
-            ended.wait(CLOSE_S)
+            wait([done], CLOSE_S)
             raise
 
     def close(self) -> None:
@@ -74,14 +89,20 @@ class _Loop:
         self._loop.close()
 
 
-async def _called(call: Callable[[], Awaitable[T]], ended: threading.Event) -> T:
+async def _called(call: Callable[[], Awaitable[T]]) -> T:
     try:
         return await call()
     except StopAsyncIteration:
         # A future does not carry it.
         raise _End from None
-    finally:
-        ended.set()
+
+
+def _tell(done: "Future[T]", task: "asyncio.Task[T]") -> None:
+    """Those who wait in another thread."""
+    if error := CancelledError() if task.cancelled() else task.exception():
+        done.set_exception(error)
+    else:
+        done.set_result(task.result())
 
 
 class _End(Exception):
