@@ -16,6 +16,9 @@ COMPOSER = "chat_app___ui___composer____composer"
 CHATS = "chat_app___ui___chats____chats"
 LINE = "chat_app___ui___queue____line"
 WINDOW = "w"
+EVENT = re.compile("42/_event,(.*)", re.DOTALL)
+# The event of a window on its short way.
+SHORT = "w"
 PATIENCE_S = 60.0
 # Reflex's name of a state's variable.
 MARKER = "_rx_state_"
@@ -106,7 +109,7 @@ class PageClient:
 
     def sent_windows(self) -> list[tuple[int, str]]:
         """What came of growing answers: each from which offset on, and the text."""
-        return [(offset, text) for offset, text in filter(None, map(_window, self._deltas(WINDOW)))]
+        return [window for frame in self.frames if (window := window_of(frame))]
 
     def _deltas(self, state: str) -> list[dict[str, Any]]:
         updates = [json.loads(frame.partition(",")[2]) for frame in self.frames]
@@ -170,20 +173,22 @@ class PageClient:
             await self._socket.send("3")
         if frame.startswith("44/_event,"):
             self.refused = True
-        if not (event := re.fullmatch(r"42/_event,(.*)", frame, re.DOTALL)):
+        if not (event := EVENT.fullmatch(frame)):
             return
         self.frames.append(frame)
         name, *values = json.loads(event[1])
         if name == "new_token":
             self.token = values[0]
+        elif name == SHORT:
+            await self._splice(self.value(WINDOW, "of"), *values[0])
         elif name == "event":
             await self._apply(values[0])
 
     async def _apply(self, update: dict[str, Any]) -> None:
         for state, delta in update.get("delta", {}).items():
             self._states.setdefault(state, {}).update(delta)
-            if state == f"{ROOT}.{WINDOW}" and (window := _window(delta)):
-                await self._splice(self._states[state]["of" + MARKER], *window)
+            if state == f"{ROOT}.{WINDOW}" and (window := delta.get("w" + MARKER)):
+                await self._splice(self.value(WINDOW, "of"), *window)
         for event in update.get("events", []):
             if event["name"] == "_redirect":
                 await self.visit(event["payload"]["path"])
@@ -203,9 +208,13 @@ class PageClient:
             self.taken_back.append(f"{known!r} -> {self.texts[of]!r}")
 
 
-def _window(delta: dict[str, Any]) -> Any:
-    """As it comes on its short way, or from Reflex."""
-    return delta.get("w") or delta.get("w" + MARKER)
+def window_of(frame: str) -> tuple[int, str] | None:
+    """The offset and text that come with a frame of the page's socket, on their short way or from Reflex."""
+    name, *values = json.loads(event[1]) if (event := EVENT.fullmatch(frame)) else ("",)
+    if name == SHORT:
+        return tuple(values[0])
+    delta = values[0].get("delta", {}) if name == "event" else {}
+    return tuple(window) if (window := delta.get(f"{ROOT}.{WINDOW}", {}).get("w" + MARKER)) else None
 
 
 def with_changes(chats: Iterable[Any], changes: Sequence[Any]) -> list[Any]:

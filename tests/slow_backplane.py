@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from chat_app.turns.backplane import Entry
-from chat_app.turns.log import Event, MemoryLog
+from chat_app.turns.log import Event, MemoryLog, Rest
 from chat_app.turns.memory import MemoryBackplane
 
 IDLE = 0.5
@@ -59,8 +59,10 @@ class SlowLog(MemoryLog):
         async with self._scheduler.around():
             await super().append(turn_id, *events)
 
-    def follow(self, turn_id: str, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
-        return self._slowly(super().follow(turn_id, after, idle))
+    def follow(
+        self, turn_id: str, after: int = 0, idle: float | None = None, rest: Rest | None = None
+    ) -> AsyncIterator[list[Event]]:
+        return self._slowly(super().follow(turn_id, after, idle, rest))
 
     async def _slowly(self, batches: AsyncIterator[list[Event]]) -> AsyncIterator[list[Event]]:
         await self._scheduler.pause()

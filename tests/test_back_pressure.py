@@ -169,7 +169,7 @@ async def test_a_websocket_reader_that_catches_up_lets_the_loop_come_round() -> 
         await log.append("t1", Delta(seq, "x"))
     await log.append("t1", Ended(events, Status.complete, "stop"))
     user, reply = Message(id="u1", chat_id="c1", role="user"), Message(id="t1", chat_id="c1", role="assistant")
-    turn = Turn(user, reply, None, lambda after, idle: log.follow("t1", after, idle))
+    turn = Turn(user, reply, None, lambda after, idle, rest: log.follow("t1", after, idle, rest))
 
     async def count() -> None:
         nonlocal rounds

@@ -176,6 +176,20 @@ async def test_a_slow_reader_gets_longer_batches_and_holds_nobody_up() -> None:
     assert text(await soon(slow)) == "123456789"
 
 
+async def test_what_comes_while_a_reader_rests_is_in_the_same_list() -> None:
+    """It does not wait for another rest."""
+    rested = asyncio.Event()
+    log = await filled(*deltas("a"))
+    reader = log.follow(TURN, rest=rested.wait)
+    assert await soon(reader) == deltas("a")
+    resting = asyncio.ensure_future(soon(reader))
+    for event in (Delta(2, "b"), Delta(3, "c")):
+        await log.append(TURN, event)
+        await never(resting)
+    rested.set()
+    assert await resting == [Delta(2, "b"), Delta(3, "c")]
+
+
 async def test_a_reader_that_leaves_changes_nothing_for_the_others() -> None:
     log = await filled(*deltas("a"))
     leaving, staying = log.follow(TURN), log.follow(TURN)

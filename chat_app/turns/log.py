@@ -8,7 +8,7 @@ else knows where a log lives.
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -53,6 +53,7 @@ class Ended:
 
 
 Event = Delta | Whole | Ended
+Rest = Callable[[], Awaitable[object]]
 
 
 class Log(Protocol):
@@ -66,11 +67,14 @@ class Log(Protocol):
         """Add the next events; readers are woken once."""
         ...
 
-    def follow(self, turn_id: str, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
+    def follow(
+        self, turn_id: str, after: int = 0, idle: float | None = None, rest: Rest | None = None
+    ) -> AsyncIterator[list[Event]]:
         """Yield all that is newer than `after` as one list, then each further batch, until `Ended` was among them.
 
         A slow reader gets longer lists, never a queue of its own. After `idle` seconds with nothing new it gets an
-        empty list. Raises KeyError for a log that is not there.
+        empty list. Where there is something, `rest` is awaited before it is taken: what comes meanwhile is in the same
+        list. Raises KeyError for a log that is not there.
         """
         ...
 
@@ -151,8 +155,10 @@ class MemoryLog:
     async def append(self, turn_id: str, *events: Event) -> None:
         self._entries[turn_id].append(events)
 
-    def follow(self, turn_id: str, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
-        return _follow(self._entries[turn_id], after, idle)
+    def follow(
+        self, turn_id: str, after: int = 0, idle: float | None = None, rest: Rest | None = None
+    ) -> AsyncIterator[list[Event]]:
+        return _follow(self._entries[turn_id], after, idle, rest)
 
     async def end(self, turn_id: str, events: Sequence[Event]) -> None:
         self._entries[turn_id].append(events[-1:])
@@ -163,12 +169,16 @@ class MemoryLog:
         self._entries.pop(turn_id, None)
 
 
-async def _follow(entry: _Entry, after: int, idle: float | None) -> AsyncIterator[list[Event]]:
+async def _follow(
+    entry: _Entry, after: int, idle: float | None, rest: Rest | None = None
+) -> AsyncIterator[list[Event]]:
     batch = newer(entry.events, after)
     done = len(entry.events)
     waiter = _Waiter(entry, idle)
     try:
         while True:
+            if rest is not None and len(entry.events) > done:
+                await rest()
             fresh = entry.events[done:]
             # A reader may know more than the log does so far, if it lives elsewhere.
             batch += newer(fresh, after) if fresh and _begins(fresh[0]) < after else fresh

@@ -39,7 +39,7 @@ from chat_app.turns.final_write import give_up, save_end, tell_end, tell_fault
 from chat_app.turns.generation import Generation
 from chat_app.turns.hooks import Hooks, PromptHook, QuestionHook
 from chat_app.turns.journal import Journal
-from chat_app.turns.log import Delta, Ended, Event
+from chat_app.turns.log import Delta, Ended, Event, Rest
 from chat_app.turns.source import Stopped, not_silent, own_faults, said_nothing
 from chat_app.turns.turn import Turn, stored_turn
 from chat_app.turns.whereabouts import whereabouts
@@ -454,9 +454,9 @@ class Turns:
     def _entry_of(self, generation: Generation, ended_at: int | None = None) -> Entry:
         return Entry(generation.user, generation.reply, self._name, ended_at, generation.caller)
 
-    def _follow(self, entry: Entry, after: int, idle: float | None) -> AsyncIterator[list[Event]]:
+    def _follow(self, entry: Entry, after: int, idle: float | None, rest: Rest | None) -> AsyncIterator[list[Event]]:
         try:
-            return self._backplane.log.follow(entry.turn_id, after, idle)
+            return self._backplane.log.follow(entry.turn_id, after, idle, rest)
         except KeyError:
             # It ended a while ago, and is read only now.
             return self._read_stored(entry, after)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from chat_app.caller import LOCAL, Caller
 from chat_app.models import Message, Status
 from chat_app.parts import Part, parts_of
-from chat_app.turns.log import Delta, Ended, Event, Whole, newer
+from chat_app.turns.log import Delta, Ended, Event, Rest, Whole, newer
 
 END_OF_INTERRUPTED = 1_000_000_000
 
@@ -19,7 +19,7 @@ class Turn:
     reply: Message
     ended_at: int | None
     """The number of the end, where the turn had ended when it was looked up."""
-    _follow: Callable[[int, float | None], AsyncIterator[list[Event]]]
+    _follow: Callable[[int, float | None, Rest | None], AsyncIterator[list[Event]]]
     caller: Caller = LOCAL
     """Who asked; where the turn is read from the database, who reads it: both have the same owner."""
 
@@ -31,13 +31,16 @@ class Turn:
     def chat_id(self) -> str:
         return self.reply.chat_id
 
-    def batches(self, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
+    def batches(
+        self, after: int = 0, idle: float | None = None, rest: Rest | None = None
+    ) -> AsyncIterator[list[Event]]:
         """All that is newer than the number `after` at once, then what comes, in lists; a slow reader gets longer ones.
 
         The place in the log is taken now: whoever asks for a turn that has ended gets its text in one piece.
-        After `idle` seconds of silence comes an empty list.
+        After `idle` seconds of silence comes an empty list. Before each later list is taken, `rest` is awaited: what
+        comes meanwhile is in it.
         """
-        return self._follow(after, idle)
+        return self._follow(after, idle, rest)
 
     def events(self, after: int = 0) -> AsyncIterator[Event]:
         """The same, one by one; the last is always an `Ended`, unless that was not newer either."""
@@ -60,7 +63,7 @@ async def _one_by_one(batches: AsyncIterator[list[Event]]) -> AsyncIterator[Even
 def stored_turn(user: Message, reply: Message, caller: Caller = LOCAL) -> Turn:
     """A turn that nobody runs any more, from its messages."""
     events = _stored_events(reply)
-    return Turn(user, reply, events[-1].seq, lambda after, _: replay(events, after), caller)
+    return Turn(user, reply, events[-1].seq, lambda after, idle, rest: replay(events, after), caller)
 
 
 async def replay(events: Sequence[Event], after: int) -> AsyncIterator[list[Event]]:

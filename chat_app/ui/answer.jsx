@@ -12,6 +12,7 @@ import { Suggestion } from "./outbox.jsx";
 import { measures } from "./measures.js";
 import { Reply } from "./reply.jsx";
 import { laidOut, partsOf, textOf, thoughtLength, writtenText } from "./reply_text.js";
+import { onWindow } from "./windows.js";
 
 // By window: the string so far, when it came, and its parts once they were asked for.
 const replies = new Map();
@@ -67,29 +68,31 @@ function drawAll() {
 
 let seen = {};
 
-/** The window that is new in a snapshot of the state: one that Reflex sent, or one of those that window.py sends under a
-    shorter name. An old one is not to be spliced in again: it would cut off what came after it. */
-function newWindow({ of_rx_state_: id, w_rx_state_: whole, w: grown }) {
+/** Whether Reflex sent the state's window just now. An old one is not to be spliced in again: it would cut off what came
+    after it. */
+function isNew({ of_rx_state_: id, w_rx_state_: window }) {
   const before = seen;
-  seen = { id, whole, grown };
-  if (id !== before.id || whole !== before.whole) return whole;
-  return grown === before.grown ? undefined : grown;
+  seen = { id, window };
+  return id !== before.id || window !== before.window;
 }
 
 /** Not through a prop: React passes over values that come faster than it renders, and each window counts. */
 export function LiveWindow({ state, onGap }) {
   const store = useContext(StateStoreContext);
   useLayoutEffect(() => {
-    const take = () => {
-      const snapshot = store.getSnapshot(state);
-      const { of_rx_state_: id, held_rx_state_: held } = snapshot;
-      const window = newWindow(snapshot);
-      if (!window) return;
+    const take = (window) => {
+      const { of_rx_state_: id, held_rx_state_: held } = store.getSnapshot(state);
       if (!replies.has(id)) measures.arrived(id, held);
       if (id && !splice(id, window)) onGap?.(id);
     };
-    take();
-    return store.subscribe(state, take);
+    // The first one of an answer, and all that is there after a reload.
+    const look = () => {
+      const snapshot = store.getSnapshot(state);
+      if (isNew(snapshot)) take(snapshot.w_rx_state_);
+    };
+    look();
+    const ends = [store.subscribe(state, look), onWindow(take)];
+    return () => ends.forEach((end) => end());
   }, [store, state]);
   return null;
 }

@@ -1,12 +1,11 @@
-"""A state's delta on a short way to its page.
+"""A state's change on a short way to its page.
 
 Reflex sends a changed var by looking through all states, and writes it anew for each page. What is sent often or to
 many pages is written by its sender: on the page's socket, while no other handler of the page runs, and with what Reflex
 holds set to the same.
 """
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import reflex as rx
@@ -21,25 +20,26 @@ from socketio.packet import EVENT, Packet
 from chat_app.ui.frames import Frames
 
 
-class DeltaSender:
-    """Sends those of one state to one page; `tab` is Reflex's name of the page, `sid` of its connection."""
+class Sender:
+    """Sends what changes in one state to one page; `tab` is Reflex's name of the page, `sid` of its connection, and
+    `event` makes socket.io's event of what is sent, its name and what comes with it."""
 
-    def __init__(self, state: type[rx.State], tab: str, sid: str) -> None:
+    def __init__(self, state: type[rx.State], tab: str, sid: str, event: Callable[[Any], list[Any]]) -> None:
         app: Any = RegistrationContext.get().app
         namespace = app.event_namespace.namespace
         self._states = app.state_manager
         self._token = BaseStateToken(ident=tab, cls=state)
         self._path = state.get_full_name().split(".")
-        self._before, self._after = _around_delta(state, namespace)
+        self._before, self._after = Packet(EVENT, event(0), namespace).encode().rsplit("0", 1)
         # None where the page has left.
         self._socket = app.sio.eio.sockets.get(app.sio.manager.eio_sid_from_sid(sid, namespace))
 
-    async def put(self, values: Mapping[str, Any], delta: str) -> Frame | None:
-        """Set these values of the state, whose delta is this JSON. Returns what the caller is to `write`: its frame is
-        the next one, which may take as long as the page reads slowly."""
+    async def put(self, values: Mapping[str, Any], sent: str) -> Frame | None:
+        """Set these values of the state, for which the page is sent this JSON. Returns what the caller is to `write`:
+        its frame is the next one, which may take as long as the page reads slowly."""
         if self._socket is None or self._socket.closed:
             return None
-        frame, frames, claimed = Frame(MESSAGE, f"{self._before}{delta}{self._after}"), self._frames, False
+        frame, frames, claimed = Frame(MESSAGE, f"{self._before}{sent}{self._after}"), self._frames, False
         try:
             async with self._states.modify_state(self._token) as root:
                 # Not assigned: Reflex would send it again with what changes next.
@@ -73,9 +73,8 @@ class DeltaSender:
         return frames
 
 
-@cache
-def _around_delta(state: type[rx.State], namespace: str) -> tuple[str, str]:
-    """What stands before and after a delta of the state in a frame of Reflex's."""
-    frame = Packet(EVENT, [SocketEvent.EVENT, {"delta": {state.get_full_name(): 0}}], namespace).encode()
-    before, after = frame.rsplit("0", 1)
-    return before, after
+class DeltaSender(Sender):
+    """Sends deltas as Reflex writes them: JSON of the names that its page gives them."""
+
+    def __init__(self, state: type[rx.State], tab: str, sid: str) -> None:
+        super().__init__(state, tab, sid, lambda delta: [SocketEvent.EVENT, {"delta": {state.get_full_name(): delta}}])

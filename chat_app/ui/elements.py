@@ -93,6 +93,7 @@ _BROWSER = [
     "translation",
     "upload",
     "viewport",
+    "windows",
 ]
 
 

@@ -23,7 +23,7 @@ from chat_app.ui.queue import Line
 from chat_app.ui.reply_text import ReplyText, utf16_length
 from chat_app.ui.session import Session
 from chat_app.ui.transcript import Transcript
-from chat_app.ui.window import Window, WindowSender
+from chat_app.ui.window import Piece, Window, WindowSender
 
 logger = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ class Live(rx.State):
             session = here.router.session
             sender = WindowSender(session.client_token, session.session_id)
         reply, held, kind, pace = ReplyText(turn.reply.content), "", "", Pace()
-        async for batch in turn.batches():
+        async for batch in turn.batches(rest=pace.rest):
             recast = _recasts(batch)
             text = held + reply.added(batch)
             newest = batch[-1]
@@ -189,7 +189,7 @@ class Live(rx.State):
             if whole and not ended:
                 held = text
                 continue
-            await pace.begin()
+            pace.begin()
             before, kind = kind, "" if isinstance(newest, Ended) else newest.kind
             if offset and not recast and kind == before:
                 await sender.send(offset, text)
@@ -205,7 +205,7 @@ class Live(rx.State):
                         transcript.take_back(turn)
                     if text:
                         window = await here.get_state(Window)
-                        window.of, window.w = window_id, (offset, text)
+                        window.of, window.w = window_id, Piece(offset, text)
                         if not offset:
                             held_ms = get_service().measures.held_ms(turn.id)
                             window.held = -1 if held_ms is None or turn.reply.content else held_ms

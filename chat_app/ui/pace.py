@@ -1,22 +1,31 @@
 """How often a page is written to: at once, but for a rest after each write, in which what comes is gathered."""
 
 import asyncio
+import time
 
-REST_S = 0.01
-"""Without it each token of a fast model would be a frame of its own, of many times as many bytes as its text."""
+LEAST_S = 0.003
+"""A token of a fast model would else be a frame of its own, of many times as many bytes as its text."""
+MOST_S = 0.01
+RESTS = 3
+"""How many times as long as the write before it: where the server, or the page's connection, is busy, a write takes
+longer, and more goes together."""
 
 
 class Pace:
     """Of one follower: a token goes out as it comes; where they come faster, they go together."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._rests_to = 0.0
+        self._began = self._rests_to = 0.0
 
-    async def begin(self) -> None:
-        """A write begins, after the rest that is due."""
-        if (rest := self._rests_to - self._loop.time()) > 0:
+    async def rest(self) -> None:
+        """The rest that is due after the last write."""
+        if (rest := self._rests_to - time.monotonic()) > 0:
             await asyncio.sleep(rest)
 
+    def begin(self) -> None:
+        """A write begins."""
+        self._began = time.monotonic()
+
     def end(self) -> None:
-        self._rests_to = self._loop.time() + REST_S
+        now = time.monotonic()
+        self._rests_to = now + min(max(LEAST_S, RESTS * (now - self._began)), MOST_S)

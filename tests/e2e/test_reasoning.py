@@ -1,6 +1,5 @@
 """What a model thinks, on the page: folded above what it led to."""
 
-import json
 import re
 
 import pytest
@@ -10,7 +9,7 @@ from tests.app import App
 from tests.e2e.chat import ChatPage, record, recorded
 from tests.e2e.chat import fold as fold_space
 from tests.e2e.embed import EmbedPage
-from tests.e2e.test_payload import WINDOW
+from tests.page_client import window_of
 from tests.provider_client import Provider
 
 pytestmark = [pytest.mark.anyio, pytest.mark.used_tab]
@@ -161,8 +160,8 @@ async def test_thoughts_are_sent_once(page: Page, app: App, provider: Provider) 
     await chat.ask(reasoning=thoughts, text="Forty-two", interval_ms=5)
     answer = await chat.ended()
     assert "99: thinking" not in await answer.inner_html()
-    windows = [frame[found.end() :] for frame in frames if (found := WINDOW.search(frame))]
-    sent = sum(len(json.JSONDecoder().raw_decode(window)[0][1]) for window in windows)
+    windows = [window for frame in frames if (window := window_of(frame))]
+    sent = sum(len(text) for _, text in windows)
     assert len(windows) > 10 and sent < sum(map(len, thoughts)) + 200
     await folds(chat).click()
     await expect(bodies(chat)).to_contain_text("149: thinking")
