@@ -82,6 +82,8 @@ HANDLERS: dict[str, Callable[[Things], Given] | None] = {
     f"{TRANSCRIPT}.begin": None,
     f"{TRANSCRIPT}.end": None,
     f"{TRANSCRIPT}.take_back": None,
+    f"{TRANSCRIPT}.leads_to": None,
+    f"{LIVE}.asked": None,
     f"{INSIGHTS}.load": lambda of: {},
     f"{INSIGHTS}.choose": lambda of: {"days": 1},
     f"{INSIGHTS}.download": lambda of: {"name": "first"},

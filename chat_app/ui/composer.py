@@ -74,7 +74,11 @@ class Composer(rx.State):
             return answered(turn.key, chat_id=turn.chat_id, waits=True)
         # Unless the reader went on to another chat meanwhile.
         opens = not chat_id and not shown_chat(self.router.url.path)
-        events: list[Any] = [await self._open(turn)] if opens else []
+        events: list[Any] = []
+        if opens:
+            events.append(await self._open(turn))
+        else:
+            await (await self.get_state(Live)).asked(turn)
         if key:
             events.append(answered(key, chat_id=turn.chat_id, took_ms=round((time.monotonic() - began) * 1000, 1)))
         elif opens:

@@ -162,6 +162,14 @@ class Live(rx.State):
         self.follow_from(chat_id)
         self._say_typing()
 
+    async def asked(self, turn: Turn) -> None:
+        """A question was asked on the page: it is shown at once where it follows what is there and nothing has to be
+        read for it; else `watch` shows it."""
+        transcript = await self.get_state(Transcript)
+        if turn.ended_at is None and transcript.leads_to(turn):
+            await transcript.begin(turn)
+            self._say_typing()
+
     @rx.event
     async def resend(self, window_id: str) -> Any:
         """The page saw a gap: it is followed anew, from the first window on. Nobody but the follower knows what it has

@@ -240,8 +240,7 @@ class Transcript(rx.State):
             # Loaded in mid-answer: what is saved so far stays on the page until there is more.
             return True
         new = [message_row(turn.reply)]
-        last = next((rows[-1]["id"] for rows in (self.recent, self.settled, self.loaded) if rows), None)
-        self._added = turn.id if last == turn.user.parent_id else ""
+        self._added = turn.id if self._last == turn.user.parent_id else ""
         if not self._cut_after(turn.user.id):
             new = [message_row(turn.user), *new]
             if turn.user.parent_id is None:
@@ -254,6 +253,10 @@ class Transcript(rx.State):
             self.settled, self.recent = [*self.settled, *self.recent], []
         self.recent = [*self.recent, *new]
         return True
+
+    def leads_to(self, turn: Turn) -> bool:
+        """Whether nothing runs here, and the turn's question follows the last message."""
+        return self.shows(turn.chat_id) and not self.running and self._last == turn.user.parent_id is not None
 
     def take_back(self, turn: Turn) -> None:
         """What was stored of a turn's text, when it was loaded in mid-answer, was reasoning."""
@@ -290,6 +293,11 @@ class Transcript(rx.State):
     @property
     def _newest(self) -> list[Row]:
         return [*self.loaded, *self.settled, *self.recent]
+
+    @property
+    def _last(self) -> str | None:
+        """The id of the last message on the page."""
+        return next((rows[-1]["id"] for rows in (self.recent, self.settled, self.loaded) if rows), None)
 
     def _status(self, message_id: str) -> str | None:
         """That of a message on the page."""
