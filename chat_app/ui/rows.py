@@ -36,6 +36,9 @@ class Row(TypedDict):
     key: str
 
 
+Rows = tuple[Row, ...]
+
+
 class Feedback(TypedDict):
     """What a person thinks of an answer: `rating` is 1 or -1, `remark` perhaps why."""
 
@@ -43,7 +46,7 @@ class Feedback(TypedDict):
     remark: str
 
 
-def path_rows(path: Sequence[PathItem]) -> list[Row]:
+def path_rows(path: Sequence[PathItem]) -> Rows:
     rows = []
     for item in path:
         row = message_row(item.message)
@@ -51,7 +54,7 @@ def path_rows(path: Sequence[PathItem]) -> list[Row]:
             row["version"] = f"{item.number} / {item.of}"
             row["previous"], row["next"] = item.previous_id or "", item.next_id or ""
         rows.append(row)
-    return rows
+    return tuple(rows)
 
 
 def path_feedback(path: Sequence[PathItem]) -> dict[str, Feedback]:

@@ -17,7 +17,7 @@ from chat_app.turns.turn import Turn
 from chat_app.ui.dialogs import saved
 from chat_app.ui.own import own_here
 from chat_app.ui.problems import complaint
-from chat_app.ui.rows import Feedback, Row, followed_row, message_row, path_feedback, path_rows
+from chat_app.ui.rows import Feedback, Row, Rows, followed_row, message_row, path_feedback, path_rows
 from chat_app.ui.session import Session
 
 # How many messages a chat shows at first, and how many more at a time: all come in one step of the browser's, which
@@ -41,20 +41,20 @@ class Transcript(rx.State):
     """The page shows `earlier` from `earlier_from` to `earlier_to`, then `loaded`, `settled`, and `recent`.
 
     What came since the chat was loaded begins in `recent`, and goes into `settled` several at a time: a list is sent
-    whole when anything in it changes.
+    whole when anything in it changes. They are tuples: Reflex has a proxy for each row of a list that is read.
     `hidden` messages come before them, and `gap` between `earlier` and `loaded`.
     """
 
     open_chat: str = ""
     title: str = ""
     hidden: int = 0
-    earlier: list[Row] = []
+    earlier: Rows = ()
     earlier_from: int = 0
     earlier_to: int = 0
     gap: int = 0
-    loaded: list[Row] = []
-    settled: list[Row] = []
-    recent: list[Row] = []
+    loaded: Rows = ()
+    settled: Rows = ()
+    recent: Rows = ()
     # By message, apart from the rows: a thumb would send its whole list again.
     feedback: dict[str, Feedback] = {}
     running: str = ""
@@ -197,7 +197,7 @@ class Transcript(rx.State):
         self.loaded, self.recent = rows[:ended], rows[ended:]
         if whole:
             # A growing answer is saved again and again, and shown when it is whole.
-            self.recent = [_anew(row, "") for row in self.recent]
+            self.recent = tuple(_anew(row, "") for row in self.recent)
 
     async def _stored(self, chat_id: str) -> Stored | None:
         """None where there is no such chat."""
@@ -250,8 +250,8 @@ class Transcript(rx.State):
                 await self.reload()
                 return self._status(turn.id) in (None, Status.streaming)
         if len(self.recent) >= RECENT and all(row["status"] != Status.streaming for row in self.recent):
-            self.settled, self.recent = [*self.settled, *self.recent], []
-        self.recent = [*self.recent, *new]
+            self.settled, self.recent = (*self.settled, *self.recent), ()
+        self.recent = (*self.recent, *new)
         return True
 
     def leads_to(self, turn: Turn) -> bool:
@@ -260,14 +260,14 @@ class Transcript(rx.State):
 
     def take_back(self, turn: Turn) -> None:
         """What was stored of a turn's text, when it was loaded in mid-answer, was reasoning."""
-        self.recent = [_anew(row, turn.reply.content) if row["id"] == turn.id else row for row in self.recent]
+        self.recent = tuple(_anew(row, turn.reply.content) if row["id"] == turn.id else row for row in self.recent)
 
     async def end(self, turn: Turn) -> None:
         """Show how a followed turn ended; its text is on the page already."""
         self.running = ""
         new = await self._ended_rows(turn.id)
         if turn.id in new:
-            self.recent = [followed_row(row, new.get(row["id"], row)) for row in self.recent]
+            self.recent = tuple(followed_row(row, new.get(row["id"], row)) for row in self.recent)
         else:
             # It was deleted meanwhile, or another version is shown by now.
             await self.reload()
@@ -287,12 +287,12 @@ class Transcript(rx.State):
     @property
     def followed(self) -> list[str]:
         """Answers that have ended since the chat was loaded: their rows are without the text that came in windows."""
-        ended = [row for row in [*self.settled, *self.recent] if row["status"] != Status.streaming]
+        ended = [row for row in (*self.settled, *self.recent) if row["status"] != Status.streaming]
         return [row["id"] for row in ended if row["role"] == Role.assistant]
 
     @property
-    def _newest(self) -> list[Row]:
-        return [*self.loaded, *self.settled, *self.recent]
+    def _newest(self) -> Rows:
+        return (*self.loaded, *self.settled, *self.recent)
 
     @property
     def _last(self) -> str | None:
@@ -340,14 +340,14 @@ class Transcript(rx.State):
 
     async def _fetch_earlier(self, start: int) -> bool:
         """Have the path from `start` on in `earlier`; False where what is on the page is not on it any more."""
-        library, after = own_here().library, [*self.earlier, *self._newest][0]["id"]
+        library, after = own_here().library, (*self.earlier, *self._newest)[0]["id"]
         if not await library.is_shown(after):
             return False
         # The list is sent whole: were it a few rows longer each time, what is sent would grow with the square.
         sent_from = self.hidden - self.earlier_from
         count = sent_from - max(min(start, sent_from - len(self.earlier)), 0)
         path = await library.path_before(self.open_chat, after, count)
-        self.earlier = [*path_rows(path), *self.earlier]
+        self.earlier = (*path_rows(path), *self.earlier)
         self.feedback |= path_feedback(path)
         self.earlier_from += len(path)
         self.earlier_to += len(path)
@@ -360,27 +360,27 @@ class Transcript(rx.State):
             return False
         count = min(self.gap - len(self.earlier) + self.earlier_to, max(len(self.earlier), MORE))
         path = (await library.path_around(before, 0, count)).items[1:]
-        self.earlier = [*self.earlier, *path_rows(path)]
+        self.earlier = (*self.earlier, *path_rows(path))
         self.feedback |= path_feedback(path)
         return bool(path)
 
     def _show_nothing(self) -> None:
         self.hidden = self.earlier_from = self.earlier_to = self.gap = 0
-        self.earlier, self.loaded, self.settled, self.recent = [], [], [], []
+        self.earlier = self.loaded = self.settled = self.recent = ()
 
     def _cut_after(self, message_id: str | None) -> bool:
         """Take away what comes after a message; False where it is not shown."""
         if (end := _end_of(self.recent, message_id)) is not None:
             self.recent = self.recent[:end]
         elif (end := _end_of(self.settled, message_id)) is not None:
-            self.settled, self.recent = self.settled[:end], []
+            self.settled, self.recent = self.settled[:end], ()
         elif (end := _end_of(self.loaded, message_id)) is not None:
             if end < len(self.loaded):
                 self.loaded = self.loaded[:end]
-            self.settled, self.recent = [], []
+            self.settled = self.recent = ()
         elif (end := _end_of(self.earlier[: self.earlier_to], message_id)) is not None:
             self.earlier, self.earlier_to, self.gap = self.earlier[:end], end, 0
-            self.loaded, self.settled, self.recent = [], [], []
+            self.loaded = self.settled = self.recent = ()
         return end is not None
 
 
@@ -399,6 +399,6 @@ def _anew(row: Row, content: str) -> Row:
     return Row(**row | {"content": content, "parts": ""})
 
 
-def _end_of(rows: list[Row], message_id: str | None) -> int | None:
+def _end_of(rows: Rows, message_id: str | None) -> int | None:
     """The index after the row of a message."""
     return next((i + 1 for i, row in enumerate(rows) if row["id"] == message_id), None)
