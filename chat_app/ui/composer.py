@@ -17,7 +17,7 @@ from chat_app.turns.turn import Turn
 from chat_app.ui.changes import get_changes
 from chat_app.ui.connection import connection_chip
 from chat_app.ui.costs import gauge
-from chat_app.ui.elements import MessageBox, Outbox
+from chat_app.ui.elements import Form, MessageBox, Outbox
 from chat_app.ui.events import name_chat
 from chat_app.ui.icons import icon
 from chat_app.ui.live import Live
@@ -139,7 +139,7 @@ def outbox() -> rx.Component:
 
 
 def composer() -> rx.Component:
-    return rx.el.form(
+    return Form.create(
         MessageBox.create(
             name="message",
             aria_label="Message",

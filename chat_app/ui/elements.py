@@ -6,6 +6,7 @@ import reflex as rx
 from reflex.vars import VarData
 from reflex.vars.function import FunctionStringVar
 from reflex_base.utils.imports import ImportVar
+from reflex_components_core.el.elements.base import BaseHTML
 
 from chat_app.ui.rows import Row
 from chat_app.ui.short_stack import in_short_stack
@@ -295,6 +296,12 @@ class Gap(rx.Component):
 
     count: rx.Var[int]
     on_later: rx.EventHandler[rx.event.no_args_event_spec]
+
+
+class Form(BaseHTML):
+    """A form that a script sends. Reflex's own reads its fields each time, and for that lays out the page."""
+
+    tag = "form"
 
 
 class MessageBox(rx.el.Textarea):

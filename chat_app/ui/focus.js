@@ -71,8 +71,8 @@ const isAside = ({ target }) => {
 
 let due = 0;
 function look(records) {
-  if (due || !had || (had.element.isConnected && records.every(isAside)) || !isLost()) return;
-  // In the next frame: until then whatever takes the place may take the focus itself.
+  if (due || !had || (had.element.isConnected && records.every(isAside))) return;
+  // In the next frame: until then whatever takes the place may take the focus itself, and the page is laid out anyway.
   due = requestAnimationFrame(() => {
     due = 0;
     if (!isLost()) return;

@@ -246,11 +246,12 @@ function viewOf(area, content, given, onFollow) {
     onAct();
     if (event.deltaY < 0 && area.scrollHeight > area.clientHeight && area.scrollTop > 0) pin(false);
   };
-  // Who sends a message wants to see what comes.
+  // Who sends a message wants to see what comes. With the next frame, which lays out what was typed and what was sent.
   const onSubmit = (event) => {
     if (!event.target.matches(".box, .edit")) return;
     unname();
-    pin(true);
+    pinned = true;
+    requestAnimationFrame(() => pinned && pin(true));
   };
 
   // At once, before a scroll of the reader's is reported: it would be taken from where things stand now.
