@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { knownRows } from "./known_rows.js";
-import { BUDGET_MS, MOST_MS, slices } from "./slices.js";
+import { BUDGET_MS, FEW, MOST_MS, slices } from "./slices.js";
 
 const HEIGHT = 900;
 
@@ -76,6 +76,14 @@ test("the page is measured once a slice, not once a piece", () => {
   for (let n = 0; n < 100; n++) add(n, n * 100, [`${n} inside`]);
   pieces.slice();
   assert.equal(measured(), 100);
+});
+
+test("a few come in their order, and nothing is measured", () => {
+  const { pieces, add, drawn, measured } = page(1);
+  for (let n = 0; n < FEW; n++) add(n, -n * 1000);
+  pieces.slice();
+  assert.deepEqual(drawn, [...Array(FEW).keys()]);
+  assert.equal(measured(), 0);
 });
 
 test("in view from the top, then the nearest", () => {

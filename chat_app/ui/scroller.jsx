@@ -196,6 +196,9 @@ function viewOf(area, content, given, onFollow) {
       const { found } = sought;
       sought = null;
       found(element);
+    } else if (pinned) {
+      // Its text may come before the next frame: one layout for both.
+      requestAnimationFrame(keep);
     } else keep();
   };
 
@@ -254,7 +257,7 @@ function viewOf(area, content, given, onFollow) {
     requestAnimationFrame(() => pinned && pin(true));
   };
 
-  // At once, before a scroll of the reader's is reported: it would be taken from where things stand now.
+  // For who reads further up at once, before a scroll is reported: it would be taken from where things stand now.
   const messages = new MutationObserver(onMessages);
   messages.observe(log, { childList: true });
   const sizes = new ResizeObserver(keep);

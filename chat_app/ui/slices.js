@@ -4,6 +4,8 @@
 export const BUDGET_MS = 8;
 // Where the machine is slow, frames come late whatever is drawn, and with few pieces in each the text would move for long.
 export const MOST_MS = 24;
+// So many come in the order in which they are, as those of a new question and its answer.
+export const FEW = 4;
 
 /** Pieces `{ draw, place }` that wait for their turn: `place()` is `{ top, bottom }` in the window, whose height is
     `height()`. What is in view comes first, from the top on, then what is nearest to it. `flush(act)` has done what `act`
@@ -25,12 +27,13 @@ export function slices({ now, height, flush }) {
     if (waiting.delete(piece)) piece.draw();
   };
 
-  /* To measure takes the layout of the page, so it is done once a slice. One piece is drawn in any case. */
+  /* To measure takes the layout of the page, so it is done once a slice, and not for a few. One piece is drawn in any case. */
   const slice = () => {
     const began = now();
     const elsewhere = ended === null ? 0 : began - ended;
     const end = began + Math.min(Math.max(BUDGET_MS, elsewhere / 2), MOST_MS);
-    const order = inOrder(waiting, height());
+    const few = ended === null && waiting.size <= FEW;
+    const order = few ? [...waiting].reverse() : inOrder(waiting, height());
     fresh = [];
     do {
       const piece = order.pop();
