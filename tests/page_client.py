@@ -76,9 +76,10 @@ class PageClient:
         self._states.setdefault(ROOT, {})["is_hydrated" + MARKER] = False
         await self._send("reflex___state____on_load_internal_state.on_load_internal")
 
-    async def ask(self, content: str) -> None:
-        """Submit the message box."""
-        await self._send(f"{COMPOSER}.send", form={"__reflex_form_data__": [["message", content]]})
+    async def ask(self, content: str, **more: str) -> None:
+        """Submit the message box; the outbox of a browser's page adds the message's `key`, for one."""
+        fields = [["message", content], *map(list, more.items())]
+        await self._send(f"{COMPOSER}.send", form={"__reflex_form_data__": fields})
 
     async def stop(self) -> None:
         await self._send(f"{COMPOSER}.stop")

@@ -6,7 +6,7 @@ import pytest
 
 from chat_app.ui.transcript import RECENT
 from tests.forked import ForkedApp
-from tests.page_client import TRANSCRIPT, PageClient
+from tests.page_client import LIVE, TRANSCRIPT, PageClient
 from tests.provider_client import Provider, script
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("page_built")]
@@ -56,6 +56,28 @@ async def test_what_a_page_missed_of_an_answer_that_has_ended_is_shown_as_it_is_
         await page.until(lambda: page.ended and len(page.shown()) == 4)
         await page.leave()
         assert page.shown()[:2] == whole
+
+
+async def test_a_question_in_an_open_chat_is_shown_with_the_answer_to_its_outbox(
+    provider: Provider, tmp_path: Path
+) -> None:
+    with ForkedApp(tmp_path, openai_base_url=provider.base_url, openai_model="bench", chat_titles="false") as app:
+        page = PageClient(app.url)
+        await page.load()
+        await page.until(lambda: page.loaded)
+        await page.ask(script(tokens=3))
+        await page.until(lambda: page.path != "/" and page.ended and len(page.rows()) == 2)
+        page.frames.clear()
+        await page.ask(script(tokens=3, hold=[0]), key="again")
+        await page.until(lambda: any("chat:answered" in frame for frame in page.frames))
+        # In one step of the page: the list of chats may come at any time.
+        assert len(page.sent(TRANSCRIPT, "recent")) == 1
+        assert [row["status"] for row in page.rows()] == ["complete", "complete", "complete", "streaming"]
+        assert page.value(LIVE, "announcement") == "Assistant is typing"
+        provider.go()
+        await page.until(lambda: page.ended and page.value(LIVE, "announcement") == "Answer complete")
+        await page.leave()
+        assert len(page.sent(TRANSCRIPT, "recent")) == 2
 
 
 @pytest.mark.slow

@@ -49,9 +49,9 @@ class TimedPage(PageClient):
         self.asked_at = 0.0
         self.arrivals: list[float] = []
 
-    async def ask(self, content: str) -> None:
+    async def ask(self, content: str, **more: str) -> None:
         self.asked_at = time.time() * 1000
-        await super().ask(content)
+        await super().ask(content, **more)
 
     async def _splice(self, of: str, offset: int, text: str) -> None:
         await super()._splice(of, offset, text)
