@@ -129,6 +129,8 @@ function viewOf(area, content, given, onFollow) {
   let upwards = false;
   // How many messages were hidden when older ones were last asked for.
   let asked = null;
+  // In which the end is to be in view again.
+  let frame = 0;
 
   const place = (element) => element.getBoundingClientRect().top - area.getBoundingClientRect().top;
   const settle = () => {
@@ -175,6 +177,13 @@ function viewOf(area, content, given, onFollow) {
     else hold();
     askAhead();
   };
+  /* With the next frame: it lays out what came, and what comes until then. */
+  const keepSoon = () => {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      keep();
+    });
+  };
   const askAhead = () => {
     const { hidden, onEarlier } = given.current;
     if (area.scrollTop > AHEAD) asked = null;
@@ -196,10 +205,8 @@ function viewOf(area, content, given, onFollow) {
       const { found } = sought;
       sought = null;
       found(element);
-    } else if (pinned) {
-      // Its text may come before the next frame: one layout for both.
-      requestAnimationFrame(keep);
-    } else keep();
+    } else if (pinned) keepSoon();
+    else keep();
   };
 
   const name = (element) => {
@@ -217,10 +224,13 @@ function viewOf(area, content, given, onFollow) {
     return bottom > edges.top && top < edges.bottom;
   };
 
-  const pin = (value) => {
+  const follow = (value) => {
     pinned = value;
     if (sought?.lost) sought = null;
     onFollow(value);
+  };
+  const pin = (value) => {
+    follow(value);
     if (value) toEnd();
     else note();
   };
@@ -249,12 +259,12 @@ function viewOf(area, content, given, onFollow) {
     onAct();
     if (event.deltaY < 0 && area.scrollHeight > area.clientHeight && area.scrollTop > 0) pin(false);
   };
-  // Who sends a message wants to see what comes. With the next frame, which lays out what was typed and what was sent.
+  // Who sends a message wants to see what comes.
   const onSubmit = (event) => {
     if (!event.target.matches(".box, .edit")) return;
     unname();
-    pinned = true;
-    requestAnimationFrame(() => pinned && pin(true));
+    follow(true);
+    keepSoon();
   };
 
   // For who reads further up at once, before a scroll is reported: it would be taken from where things stand now.
@@ -271,6 +281,7 @@ function viewOf(area, content, given, onFollow) {
   pin(true);
 
   const leave = () => {
+    cancelAnimationFrame(frame);
     messages.disconnect();
     sizes.disconnect();
     area.removeEventListener("scroll", onScroll);
