@@ -51,7 +51,9 @@ export function Outbox({ chatId, rows, waiting, connected, limit, tooLong, onSen
 
   const arrived = new Set([...rows, ...waiting].map(({ key }) => key));
   useEffect(() => {
-    for (const { key, taken, editOf } of messages) if (taken && !editOf && arrived.has(key)) outbox.take(key);
+    // That of a new chat is kept until the server has said which chat it began.
+    const done = ({ key, place, taken, editOf }) => arrived.has(key) && !editOf && (taken || place.chatId);
+    for (const message of messages.filter(done)) outbox.take(message.key);
   });
   const shown = chatId === here.chatId ? sentFrom(here, messages).filter(({ key }) => !arrived.has(key)) : [];
   return shown.map((message) => <Unsent key={message.key} message={message} connected={connected} />);
