@@ -159,7 +159,7 @@ def test_parsers_of_clients_read_the_stream_with_its_pings(
 def running_turn(log: MemoryLog) -> Turn:
     user = Message(id="u1", chat_id="c1", role=Role.user, content="Hi")
     reply = Message(id="t1", chat_id="c1", role=Role.assistant, status=Status.streaming)
-    return Turn(user, reply, None, lambda after, idle: log.follow("t1", after, idle))
+    return Turn(user, reply, None, lambda after, idle, rest: log.follow("t1", after, idle, rest))
 
 
 async def body(turn: Turn, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:

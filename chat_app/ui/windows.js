@@ -8,7 +8,7 @@ const listeners = new Set();
 const { onevent } = Socket.prototype;
 
 Socket.prototype.onevent = function (packet) {
-  const [name, window] = packet.data;
+  const [name, window] = packet.data ?? [];
   if (name === EVENT) listeners.forEach((take) => take(window));
   else onevent.call(this, packet);
 };
