@@ -40,6 +40,7 @@ class Queue:
         self._chats: dict[str, str] = {}
         self._bells: dict[str, set[asyncio.Event]] = {}
         self._going: set[asyncio.Task[None]] = set()
+        self._closed = False
         turns.on_end(self._ended)
 
     async def open(self) -> None:
@@ -51,6 +52,8 @@ class Queue:
                 self._soon(self._go_on(chat_id), chat_id)
 
     async def close(self) -> None:
+        """From now on no line goes on: answers that end after this would have it read from a database that closes."""
+        self._closed = True
         for task in self._going:
             task.cancel()
         if self._going:
@@ -154,7 +157,7 @@ class Queue:
         return True
 
     def _ended(self, turn: Turn, _ended: Ended) -> None:
-        if turn.chat_id in self._chats:
+        if turn.chat_id in self._chats and not self._closed:
             self._soon(self._go_on(turn.chat_id), turn.chat_id)
 
     async def _go_on(self, chat_id: str) -> None:

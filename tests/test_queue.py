@@ -287,6 +287,23 @@ async def test_an_answer_that_was_cut_off_holds_the_line_over_a_restart(database
         await new.close()
 
 
+async def test_no_line_is_read_after_the_queue_has_closed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database closes next, and a connection that is in use then is never given back."""
+    read: list[str] = []
+
+    async def go_on(chat_id: str) -> None:
+        read.append(chat_id)
+
+    turn, _ = await server.begin()
+    await server.waits(turn.chat_id, "Still there")
+    await server.queue.close()
+    monkeypatch.setattr(server.queue, "_go_on", go_on)
+    await server.turns.close()
+    assert (await turn.end()).status == Status.stopped
+    await asyncio.sleep(0)
+    assert read == []
+
+
 async def test_with_its_chat_it_is_deleted_and_comes_back(server: Server) -> None:
     turn, _ = await server.begin()
     await server.waits(turn.chat_id, "In the trash")
