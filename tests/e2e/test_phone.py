@@ -32,6 +32,8 @@ async (area) => {
     const atEnd = area.scrollHeight - area.clientHeight - area.scrollTop < 2;
     same = atEnd && state() === last ? same + 1 : 0;
   }
+  // As a reader's scroll comes: between frames. In one it is taken back where something grows in that frame.
+  await new Promise((resolve) => setTimeout(resolve));
   area.scrollBy(0, -300);
 }
 """
