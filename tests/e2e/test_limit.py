@@ -33,6 +33,8 @@ async def test_an_answer_that_was_cut_off_goes_on(page: Page, app: App, opened: 
     await expect(chat.answers.last).to_have_text(re.compile("^Half an answerThis is a short answer to: Go on exactly"))
     await expect(chat.answers.last.locator(".problem")).to_have_count(0)
     await expect(chat.answers).to_have_count(1)
+    # What grows is stored in the journal first.
+    await expect(chat.stop).to_have_count(0)
     question, stored = await chat.stored()
     assert stored["content"].startswith("Half an answerThis is a short answer")
     assert (stored["status"], stored["finish_reason"]) == ("complete", "stop")

@@ -43,6 +43,8 @@ def sent(frames: list[str], text: str) -> Sent:
 
 
 async def answered(chat: ChatPage, provider: Provider, frames: list[str], tokens: int, nth: int) -> Sent:
+    # What is said of the answer before comes a moment after its end.
+    await expect(chat.page.get_by_role("img", name="Being answered")).to_have_count(0)
     frames.clear()
     # Markdown repeats itself: its tokens are as long in a long answer as in a short one. Held, so that there is more
     # than one frame on any machine.
@@ -55,8 +57,9 @@ async def answered(chat: ChatPage, provider: Provider, frames: list[str], tokens
 
 @pytest.fixture
 def alone(page_built: None, provider: Provider, tmp_path: Path) -> Iterator[App]:
-    """An app of its own: in the one that tests share, other chats' changes come to the side bar."""
-    with ForkedApp(tmp_path, openai_base_url=provider.base_url, openai_model="bench") as app:
+    """An app of its own, which asks for no titles: in the one that tests share, other chats' changes come to the side
+    bar."""
+    with ForkedApp(tmp_path, openai_base_url=provider.base_url, openai_model="bench", chat_titles="false") as app:
         yield app
 
 
