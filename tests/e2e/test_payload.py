@@ -17,6 +17,9 @@ from tests.provider_client import Provider
 
 pytestmark = pytest.mark.anyio
 
+# What comes of a load, each in a frame of its own.
+LOADED = ['"loading_rx_state_":false', '"too_long_rx_state_"', '"model_rx_state_":"bench"', '"own_rx_state_"']
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -71,8 +74,11 @@ async def test_the_payload_is_a_small_multiple_of_the_text_however_long_it_is(
     chat = await ChatPage(page, alone).open()
     await chat.ask("Hello")
     await chat.ended()
-    # Loaded afresh, so that nothing of the load is still under way.
+    # Loaded afresh, until nothing of the load is still under way.
+    frames.clear()
     await chat.open(f"/c/{await chat.chat_id()}")
+    while not all(any(name in frame for frame in frames) for name in LOADED):
+        await page.wait_for_timeout(20)
     await expect(chat.answers).to_have_count(1)
     short = await answered(chat, provider, frames, tokens=300, nth=1)
     long = await answered(chat, provider, frames, tokens=900, nth=2)
