@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
+from tests.listening import listening
+
 SPLIT_PAUSE_S = 0.01
 STRIPPED = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
 # Not one whose backslash is itself escaped.
@@ -38,14 +40,15 @@ class Proxy:
         self.requests: list[Request] = []
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._listening = listening(self._serve)
+        self.url = f"http://127.0.0.1:{await self._listening.__aenter__()}"
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.close()
+        self.down = True
+        await self._listening.__aexit__(kind, error, trace)
         self.cut()
 
     def cut(self) -> None:

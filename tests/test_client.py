@@ -23,6 +23,7 @@ from chat_app.client import ChatClient, ClientError, Event, Finished, Message, R
 from chat_app.config import ROOT
 from tests.app import App, free_port
 from tests.forked import Api
+from tests.listening import listening
 from tests.provider_client import Provider, script
 
 pytestmark = pytest.mark.slow
@@ -86,16 +87,15 @@ class Proxy:
         self._serving: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> "Proxy":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._listening = listening(self._serve)
+        self.url = f"http://127.0.0.1:{await self._listening.__aenter__()}"
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cut_now.set()
-        self._server.close()
-        await self._server.wait_closed()
+        await self._listening.__aexit__(kind, error, trace)
         await asyncio.gather(*self._serving)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

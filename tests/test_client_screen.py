@@ -17,6 +17,7 @@ from chat_app.client.address import is_loopback, proxy_for
 from chat_app.client.screen import CONTROLS, DIRECTIONS, Cleaner, clean
 from chat_app.config import ROOT
 from tests.app import App, free_port
+from tests.listening import listening
 from tests.provider_client import script
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -75,9 +76,8 @@ async def server(answer: bytes, asked: list[bytes]) -> AsyncIterator[str]:
             await writer.drain()
         writer.close()
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with listening:
-        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    async with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 async def terminal(*arguments: str, **environment: str) -> tuple[int, str, str]:

@@ -14,6 +14,7 @@ import trustme
 
 from chat_app.replies.connection import Chunks, Socket, Stream
 from chat_app.replies.http import ProviderClient
+from tests.listening import listening
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
@@ -90,9 +91,7 @@ class Server:
 
     @asynccontextmanager
     async def serving(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self.answer, "127.0.0.1", 0, ssl=tls)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
+        async with listening(self.answer, tls) as port:
             yield f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from chat_app.errors import ChatError, ContextTooLong, ProviderError, ProviderRefused
 from chat_app.replies.openai_service import OpenAIService
+from tests.listening import listening
 from tests.provider_client import Provider
 from tests.test_openai_service import (
     answer,
@@ -226,13 +227,12 @@ class Server:
         self.asked: list[str] = []
 
     async def __aenter__(self) -> "Server":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listening = listening(self._serve)
+        self.port = await self._listening.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        await self._server.wait_closed()
+        await self._listening.__aexit__(None, None, None)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()

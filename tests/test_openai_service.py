@@ -22,6 +22,7 @@ from chat_app.errors import (
 from chat_app.replies.chunk import SurrogateJoiner
 from chat_app.replies.openai_service import CHARS_PER_TOKEN, OpenAIService
 from chat_app.reply import ChatMessage, Piece
+from tests.listening import listening
 from tests.provider import EMOJI, SEPARATORS
 from tests.provider_client import Provider, script
 
@@ -70,13 +71,9 @@ class RawProvider:
 @asynccontextmanager
 async def raw_provider(*lines: str, **keys: Any) -> AsyncIterator[RawProvider]:
     provider = RawProvider(lines, **keys)
-    server = await asyncio.start_server(provider.serve, "127.0.0.1", 0)
-    provider.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    try:
+    async with listening(provider.serve) as port:
+        provider.base_url = f"http://127.0.0.1:{port}/v1"
         yield provider
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import pytest
 
 from chat_app.config import ROOT
 from chat_app.replies.http import ProviderClient
+from tests.listening import listening
 from tests.provider_client import Provider, script
 
 pytestmark = pytest.mark.anyio
@@ -40,9 +41,8 @@ async def serving(*writes: bytes) -> AsyncIterator[str]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(answer) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 async def read(client: httpx2.AsyncClient, url: str) -> list[bytes]:
@@ -69,9 +69,11 @@ async def test_each_chunk_comes_when_it_is_there() -> None:
         writer.write(chunk(b"two") + END)
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server, ProviderClient() as client, client.stream("GET", url) as response:
+    async with (
+        listening(answer) as port,
+        ProviderClient() as client,
+        client.stream("GET", f"http://127.0.0.1:{port}") as response,
+    ):
         async for data in response.aiter_bytes():
             seen.append(data)
             go.set()

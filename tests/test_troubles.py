@@ -23,6 +23,7 @@ from chat_app.errors import DiskFull
 from chat_app.store.store import Store
 from tests.app import free_port
 from tests.forked import Api, ForkedApp
+from tests.listening import listening
 from tests.postgres import Postgres
 from tests.process import HeldUp, family
 from tests.provider_client import Provider, script
@@ -269,12 +270,9 @@ async def tls_before(server: Postgres) -> AsyncIterator[int]:
         relays.append(asyncio.create_task(relay(reader, writer)))
 
     relays: list[asyncio.Task[None]] = []
-    listening = await asyncio.start_server(begin, "127.0.0.1")
-    try:
-        yield listening.sockets[0].getsockname()[1]
-    finally:
-        listening.close()
-        await asyncio.gather(*relays)
+    async with listening(begin) as port:
+        yield port
+    await asyncio.gather(*relays)
 
 
 @pytest.mark.parametrize(
