@@ -193,8 +193,8 @@ class Steps:
     def __init__(self, store: Store) -> None:
         self.count = 0
         event.listen(store.database.engine.sync_engine, "connect", self._watch)
-        assert store.database._plain
-        event.listen(store.database._plain._engine, "connect", self._watch_plain)
+        assert store.database._sqlite
+        event.listen(store.database._sqlite._engine, "connect", self._watch_plain)
 
     def _watch(self, connection: Any, _record: Any) -> None:
         connection.run_async(lambda driver: driver.set_progress_handler(self._step, 100))

@@ -31,8 +31,8 @@ class Asked:
     def __init__(self, store: Store) -> None:
         self.statements: list[str] = []
         self.transactions = 0
-        plain = store.database._plain
-        for engine in (store.database.engine.sync_engine, *([plain._engine] if plain else [])):
+        sqlite = store.database._sqlite
+        for engine in (store.database.engine.sync_engine, *([sqlite._engine] if sqlite else [])):
             event.listen(engine, "begin", self._begin)
             event.listen(engine, "before_cursor_execute", self._execute)
 
@@ -137,7 +137,7 @@ async def test_a_question_costs_the_same_in_a_chat_of_any_length(
         await fill(store, f"chat-{length}", length)
         await store.begin_turn("warm")
         await store.rehearse()
-        if store.database._plain:
+        if store.database._sqlite:
             await store.database.write(watch)
         asked.clear()
         steps, prompt, began = 0, Prompt(BUDGET), time.perf_counter()

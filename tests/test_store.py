@@ -848,7 +848,7 @@ async def test_times_come_back_aware_and_in_utc(store: Store) -> None:
 
 async def test_many_writers_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a queue of ours: polling for SQLite's lock, as its time-out does, some starve until it is "locked"."""
-    monkeypatch.setattr("chat_app.store.database.SQLITE_BUSY_TIMEOUT_MS", 0)
+    monkeypatch.setattr("chat_app.store.sqlite_threads.BUSY_TIMEOUT_MS", 0)
     store = Store(f"sqlite:///{tmp_path / 'chat.db'}")
     await store.open()
     begun = await asyncio.gather(*(store.begin_turn(f"question {n}") for n in range(50)))

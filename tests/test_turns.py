@@ -1016,7 +1016,7 @@ async def test_a_database_that_is_locked_for_a_while_loses_nothing(
     busy_timeout_ms: int,
     make_backplane: MakeBackplane,
 ) -> None:
-    monkeypatch.setattr("chat_app.store.database.SQLITE_BUSY_TIMEOUT_MS", busy_timeout_ms)
+    monkeypatch.setattr("chat_app.store.sqlite_threads.BUSY_TIMEOUT_MS", busy_timeout_ms)
     # So little text is held back only if it comes late, and then for long: on a busy machine, not here.
     monkeypatch.setattr("chat_app.turns.journal.AHEAD_S", 3_600)
     store = Store(f"sqlite:///{file}")
@@ -1052,7 +1052,7 @@ async def test_a_database_that_is_locked_at_the_end_delays_it_only(
     stopping: bool,
     make_backplane: MakeBackplane,
 ) -> None:
-    monkeypatch.setattr("chat_app.store.database.SQLITE_BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("chat_app.store.sqlite_threads.BUSY_TIMEOUT_MS", 50)
     store = Store(f"sqlite:///{file}")
     await store.open()
     turns = Turns(store, make_backplane(), reply)

@@ -42,9 +42,9 @@ async def added_by_turns(folder: str, provider_url: str) -> dict[str, Any]:
 
 def of_turns(service: Service) -> set[str]:
     """Those of turns that SQLAlchemy has put together so far, and not those of what is measured beside them."""
-    plain = service.store.database._plain
-    assert plain and plain._engine._compiled_cache is not None
-    compiled = {str(statement) for statement in plain._engine._compiled_cache.values()}
+    sqlite = service.store.database._sqlite
+    assert sqlite and sqlite._engine._compiled_cache is not None
+    compiled = {str(statement) for statement in sqlite._engine._compiled_cache.values()}
     return {text for text in compiled if re.match(r"(INSERT INTO|UPDATE|DELETE FROM) (chat|message|journal)\b", text)}
 
 

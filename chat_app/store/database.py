@@ -8,26 +8,21 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chat_app import logs
 from chat_app.errors import CannotStart, DatabaseUnavailable
-from chat_app.store import postgres_url, schema, sqlite_file, trouble
+from chat_app.store import postgres_url, schema, sqlite_file, sqlite_threads, trouble
 from chat_app.store.postgres_claim import PostgresClaim
+from chat_app.store.sqlite_threads import Result, SqliteThreads, Work
 
 ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-SQLITE_BUSY_TIMEOUT_MS = 5_000
-# Pages of 4 kB. At its end the text of an answer takes the place of its rows in the journal: with so many pages between
-# two checkpoints, most answers are written to the file itself only once.
-SQLITE_CHECKPOINT_PAGES = 4_000
-
 # After a transaction's time is over, so long its connection may take to be given back.
 CLOSE_S = 3.0
 CROWDED_S = 0.05
@@ -36,10 +31,6 @@ MERGED_AT_ONCE = 250
 """Pages of the full-text index that one transaction writes: some milliseconds."""
 LOOK_S = 0.5
 ONE = text("SELECT 1")
-
-Result = TypeVar("Result")
-Work = Callable[[Connection], Result]
-"""Plain statements on a connection within a transaction."""
 
 
 class Database:
@@ -55,9 +46,7 @@ class Database:
         self._limit_s = limit_s
         self._wait_s = wait_s
         self.engine = _engine(self.url, pool_size, limit_s)
-        is_sqlite = self.engine.dialect.name == "sqlite"
-        self._turn_to_write = asyncio.Lock() if is_sqlite else None
-        self._plain = PlainSqlite(self.url) if is_sqlite else None
+        self._sqlite = SqliteThreads(self.url) if self.engine.dialect.name == "sqlite" else None
         self._unfinished: set[asyncio.Task[Any]] = set()
         self._state = State()
         self.on_time: Callable[[float], None] = lambda _seconds: None
@@ -74,7 +63,7 @@ class Database:
     async def reach(self) -> None:
         """See whether it is there: wait for a server that is not yet, look into a file. Raises CannotStart."""
         with self._or_a_sentence():
-            if self._plain:
+            if self._sqlite:
                 await asyncio.to_thread(sqlite_file.check, self.url)
             else:
                 await self._wait_for_server()
@@ -82,7 +71,7 @@ class Database:
     async def claim(self, lost: Callable[[], None]) -> None:
         """Take a PostgreSQL database for this server alone; `lost` is called if another one takes it. A SQLite file is
         claimed before it is opened, see `claim`. Raises CannotStart."""
-        if self._plain:
+        if self._sqlite:
             return
         await self.reach()
         self._claim = PostgresClaim(_engine(self.url, 1, self._limit_s), trouble.where(self.url), lost)
@@ -95,7 +84,7 @@ class Database:
         A little at a time, since others want to write meanwhile. PostgreSQL does its own (autovacuum). Raises
         DatabaseUnavailable.
         """
-        if not self._plain:
+        if not self._sqlite:
             return
         for table in INDEXED:
             # Negative: from now on, all that was ever deleted is to be merged away; then in steps.
@@ -119,8 +108,8 @@ class Database:
         if self._unfinished:
             # What a cancelled caller left: a connection that comes back to the pool after this would never be closed.
             await asyncio.wait(self._unfinished, timeout=CLOSE_S)
-        if self._plain:
-            self._plain.close()
+        if self._sqlite:
+            await self._sqlite.close(CLOSE_S)
         await self.engine.dispose()
 
     async def answers(self) -> None:
@@ -139,12 +128,8 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that writes. Raises DatabaseUnavailable.
-
-        SQLite has one writer at a time, and polls for its turn: of many at once some starve until "database is locked".
-        Here they queue.
-        """
-        async with self._turn_to_write or nullcontext(), self.reading() as session, session.begin():
+        """A transaction that writes. Raises DatabaseUnavailable."""
+        async with self._sqlite.held() if self._sqlite else nullcontext(), self.reading() as session, session.begin():
             yield session
 
     async def write(self, work: Work[Result]) -> Result:
@@ -154,31 +139,29 @@ class Database:
             DatabaseUnavailable: it fails or takes too long; it may yet be done.
         """
         async with self._guarded():
-            # A task of its own: a caller that is cancelled must not let the next one in before the transaction ended.
+            if self._sqlite:
+                return await self._sqlite.write(work)
             return await self._to_its_end(self._write(work))
 
     async def read(self, work: Work[Result]) -> Result:
         """The same for what only reads."""
         async with self._guarded():
-            if self._plain:
-                return await self._plain.read(work)
+            if self._sqlite:
+                return await self._sqlite.read(work)
             async with self._connection() as connection:
                 return await connection.run_sync(work)
 
     async def read_aside(self, work: Work[Result]) -> Result:
         """The same for what takes a while: no other reader waits for it."""
         async with self._guarded():
-            if self._plain:
-                return await self._plain.read_aside(work)
+            if self._sqlite:
+                return await self._sqlite.read_aside(work)
             async with self._connection() as connection:
                 return await connection.run_sync(work)
 
     async def _write(self, work: Work[Result]) -> Result:
-        async with self._turn_to_write or nullcontext():
-            if self._plain:
-                return await self._plain.write(work)
-            async with asyncio.timeout(self._limit_s), self._connection() as connection, connection.begin():
-                return await connection.run_sync(work)
+        async with asyncio.timeout(self._limit_s), self._connection() as connection, connection.begin():
+            return await connection.run_sync(work)
 
     @asynccontextmanager
     async def _guarded(self) -> AsyncIterator[None]:
@@ -269,41 +252,11 @@ class State:
             self._since, self._failures = None, 0
 
 
-class PlainSqlite:
-    """SQLite in a thread that writes, one that reads, and one that reads much."""
-
-    def __init__(self, url: URL) -> None:
-        self._engine = create_engine(url, hide_parameters=True)
-        event.listen(self._engine, "connect", _prepare_sqlite)
-        self._threads = {name: ThreadPoolExecutor(1, f"database {name}") for name in ("write", "read", "aside")}
-
-    async def write(self, work: Work[Result]) -> Result:
-        return await self._in_thread("write", work)
-
-    async def read(self, work: Work[Result]) -> Result:
-        return await self._in_thread("read", work)
-
-    async def read_aside(self, work: Work[Result]) -> Result:
-        return await self._in_thread("aside", work)
-
-    def close(self) -> None:
-        for thread in self._threads.values():
-            thread.shutdown(wait=False)
-        self._engine.dispose()
-
-    async def _in_thread(self, name: str, work: Work[Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads[name], self._transaction, work)
-
-    def _transaction(self, work: Work[Result]) -> Result:
-        with self._engine.begin() as connection:
-            return work(connection)
-
-
 def _engine(url: URL, pool_size: int, limit_s: float) -> AsyncEngine:
     driver = ASYNC_DRIVERS[url.drivername]
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url.set(drivername=driver), hide_parameters=True)
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "connect", sqlite_threads.prepare)
         return engine
     address, arguments = postgres_url.split(url.set(drivername=driver))
     return create_async_engine(
@@ -325,19 +278,3 @@ def _merge(connection: Connection, table: str, pages: int) -> bool:
     connection.exec_driver_sql(f"INSERT INTO {table}_fts ({table}_fts, rank) VALUES ('merge', {pages})")
     # One is the command itself.
     return bool(driver.total_changes - before > 1)
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # A write transaction takes its lock when it begins: a later upgrade from a read fails at once instead of waiting.
-    connection.isolation_level = "IMMEDIATE"
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-        f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}",
-        f"wal_autocheckpoint={SQLITE_CHECKPOINT_PAGES}",
-        # What is deleted is overwritten, also the rows of the journal when their text is in its message. Some builds of
-        # SQLite do so by themselves.
-        "secure_delete=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")

@@ -1,7 +1,7 @@
 """All chats and their messages, to be read: what the doors show of them. Nothing here writes, and nothing here knows of
 running turns but that the text of one is in the journal.
 
-One short async session per call; rows come out detached, never to be written through. A chat in the trash is not found,
+One short session or statement per call; rows come out detached, never to be written through. A chat in the trash is not found,
 nor is one of another owner: whose it is, is a part of each statement.
 """
 
@@ -11,7 +11,7 @@ from copy import copy
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, bindparam, tuple_
+from sqlalchemy import ColumnElement, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -23,14 +23,11 @@ from chat_app.store.database import Database
 from chat_app.store.markdown import markdown
 from chat_app.store.paging import Page
 from chat_app.store.search import Hit
-from chat_app.store.statements import HERE, UNLIMITED, joined
+from chat_app.store.statements import UNLIMITED, joined, path_end_at
 from chat_app.store.tree import PathItem
 
 # How many messages are read at once of what is read whole: the loop is not held for longer than that takes.
 PAGE = 200
-
-END = select(Message).join(Chat).where(col(Message.id) == bindparam("message"), col(Chat.leaf_id) == Message.id, *HERE)
-"""The message, if the shown path of its chat ends with it: made once, for it is asked at the end of each answer."""
 
 Place = tuple[bool, datetime, str]
 """Where a chat stands in the list: pinned or not, when it was last used, its id."""
@@ -47,7 +44,7 @@ class Library:
 
     def __init__(self, database: Database) -> None:
         self._archive = Archive(database)
-        self._session = database.reading
+        self._session, self._read = database.reading, database.read
 
     def of(self, owner: str) -> Self:
         """What it holds of this owner."""
@@ -160,9 +157,7 @@ class Library:
 
     async def path_end_at(self, message_id: str) -> Message | None:
         """The message, if the shown path of its chat ends with it."""
-        async with self._session() as session:
-            found = await session.exec(END, params={"message": message_id, "whose": self.owner})
-            return next(iter(await joined(session, found.all())), None)
+        return await self._read(lambda connection: path_end_at(connection, self.owner, message_id))
 
     async def is_shown(self, message_id: str) -> bool:
         """Whether the shown path of its chat goes through a message."""

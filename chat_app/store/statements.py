@@ -48,6 +48,7 @@ RUNNING = select(_message.c.id).where(_message.c.chat_id == bindparam("chat"), _
 IS_RUNNING = _message.c.status == Status.streaming
 BY_KEY = select(_message.c.id).where(_message.c.idempotency_key == bindparam("key"))
 ONE = select(_message).join(_chat).where(_message.c.id == bindparam("message"), *HERE)
+PATH_END = ONE.where(_chat.c.leaf_id == _message.c.id)
 UNLIMITED = 1_000_000_000
 
 
@@ -210,6 +211,14 @@ def end_turn(connection: Connection, turn_id: str, values: Mapping[str, Any]) ->
     connection.execute(update(_message).where(_message.c.id == turn_id).values(**values))
 
 
+def path_end_at(connection: Connection, owner: str, message_id: str) -> Message | None:
+    """The message, if the shown path of its chat ends with it."""
+    found = connection.execute(PATH_END, {"message": message_id, "whose": owner}).mappings()
+    messages = [Message(**row) for row in found]
+    join_journal(connection, messages)
+    return messages[0] if messages else None
+
+
 def running(connection: Connection) -> list[str]:
     """The turns that are called running."""
     return list(connection.execute(select(_message.c.id).where(IS_RUNNING)).scalars())
@@ -277,6 +286,7 @@ def rehearse(connection: Connection) -> None:
 
 def rehearse_reading(connection: Connection) -> None:
     _one(connection, "", "")
+    path_end_at(connection, "", "")
 
 
 def _end_anew(connection: Connection, turn_id: str, values: Mapping[str, Any]) -> None:
