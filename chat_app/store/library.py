@@ -1,8 +1,8 @@
 """All chats and their messages, to be read: what the doors show of them. Nothing here writes, and nothing here knows of
 running turns but that the text of one is in the journal.
 
-One short session or statement per call; rows come out detached, never to be written through. A chat in the trash is not found,
-nor is one of another owner: whose it is, is a part of each statement.
+One short session or statement per call; rows come out detached, never to be written through. A chat in the trash is not
+found, nor is one of another owner: whose it is, is a part of each statement.
 """
 
 import asyncio

@@ -26,9 +26,11 @@ from chat_app.ui.problems import complaint, known
 from chat_app.ui.queue import Line
 from chat_app.ui.settings import ChatSettings
 from chat_app.ui.transcript import Transcript, newest_rows, shown_chat
+from chat_app.ui.turnstile import Turnstile
 
 # How long until a provider that could not be asked for its model is asked again.
 UNNAMED_S = 10.0
+QUESTIONS = Turnstile()
 
 
 class Composer(rx.State):
@@ -62,6 +64,10 @@ class Composer(rx.State):
         `form` has the `message`, and from the outbox its `key`, the `chat_id` that it was sent from ("" for a
         new one), and the question that it is a new version of, `edit_of`.
         """
+        async with QUESTIONS.passed():
+            return await self._send(form)
+
+    async def _send(self, form: dict[str, Any]) -> Any:
         began, key = time.monotonic(), form.get("key")
         transcript = await self.get_state(Transcript)
         chat_id = form.get("chat_id", transcript.open_chat)

@@ -1,8 +1,8 @@
 """Many open pages in one process, each with an answer of 20 tokens a second in a new chat.
 
 The pages are `tests.page_client`, in this process; the provider and the app are alone in theirs. Lag: from the
-provider's write of a token to the arrival of its window. Then the same crowd asks again, while one more page asks and
-stops, again and again.
+provider's write of a token to the arrival of its window. Then the same crowd asks again, while on one more page, in a
+process of its own, somebody asks and stops, again and again.
 """
 
 import asyncio
@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from tests import process
 from tests.app import App
 from tests.bench.records import Column, Plot, Table, quantiles
-from tests.page_client import TRANSCRIPT, PageClient
+from tests.page_client import PageClient
 from tests.provider_client import Provider, script
+from tests.stops import stopping
 
 PAGES = [1, 10, 50, 100, 300]
 TOKENS = 200
@@ -113,26 +114,9 @@ async def measure_stops(
     app: App, provider: Provider, pages: int, tokens: int = STOP_TOKENS
 ) -> tuple[Result, list[float]]:
     """Beside as many pages: in how many milliseconds each answer ended that somebody stopped meanwhile."""
-    crowd = asyncio.create_task(measure(app, provider, pages, tokens))
-    stops = []
-    while not crowd.done():
-        stops.append(await ms_to_stop(app))
-    return await crowd, stops
-
-
-async def ms_to_stop(app: App) -> float:
-    """How long an answer without an end goes on after somebody has pressed Stop."""
-    page = PageClient(app.url)
-    await page.load()
-    await page.until(lambda: page.loaded)
-    await page.ask(script(tokens=-1, interval_ms=20))
-    await page.until(lambda: page.path != "/" and page.loaded and page.windows > 3)
-    pressed = time.monotonic()
-    await page.stop()
-    await page.until(lambda: not page.value(TRANSCRIPT, "running"))
-    took = time.monotonic() - pressed
-    await page.leave()
-    return took * 1000
+    async with stopping(app.url) as stops:
+        crowd = await measure(app, provider, pages, tokens)
+    return crowd, stops
 
 
 def cpu_s(app: App) -> float:
