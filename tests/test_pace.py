@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from chat_app.ui import lateness, pace
-from chat_app.ui.lateness import SMOOTHED_S, STALE_S, Lateness
+from chat_app.ui.lateness import IN_TIME_S, SMOOTHED_S, STALE_S, Lateness
 from chat_app.ui.pace import BEHIND, LEAST_S, MOST_BEHIND_S, MOST_S, RESTS, Pace
 
 pytestmark = pytest.mark.anyio
@@ -74,14 +74,17 @@ async def test_one_long_step_makes_no_process_late(monkeypatch: pytest.MonkeyPat
         late.note(0.001)
         clock.now += 0.001
     late.note(0.2)
-    assert late.s < 0.002
+    assert late.s == 0
     for _ in range(1_000):
         late.note(0.2)
         clock.now += 0.001
     assert 0.2 * 0.8 < late.s < 0.2
     clock.now += SMOOTHED_S
-    late.note(0.001)
-    assert late.s == pytest.approx(0.001)
+    late.note(IN_TIME_S)
+    assert late.s == pytest.approx(IN_TIME_S)
+    clock.now += SMOOTHED_S
+    late.note(IN_TIME_S / 2)
+    assert late.s == 0
 
 
 async def test_what_was_long_ago_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

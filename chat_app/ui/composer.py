@@ -64,11 +64,12 @@ class Composer(rx.State):
         `form` has the `message`, and from the outbox its `key`, the `chat_id` that it was sent from ("" for a
         new one), and the question that it is a new version of, `edit_of`.
         """
+        came = time.monotonic()
         async with QUESTIONS.passed():
-            return await self._send(form)
+            return await self._send(form, came)
 
-    async def _send(self, form: dict[str, Any]) -> Any:
-        began, key = time.monotonic(), form.get("key")
+    async def _send(self, form: dict[str, Any], came: float) -> Any:
+        key = form.get("key")
         transcript = await self.get_state(Transcript)
         chat_id = form.get("chat_id", transcript.open_chat)
         try:
@@ -86,7 +87,7 @@ class Composer(rx.State):
         else:
             await (await self.get_state(Live)).asked(turn)
         if key:
-            events.append(answered(key, chat_id=turn.chat_id, took_ms=round((time.monotonic() - began) * 1000, 1)))
+            events.append(answered(key, chat_id=turn.chat_id, took_ms=round((time.monotonic() - came) * 1000, 1)))
         elif opens:
             events.append(rx.redirect(f"/c/{turn.chat_id}"))
         return events

@@ -5,6 +5,8 @@ import time
 SMOOTHED_S = 0.5
 """A single long step, such as the garbage collector's, does not make a process late."""
 STALE_S = 1.0
+IN_TIME_S = 0.01
+"""Up to here the machine may be what is busy, and not this process."""
 
 
 class Lateness:
@@ -13,8 +15,9 @@ class Lateness:
 
     @property
     def s(self) -> float:
-        """In seconds; none where nothing was waited for of late."""
-        return self._s if time.monotonic() - self._noted_at < STALE_S else 0.0
+        """In seconds, 0 where it is in time, or nothing was waited for of late."""
+        stale = time.monotonic() - self._noted_at >= STALE_S
+        return 0.0 if stale or self._s < IN_TIME_S else self._s
 
     def note(self, late_s: float) -> None:
         """Something came so much later than it was to."""

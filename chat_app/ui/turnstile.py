@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from chat_app.ui.lateness import LATENESS, Lateness
 
 PLACES = 3
-BEHIND_S = 0.01
 HELD_S = 0.1
 """For longer nobody is waited for: what takes so long waits for something else itself, such as a hook of the app's."""
 
@@ -24,7 +23,7 @@ class Turnstile:
     @asynccontextmanager
     async def passed(self) -> AsyncIterator[None]:
         """The block runs when it is its turn: at once, unless the process is behind; then in the order of the calls."""
-        if self._lateness.s < BEHIND_S:
+        if not self._lateness.s:
             yield
             return
         await self._places.acquire()
