@@ -39,6 +39,12 @@ async def frozen(app: App) -> AsyncIterator[None]:
         os.killpg(app.pid, signal.SIGCONT)
 
 
+async def go_offline(context: BrowserContext, page: Page) -> None:
+    """Until the page knows: what was sent before is in the open socket, and arrives when the network is back."""
+    await context.set_offline(True)
+    await expect(page.locator("[data-connection=reconnecting]")).to_be_visible()
+
+
 def unsent(page: Page, text: str = "") -> Locator:
     return page.locator("[data-outbox]").filter(has_text=text)
 
@@ -61,7 +67,7 @@ async def test_what_was_sent_offline_survives_a_reload_and_is_asked_once(
         await chat.ask("Before")
         await chat.ended()
     text = f"Asked without a network, new={new}"
-    await context.set_offline(True)
+    await go_offline(context, page)
     await chat.box.fill(text)
     await chat.box.press("Enter")
     await expect(chat.questions.last.locator(".bubble")).to_have_text(text)
@@ -82,7 +88,7 @@ async def test_what_was_sent_offline_goes_out_by_itself_and_can_be_taken_back(
     context: BrowserContext, page: Page, app: App
 ) -> None:
     chat = await ChatPage(page, app).open()
-    await context.set_offline(True)
+    await go_offline(context, page)
     await chat.box.fill("Taken back")
     await chat.box.press("Enter")
     await unsent(page).get_by_role("button", name="Edit").click()
@@ -263,7 +269,7 @@ async def test_an_edit_that_is_sent_offline_survives_and_is_asked_once(
 ) -> None:
     text = "Edited without a network"
     chat, field = await editing(page, app, text)
-    await context.set_offline(True)
+    await go_offline(context, page)
     await field.press("Enter")
     await field.press("Enter")
     await expect(page.locator(".edit")).to_contain_text("Sending")
