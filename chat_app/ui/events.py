@@ -23,10 +23,20 @@ HYDRATED = {rx.State.get_full_name(): {CompileVars.IS_HYDRATED + FIELD_MARKER: T
 _named: dict[str, str] = {}
 """The chat that a tab shows and is about to get the address of, by the name of the tab's state."""
 
+_leaving: set[str] = set()
+"""The tabs that are on their way to another address: what they show goes with it."""
+
 
 def name_chat(tab: str, chat_id: str) -> None:
-    """The tab's next address is this chat's, if it is one: all of it is on the page, and followed."""
-    _named[tab] = chat_id
+    """The tab's next address is this chat's, if it is one: all of it is on the page, and followed. Unless its reader
+    left before: then it is loaded as any other."""
+    if tab not in _leaving:
+        _named[tab] = chat_id
+
+
+def arrived(tab: str) -> None:
+    """What the tab's address names is about to be shown."""
+    _leaving.discard(tab)
 
 
 class Events(OwnTabs):
@@ -40,11 +50,13 @@ class Events(OwnTabs):
                 # The page counts as loading since it left the other address.
                 await self.emit_update(StateUpdate(delta=HYDRATED), tab)
                 return
+            _leaving.add(tab)
         await super().on_event(sid, data)
 
     def on_disconnect(self, sid: str) -> Any:
         if tab := self.sid_to_token.get(sid):
             _named.pop(tab, None)
+            _leaving.discard(tab)
             record = self._token_manager.token_to_socket.get(tab)
             if record is not None and record.sid == sid:
                 self._end_watching(tab)

@@ -7,7 +7,9 @@ import reflex as rx
 from chat_app.ui.chats import Chats
 from chat_app.ui.composer import Composer
 from chat_app.ui.costs import Costs
+from chat_app.ui.events import arrived
 from chat_app.ui.live import Live
+from chat_app.ui.own import tab_here
 from chat_app.ui.queue import Line
 from chat_app.ui.session import Session
 from chat_app.ui.settings import ChatSettings
@@ -18,6 +20,7 @@ class Opening(rx.State):
     @rx.event
     async def open(self) -> Any:
         """Show the chat that the address names. With each address Reflex ends what ran for the one before, this too."""
+        arrived(tab_here())
         chat_id = shown_chat(self.router.url.path)
         rest = [Composer.load, ChatSettings.show, Costs.look, Chats.watch, Live.watch, Line.watch]
         if (await self.get_state(Transcript)).shows(chat_id):
