@@ -270,9 +270,11 @@ async def tls_before(server: Postgres) -> AsyncIterator[int]:
         relays.append(asyncio.create_task(relay(reader, writer)))
 
     relays: list[asyncio.Task[None]] = []
-    async with listening(begin) as port:
-        yield port
-    await asyncio.gather(*relays)
+    try:
+        async with listening(begin) as port:
+            yield port
+    finally:
+        await asyncio.gather(*relays)
 
 
 @pytest.mark.parametrize(
